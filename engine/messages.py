@@ -1,0 +1,276 @@
+"""Messages and their parts, tool definitions, usage: plain data every provider is mapped to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = [
+    "Citation",
+    "Document",
+    "FinishReason",
+    "Image",
+    "Message",
+    "Part",
+    "PartialToolCall",
+    "RedactedThinking",
+    "Refusal",
+    "Role",
+    "ServerTool",
+    "Text",
+    "Thinking",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+]
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped; the provider's own word is kept beside it."""
+
+    STOP = "STOP"
+    LENGTH = "LENGTH"
+    TOOL_USE = "TOOL_USE"
+    CONTENT_FILTER = "CONTENT_FILTER"
+    REFUSAL = "REFUSAL"
+    PAUSE = "PAUSE"
+    ERROR = "ERROR"
+    UNKNOWN = "UNKNOWN"
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of one request, each None where the provider did not say.
+
+    Attributes:
+        input_tokens: all tokens of the input, those read from or written to a cache included.
+        output_tokens: all tokens the model produced, reasoning included.
+        total_tokens: what the provider reports as total, else input + output.
+        cached_tokens: the part of the input that was read from a cache.
+        cache_write_tokens: the part of the input that was written to a cache.
+        reasoning_tokens: the part of the output that is reasoning.
+        partial: the stream ended before its last report: the numbers are what was said so far.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    partial: bool = False
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """A source the model names for a piece of its text.
+
+    Attributes:
+        url: address of the source, or None.
+        title: its title, or None.
+        quote: the words cited, or None.
+        data: the provider's own object, whole.
+    """
+
+    url: str | None = None
+    title: str | None = None
+    quote: str | None = None
+    data: dict[str, Any] = {}
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Text, with the citations that belong to it; `signature` as in `ToolCall`."""
+
+    text: str
+    citations: list[Citation] = []
+    signature: str | None = None
+
+
+class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+    """Reasoning the provider shows.
+
+    Attributes:
+        text: the reasoning or its summary; may be empty.
+        signature: the provider's seal; sent back unchanged with the next turn.
+        id: the provider's id of the item, or None.
+    """
+
+    text: str
+    signature: str | None = None
+    id: str | None = None
+
+
+class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
+    """Reasoning the provider shows only encrypted; sent back unchanged with the next turn."""
+
+    data: str
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    """The model's words where it refuses."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+    """A call the model asks for, whole: `arguments` is valid JSON.
+
+    Attributes:
+        id: the provider's id of the call; made up by the engine where the provider gives none.
+        name: the tool.
+        arguments: the arguments as the JSON text the model wrote.
+        signature: the provider's seal of the thought behind the call (Gemini), or None.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    signature: str | None = None
+
+    @property
+    def input(self) -> Any:
+        """The arguments decoded: a dict with every provider of today."""
+        return msgspec.json.decode(self.arguments)
+
+
+class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
+    """A call whose arguments did not complete as valid JSON: to look at, never to carry out."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+    """What a tool gave back for the call `id`; `name` is the tool's (Gemini asks for it)."""
+
+    id: str
+    content: str
+    name: str | None = None
+    is_error: bool = False
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """An image, by `url` or as base64 `data` of `media_type`.
+
+    `detail` is OpenAI's word (``low``, ``high``, ``auto``); None leaves it to the provider.
+    """
+
+    url: str | None = None
+    data: str | None = None
+    media_type: str | None = None
+    detail: str | None = None
+
+
+class Document(msgspec.Struct, frozen=True, tag="document"):
+    """A document, by `url`, or as base64 `data` of `media_type`."""
+
+    url: str | None = None
+    data: str | None = None
+    media_type: str | None = None
+    title: str | None = None
+
+
+class ServerTool(msgspec.Struct, frozen=True, tag="server_tool"):
+    """A tool the provider ran itself, or its result: the provider's own object, whole."""
+
+    name: str
+    data: dict[str, Any]
+
+
+Part = (
+    Text
+    | Thinking
+    | RedactedThinking
+    | Refusal
+    | ToolCall
+    | PartialToolCall
+    | ToolResult
+    | Image
+    | Document
+    | ServerTool
+)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn: a role and its parts, in order.
+
+    Attributes:
+        role: ``system``, ``user``, ``assistant`` or ``tool``.
+        parts: the content, in the order it came.
+        provider: name of the provider that wrote it, or None; seals (thinking signatures) go back
+            to that provider only.
+        id: the provider's id of the message, or None.
+        model: the model that answered, or None.
+    """
+
+    role: Role
+    parts: list[Part]
+    provider: str | None = None
+    id: str | None = None
+    model: str | None = None
+
+    @classmethod
+    def system(cls, text: str) -> Message:
+        """Instructions."""
+        return cls("system", [Text(text)])
+
+    @classmethod
+    def user(cls, *parts: str | Part) -> Message:
+        """A question: strings, images, documents."""
+        return cls("user", [Text(part) if isinstance(part, str) else part for part in parts])
+
+    @classmethod
+    def assistant(cls, *parts: str | Part) -> Message:
+        """An answer, as an example or a prefill."""
+        return cls("assistant", [Text(part) if isinstance(part, str) else part for part in parts])
+
+    @classmethod
+    def tool(cls, *results: ToolResult) -> Message:
+        """The results of tool calls; several of one turn belong in one message."""
+        return cls("tool", list(results))
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined; thinking and refusals are not in it."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def thinking(self) -> str:
+        """The reasoning shown, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Thinking))
+
+    @property
+    def refusal(self) -> str | None:
+        """The model's refusal, or None."""
+        texts = [part.text for part in self.parts if isinstance(part, Refusal)]
+        return "".join(texts) if texts else None
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls that came whole, in order."""
+        return [part for part in self.parts if isinstance(part, ToolCall)]
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool the model may call.
+
+    Attributes:
+        name: what the model calls it by.
+        description: what it does, for the model.
+        parameters: JSON schema of the arguments.
+        strict: ask the provider to hold the model to the schema; None leaves it to the provider.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = msgspec.field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
+    strict: bool | None = None
+
+

@@ -1,0 +1,119 @@
+"""What is asked: an HTTP request, and the provider-neutral request it is rendered from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.errors import ConfigError
+from engine.messages import Message, Tool
+
+__all__ = ["HttpRequest", "ModelRequest", "ThinkingLevel", "check_header", "check_url"]
+
+ThinkingLevel = Literal["none", "low", "medium", "high"]
+
+
+class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """One HTTP request, checked before any I/O.
+
+    Args:
+        method: ``GET``, ``POST``, …
+        url: an absolute http or https address, without user or password.
+        headers: names and values; ASCII, no line breaks.
+        body: the bytes to send; None sends none.
+
+    Raises:
+        ConfigError: the method, the address or a header cannot be sent safely.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not self.method.isascii() or not self.method.isalpha():
+            raise ConfigError(f"method {self.method!r} is no HTTP method; use GET, POST, …")
+        check_url(self.url)
+        for name, value in self.headers.items():
+            check_header(name, value)
+
+    def __repr__(self) -> str:
+        # Header values and bodies hold keys and prompts; they are never printed.
+        return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """A request for an answer, in no provider's terms; a dialect renders it to HTTP.
+
+    `thinking` is a level or None for the provider's default; `tool_choice` is ``auto``, ``none``,
+    ``required`` or the name of one tool; `response_format` is ``"json"`` or a JSON schema with the
+    keys ``name``, ``schema`` and ``strict``; `extra_body` is merged into the JSON body last.
+    """
+
+    model: str
+    messages: list[Message]
+    stream: bool = True
+    tools: list[Tool] = []
+    tool_choice: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: list[str] = []
+    seed: int | None = None
+    thinking: ThinkingLevel | None = None
+    response_format: Mapping[str, Any] | Literal["json"] | None = None
+    extra_body: Mapping[str, Any] = {}
+
+
+def check_url(url: str, name: str = "url") -> str:
+    """`url` if curl may be given it, else ConfigError naming the argument `name`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{name} {url!r} is not an address: {error}") from error
+    if parts.scheme not in ("http", "https"):
+        raise ConfigError(
+            f"{name} {_without_user(url)!r} must begin with http:// or https:// "
+            f"(its scheme is {parts.scheme!r})"
+        )
+    if "@" in parts.netloc:
+        raise ConfigError(
+            f"{name} holds a user or password before '@'; give keys by api_key= or headers instead"
+        )
+    if not parts.hostname or port == 0:
+        raise ConfigError(f"{name} {url!r} names no host or an impossible port")
+    if not url.isascii() or any(c <= " " or c in '\\<>"{}|^`\x7f' for c in url):
+        raise ConfigError(
+            f"{name} {url!r} holds a space, control, backslash or non-ASCII character; "
+            "percent-encode the path and write the host in its xn-- form"
+        )
+    return url
+
+
+def check_header(name: str, value: str) -> None:
+    """ConfigError unless the header can be sent as it is.
+
+    libcurl 8.23 sends a CR or LF in a value verbatim, which lets a value add headers of its own.
+    """
+    if not name or not name.isascii() or any(c in _NOT_IN_TOKEN or c <= " " for c in name):
+        raise ConfigError(f"header name {name!r} is not allowed; use letters, digits and '-'")
+    if not isinstance(value, str):
+        raise ConfigError(f"header {name} must be a string, not {type(value).__name__}")
+    if not value.isascii() or any(c < " " and c != "\t" or c == "\x7f" for c in value):
+        raise ConfigError(
+            f"the value of header {name} holds a line break, control or non-ASCII character; "
+            "a key read from a file often ends with a newline: strip it"
+        )
+
+
+_NOT_IN_TOKEN = frozenset('()<>@,;:\\"/[]?={}\x7f')
+
+
+def _without_user(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('//')[0]}//…@{tail}" if at else url

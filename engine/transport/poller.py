@@ -1,0 +1,173 @@
+"""The poller a `Multi` owns: one descriptor that any select() can wait for.
+
+epoll (Linux) and kqueue (BSD, macOS) instances are descriptors themselves and turn readable when
+something in them is ready, so a host loop watches one small number however many streams are open.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Final, Protocol
+
+from engine.errors import ResourceError
+
+__all__ = ["IN", "OUT", "Poller", "new_poller"]
+
+# libcurl's CURL_CSELECT_* (what is ready) and CURL_POLL_* (what to wait for) agree in these two.
+IN: Final = 1
+OUT: Final = 2
+_ERR: Final = 4
+
+# One wait takes at most so many; the next turn takes the rest, since readiness is level triggered.
+BATCH: Final = 1024
+
+
+class Poller(Protocol):
+    """What `Multi` needs of a poller. `watch` and `unwatch` never raise for a stale descriptor:
+    libcurl may have closed it before it says so."""
+
+    def watch(self, fd: int, mask: int) -> None: ...
+    def unwatch(self, fd: int) -> None: ...
+    def poll(self, timeout: float) -> list[tuple[int, int]]: ...
+    def fileno(self) -> int: ...
+    def fdset(self) -> tuple[list[int], list[int], list[int]]: ...
+    def close(self) -> None: ...
+
+
+def new_poller() -> Poller:
+    """The best poller of this platform."""
+    if sys.platform == "linux":
+        return EpollPoller()
+    if hasattr(select, "kqueue"):
+        return KqueuePoller()
+    return SelectPoller()
+
+
+if sys.platform == "linux":
+    _CURL_MASK = [
+        (IN if events & (select.EPOLLIN | select.EPOLLHUP) else 0)
+        | (OUT if events & select.EPOLLOUT else 0)
+        | (_ERR if events & select.EPOLLERR else 0)
+        for events in range(64)
+    ]
+    _EPOLL_MASK = [0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT]
+
+    class EpollPoller:
+        """epoll(7)."""
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+
+        def watch(self, fd: int, mask: int) -> None:
+            events = _EPOLL_MASK[mask]
+            try:
+                self._epoll.register(fd, events)
+            except FileExistsError:
+                self._epoll.modify(fd, events)
+            except OSError:
+                pass
+
+        def unwatch(self, fd: int) -> None:
+            try:
+                self._epoll.unregister(fd)
+            except OSError:
+                pass  # closed already: the kernel took it out
+
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            ready = self._epoll.poll(timeout, BATCH)
+            return [(fd, _CURL_MASK[events & 63]) for fd, events in ready]
+
+        def fileno(self) -> int:
+            return self._epoll.fileno()
+
+        def fdset(self) -> tuple[list[int], list[int], list[int]]:
+            return [self._epoll.fileno()], [], []
+
+        def close(self) -> None:
+            self._epoll.close()
+
+
+if hasattr(select, "kqueue"):
+
+    class KqueuePoller:
+        """kqueue(2). Not tried on a real BSD or macOS yet."""
+
+        def __init__(self) -> None:
+            self._kqueue = select.kqueue()
+            self._masks: dict[int, int] = {}
+
+        def watch(self, fd: int, mask: int) -> None:
+            before = self._masks.get(fd, 0)
+            self._masks[fd] = mask
+            self._change(fd, before, mask)
+
+        def unwatch(self, fd: int) -> None:
+            self._change(fd, self._masks.pop(fd, 0), 0)
+
+        def _change(self, fd: int, before: int, after: int) -> None:
+            for bit, kind in ((IN, select.KQ_FILTER_READ), (OUT, select.KQ_FILTER_WRITE)):
+                if (before ^ after) & bit:
+                    flags = select.KQ_EV_ADD if after & bit else select.KQ_EV_DELETE
+                    try:
+                        self._kqueue.control([select.kevent(fd, kind, flags)], 0)
+                    except OSError:
+                        pass
+
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            events = self._kqueue.control(None, BATCH, timeout)
+            return [
+                (int(event.ident), IN if event.filter == select.KQ_FILTER_READ else OUT)
+                for event in events
+            ]
+
+        def fileno(self) -> int:
+            return self._kqueue.fileno()
+
+        def fdset(self) -> tuple[list[int], list[int], list[int]]:
+            return [self._kqueue.fileno()], [], []
+
+        def close(self) -> None:
+            self._kqueue.close()
+
+
+class SelectPoller:
+    """select(2), for platforms without a descriptor of descriptors (Windows)."""
+
+    _FD_SETSIZE = 1024 if sys.platform != "win32" else None
+
+    def __init__(self) -> None:
+        self._masks: dict[int, int] = {}
+
+    def watch(self, fd: int, mask: int) -> None:
+        self._masks[fd] = mask
+
+    def unwatch(self, fd: int) -> None:
+        self._masks.pop(fd, None)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        readable, writable, failed = select.select(*self.fdset(), timeout)
+        ready: dict[int, int] = {}
+        for fds, bit in ((readable, IN), (writable, OUT), (failed, _ERR)):
+            for fd in fds:
+                ready[fd] = ready.get(fd, 0) | bit
+        return list(ready.items())
+
+    def fileno(self) -> int:
+        raise ResourceError(
+            "this platform has no descriptor that stands for all sockets; "
+            "use fdset(), or call perform() from a timer"
+        )
+
+    def fdset(self) -> tuple[list[int], list[int], list[int]]:
+        if self._FD_SETSIZE is not None and max(self._masks, default=0) >= self._FD_SETSIZE:
+            raise ResourceError(
+                f"a socket has a number of {self._FD_SETSIZE} or more, which select() cannot "
+                "wait for; open fewer files or connections (max_connections=)"
+            )
+        rlist = [fd for fd, mask in self._masks.items() if mask & IN]
+        wlist = [fd for fd, mask in self._masks.items() if mask & OUT]
+        return rlist, wlist, list(self._masks)
+
+    def close(self) -> None:
+        self._masks.clear()

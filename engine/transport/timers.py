@@ -1,0 +1,57 @@
+"""One heap of timers for everything that waits."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+__all__ = ["Timer", "TimerHeap"]
+
+
+class Timer:
+    """A call to be made at `when` (seconds of time.monotonic), unless cancelled before."""
+
+    __slots__ = ("call", "when")
+
+    def __init__(self, when: float, call: Callable[[], None]) -> None:
+        self.when = when
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """Never make the call. May be called at any time, also after it was made."""
+        self.call = None
+
+
+class TimerHeap:
+    """Timers in order of time. Cancelled ones are dropped when their turn comes."""
+
+    __slots__ = ("_entries", "_order")
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[float, int, Timer]] = []
+        self._order = count()
+
+    def add(self, when: float, call: Callable[[], None]) -> Timer:
+        """A new timer at `when`."""
+        timer = Timer(when, call)
+        heapq.heappush(self._entries, (when, next(self._order), timer))
+        return timer
+
+    def next_time(self) -> float | None:
+        """When the first timer is due, or None."""
+        entries = self._entries
+        while entries and entries[0][2].call is None:
+            heapq.heappop(entries)
+        return entries[0][0] if entries else None
+
+    def run(self, now: float) -> None:
+        """Make the calls that are due at `now`; one that a call adds waits for the next run."""
+        entries = self._entries
+        due: list[Timer] = []
+        while entries and entries[0][0] <= now:
+            due.append(heapq.heappop(entries)[2])
+        for timer in due:
+            if timer.call is not None:
+                call, timer.call = timer.call, None
+                call()

@@ -1,0 +1,151 @@
+"""HTTP header lines and the values in them that say how long to wait."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from engine.response import Limit, RateLimit
+
+__all__ = ["Head", "parse_duration", "parse_head", "parse_rate_limit", "parse_retry_after"]
+
+
+class Head:
+    """The last response head among the header lines libcurl handed over.
+
+    Attributes:
+        status: the status line's number.
+        headers: names in lower case; repeated ones are joined by ``", "`` (RFC 9110, 5.2).
+        complete: the blank line that ends the head was there.
+    """
+
+    __slots__ = ("complete", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], complete: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.complete = complete
+
+
+def parse_head(lines: list[bytes]) -> Head | None:
+    """The final head in `lines`; informational (1xx) heads and trailers are passed over.
+
+    None where no final status line came.
+    """
+    head: Head | None = None
+    for line in lines:
+        if line[:5] == b"HTTP/":
+            if head is not None and head.complete and head.status >= 200:
+                break
+            parts = line.split(None, 2)
+            number = parts[1] if len(parts) > 1 else b""
+            head = Head(int(number) if number.isdigit() else 0, {}, False)
+        elif head is None or head.complete:
+            continue
+        elif line in (b"\r\n", b"\n"):
+            head.complete = True
+        else:
+            name, _, value = line.partition(b":")
+            key = name.strip().decode("latin-1").lower()
+            text = value.strip().decode("latin-1")
+            before = head.headers.get(key)
+            head.headers[key] = text if before is None else f"{before}, {text}"
+    return head if head is not None and head.status >= 200 else None
+
+
+# A wait that is longer than a day is a mistake of the server or of its clock.
+_MAX_WAIT = 86400.0
+
+
+def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds the server asks to wait, or None. `now` is for tests; None: this moment.
+
+    ``retry-after-ms`` (OpenAI, Azure) is finer than ``Retry-After``, which holds seconds or an
+    HTTP date in one of three forms (RFC 9110, 10.2.3 and 5.6.7). Negative, endless and unreadable
+    values are no answer; a date in the past is no wait.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return min(milliseconds / 1000, _MAX_WAIT)
+    value = headers.get("retry-after", "").strip()
+    seconds = _number(value)
+    if seconds is not None:
+        return min(seconds, _MAX_WAIT)
+    if not value or value[0] in "+-.0123456789":
+        return None
+    try:
+        when = parsedate_to_datetime(value)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        wait = (when - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(wait, 0.0), _MAX_WAIT)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text else None
+    except ValueError:
+        return None
+    return number if number is not None and math.isfinite(number) and number >= 0 else None
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|d|h|m|s)")
+
+
+def parse_duration(text: str, now: datetime | None = None) -> float | None:
+    """Seconds of ``6m0s``, ``1s``, ``250ms``, ``17`` or until an RFC 3339 time; None if neither."""
+    text = text.strip()
+    plain = _number(text)
+    if plain is not None:
+        return plain
+    parts = _DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max((when - (now or datetime.now(UTC))).total_seconds(), 0.0)
+
+
+_BUCKETS = {
+    "requests": "requests",
+    "tokens": "tokens",
+    "input-tokens": "input_tokens",
+    "output-tokens": "output_tokens",
+}
+
+
+def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
+    """The limits in ``x-ratelimit-limit-requests`` … (OpenAI and those like it) or
+    ``anthropic-ratelimit-requests-limit`` …; None where there are none."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in headers.items():
+        if name.startswith("x-ratelimit-"):
+            fact, _, bucket = name[12:].partition("-")
+        elif name.startswith("anthropic-ratelimit-"):
+            bucket, _, fact = name[20:].rpartition("-")
+        else:
+            continue
+        if bucket in _BUCKETS:
+            found.setdefault(_BUCKETS[bucket], {})[fact] = value
+    if not found:
+        return None
+    return RateLimit(**{bucket: _limit(facts) for bucket, facts in found.items()})
+
+
+def _limit(facts: Mapping[str, str]) -> Limit:
+    def whole(name: str) -> int | None:
+        number = _number(facts.get(name))
+        return int(number) if number is not None else None
+
+    reset = facts.get("reset")
+    return Limit(whole("limit"), whole("remaining"), parse_duration(reset) if reset else None)

@@ -1,0 +1,246 @@
+"""Server-sent events: bytes in, records out, by the WHATWG rules.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+from __future__ import annotations
+
+import codecs
+
+import msgspec
+
+from engine.errors import ProtocolError
+from engine.wire.lines import PartialLine
+
+__all__ = ["MAX_EVENT_BYTES", "SSEDecoder", "SSERecord"]
+
+# Images and audio come base64-coded in one event and reach several MiB; aiohttp's 128 KiB line
+# limit broke such streams (aiohttp#4453), no limit at all lets one line eat the machine.
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class SSERecord(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched event.
+
+    Attributes:
+        data: the data lines joined by LF; always valid UTF-8.
+        event: the event type, ``"message"`` where the stream gave none.
+        id: the last event ID at the time of dispatch.
+        retry: reconnection time in milliseconds where this block set one, else None.
+    """
+
+    data: bytes
+    event: str = "message"
+    id: str = ""
+    retry: int | None = None
+
+
+class SSEDecoder:
+    """An incremental event stream parser. Linear in time, bounded in memory.
+
+    Args:
+        max_event_bytes: the most bytes an event that is not yet complete may hold.
+
+    Attributes:
+        replaced: records in which invalid UTF-8 was replaced by U+FFFD.
+        retry: the reconnection time in milliseconds the stream set last, or None.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_block_retry",
+        "_data",
+        "_data_bytes",
+        "_event",
+        "_failure",
+        "_id",
+        "_limit",
+        "_open",
+        "_partial",
+        "_start",
+        "replaced",
+        "retry",
+    )
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._limit = max_event_bytes
+        self._start: bytes | None = b""  # bytes held back while they may become a BOM
+        self._after_cr = False
+        self._partial = PartialLine()
+        self._open = False  # a line of the current block was seen, or a part of one
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._event = ""
+        self._id = ""
+        self._block_retry: int | None = None
+        self._failure: ProtocolError | None = None
+        self.replaced = 0
+        self.retry: int | None = None
+
+    def feed(self, chunk: bytes) -> list[SSERecord]:
+        """Parse the next bytes of the stream; the records they complete, in order.
+
+        Raises:
+            ProtocolError: an event is larger than ``max_event_bytes``. Records that were complete
+                before it are returned first; the next call raises.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._start is not None:
+            chunk = self._strip_bom(chunk)
+        if self._after_cr and chunk:
+            self._after_cr = False
+            if chunk[0] == 10:
+                chunk = chunk[1:]
+        if b"\r" in chunk:
+            # CR, LF and CRLF end a line alike; a CRLF cut between chunks is seen above.
+            self._after_cr = chunk[-1] == 13
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        records: list[SSERecord] = []
+        position = 0
+        if self._open:
+            position = self._close_block(chunk, records)
+        if position >= 0:
+            end = chunk.rfind(b"\n\n", position)
+            if end >= 0 and self._blocks(chunk[position:end], records):
+                position = end + 2
+            if position < len(chunk) and self._failure is None:
+                self._tail(chunk, position, records)
+        if self._failure is not None and not records:
+            raise self._failure
+        return records
+
+    def finish(self) -> list[SSERecord]:
+        """The stream ended. An event without its blank line is not dispatched (WHATWG): always [].
+
+        Raises:
+            ProtocolError: the limit was passed in the last chunk.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return []
+
+    def _strip_bom(self, chunk: bytes) -> bytes:
+        head = (self._start or b"") + chunk
+        if len(head) < 3 and codecs.BOM_UTF8.startswith(head):
+            self._start = head
+            return b""
+        self._start = None
+        return head[3:] if head.startswith(codecs.BOM_UTF8) else head
+
+    def _blocks(self, region: bytes, records: list[SSERecord]) -> bool:
+        """Whole blocks, separated by blank lines. False where the limit needs a closer look."""
+        if len(region) > self._limit:
+            return False
+        clean = region.isascii() or _is_utf8(region)
+        if clean and region.startswith(b"data: ") and not self._id:
+            # One data line a block is what providers send. Splitting at the field name as well
+            # leaves the payloads; the count proves that no other line was in between.
+            parts = region[6:].split(b"\n\ndata: ")
+            if region.count(b"\n") == 2 * (len(parts) - 1):
+                records.extend(map(SSERecord, parts))
+                return True
+        for block in region.split(b"\n\n"):
+            name, found, data = block.partition(b"\ndata: ")
+            if (
+                found
+                and clean
+                and not self._id
+                and name.startswith(b"event: ")
+                and b"\n" not in name
+                and b"\n" not in data
+            ):
+                records.append(SSERecord(data, str(name[7:], "utf-8") or "message"))
+                continue
+            for line in block.split(b"\n"):
+                self._line(line, records)
+            self._line(b"", records)
+        return True
+
+    def _close_block(self, chunk: bytes, records: list[SSERecord]) -> int:
+        """Go on line by line to the end of the open block; where it ends, or -1."""
+        position = 0
+        while self._open:
+            end = chunk.find(b"\n", position)
+            if end < 0:
+                if position < len(chunk):
+                    self._keep(chunk[position:])
+                return -1
+            line = self._partial.take(chunk[position:end])
+            position = end + 1
+            self._line(line, records)
+            if self._failure is not None:
+                return -1
+        return position
+
+    def _tail(self, chunk: bytes, position: int, records: list[SSERecord]) -> None:
+        """Lines after the last blank line, and the line that the chunk cuts."""
+        while position < len(chunk):
+            end = chunk.find(b"\n", position)
+            if end < 0:
+                self._keep(chunk[position:])
+                return
+            self._line(chunk[position:end], records)
+            if self._failure is not None:
+                return
+            position = end + 1
+
+    def _keep(self, piece: bytes) -> None:
+        self._open = True
+        self._partial.append(piece)
+        if self._partial.size + self._data_bytes > self._limit:
+            self._fail()
+
+    def _line(self, line: bytes, records: list[SSERecord]) -> None:
+        if not line:
+            self._dispatch(records)
+            return
+        self._open = True
+        if line[0] == 58:  # ":", a comment
+            return
+        if len(line) + self._data_bytes > self._limit:
+            self._fail()
+            return
+        field, _, value = line.partition(b":")
+        if value[:1] == b" ":
+            value = value[1:]
+        if field == b"data":
+            self._data.append(value)
+            self._data_bytes += len(value) + 1
+        elif field == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif field == b"id":
+            if b"\0" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif field == b"retry" and value.isdigit() and len(value) < 16:
+            self.retry = self._block_retry = int(value)
+
+    def _dispatch(self, records: list[SSERecord]) -> None:
+        if self._data:
+            data = b"\n".join(self._data) if len(self._data) > 1 else self._data[0]
+            if not _is_utf8(data):
+                self.replaced += 1
+                data = data.decode("utf-8", "replace").encode()
+            event = self._event or "message"
+            records.append(SSERecord(data, event, self._id, self._block_retry))
+            self._data = []
+            self._data_bytes = 0
+        self._event = ""
+        self._block_retry = None
+        self._open = False
+
+    def _fail(self) -> None:
+        self._failure = ProtocolError(
+            f"an event of the stream is larger than max_event_bytes={self._limit}; "
+            "raise that limit if the server is meant to send such events",
+        )
+        self._partial = PartialLine()
+        self._data = []
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
