@@ -272,5 +272,3 @@ class Tool(msgspec.Struct, frozen=True):
         default_factory=lambda: {"type": "object", "properties": {}}
     )
     strict: bool | None = None
-
-

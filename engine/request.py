@@ -104,7 +104,7 @@ def check_header(name: str, value: str) -> None:
         raise ConfigError(f"header name {name!r} is not allowed; use letters, digits and '-'")
     if not isinstance(value, str):
         raise ConfigError(f"header {name} must be a string, not {type(value).__name__}")
-    if not value.isascii() or any(c < " " and c != "\t" or c == "\x7f" for c in value):
+    if not value.isascii() or any((c < " " and c != "\t") or c == "\x7f" for c in value):
         raise ConfigError(
             f"the value of header {name} holds a line break, control or non-ASCII character; "
             "a key read from a file often ends with a newline: strip it"

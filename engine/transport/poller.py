@@ -29,7 +29,7 @@ class Poller(Protocol):
 
     def watch(self, fd: int, mask: int) -> None: ...
     def unwatch(self, fd: int) -> None: ...
-    def poll(self, timeout: float) -> list[tuple[int, int]]: ...
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]: ...
     def fileno(self) -> int: ...
     def fdset(self) -> tuple[list[int], list[int], list[int]]: ...
     def close(self) -> None: ...
@@ -39,9 +39,10 @@ def new_poller() -> Poller:
     """The best poller of this platform."""
     if sys.platform == "linux":
         return EpollPoller()
-    if hasattr(select, "kqueue"):
+    elif sys.platform != "win32":
         return KqueuePoller()
-    return SelectPoller()
+    else:
+        return SelectPoller()
 
 
 if sys.platform == "linux":
@@ -74,7 +75,7 @@ if sys.platform == "linux":
             except OSError:
                 pass  # closed already: the kernel took it out
 
-        def poll(self, timeout: float) -> list[tuple[int, int]]:
+        def poll(self, timeout: float | None) -> list[tuple[int, int]]:
             ready = self._epoll.poll(timeout, BATCH)
             return [(fd, _CURL_MASK[events & 63]) for fd, events in ready]
 
@@ -88,7 +89,7 @@ if sys.platform == "linux":
             self._epoll.close()
 
 
-if hasattr(select, "kqueue"):
+if sys.platform != "linux" and sys.platform != "win32":
 
     class KqueuePoller:
         """kqueue(2). Not tried on a real BSD or macOS yet."""
@@ -114,7 +115,7 @@ if hasattr(select, "kqueue"):
                     except OSError:
                         pass
 
-        def poll(self, timeout: float) -> list[tuple[int, int]]:
+        def poll(self, timeout: float | None) -> list[tuple[int, int]]:
             events = self._kqueue.control(None, BATCH, timeout)
             return [
                 (int(event.ident), IN if event.filter == select.KQ_FILTER_READ else OUT)
@@ -145,7 +146,7 @@ class SelectPoller:
     def unwatch(self, fd: int) -> None:
         self._masks.pop(fd, None)
 
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         readable, writable, failed = select.select(*self.fdset(), timeout)
         ready: dict[int, int] = {}
         for fds, bit in ((readable, IN), (writable, OUT), (failed, _ERR)):

@@ -31,15 +31,13 @@ class Head:
 
 
 def parse_head(lines: list[bytes]) -> Head | None:
-    """The final head in `lines`; informational (1xx) heads and trailers are passed over.
+    """The last head in `lines`: a proxy's own, informational (1xx) ones and trailers are not it.
 
     None where no final status line came.
     """
     head: Head | None = None
     for line in lines:
         if line[:5] == b"HTTP/":
-            if head is not None and head.complete and head.status >= 200:
-                break
             parts = line.split(None, 2)
             number = parts[1] if len(parts) > 1 else b""
             head = Head(int(number) if number.isdigit() else 0, {}, False)

@@ -1,0 +1,134 @@
+"""Which queued transfers start now."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+__all__ = ["Admission", "descriptors_left"]
+
+
+class Queued(Protocol):
+    """What admission needs to know of a transfer."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def over(self) -> bool: ...
+
+
+class _Host:
+    __slots__ = ("active", "multiplexes", "queue", "waiting")
+
+    def __init__(self) -> None:
+        self.queue: deque[Queued] = deque()
+        self.active = 0
+        self.multiplexes = False
+        self.waiting = False
+
+
+class Admission:
+    """The queue before libcurl, one a host, and the counts that limit it.
+
+    Limits are connections; 0 is no limit. A host that was seen to speak HTTP/2 may have
+    `streams_per_connection` transfers a connection, another one. libcurl has limits of its own,
+    but a transfer that waits inside it looks as if it were connecting, and would run into the
+    connect deadline.
+    """
+
+    def __init__(
+        self, max_connections: int, max_host_connections: int, streams_per_connection: int
+    ) -> None:
+        self._total_limit = max_connections
+        self._host_limit = max_host_connections
+        self._streams = streams_per_connection
+        self._hosts: dict[str, _Host] = {}
+        self._waiting: deque[_Host] = deque()
+        self.active = 0
+
+    def enqueue(self, transfer: Queued) -> None:
+        """Put `transfer` at the end of its host's queue."""
+        host = self._hosts.setdefault(transfer.host, _Host())
+        host.queue.append(transfer)
+        self._wait(host)
+
+    def release(self, transfer: Queued) -> None:
+        """An attempt of `transfer` that was taken has ended."""
+        self.active -= 1
+        host = self._hosts[transfer.host]
+        host.active -= 1
+        if host.queue:
+            self._wait(host)
+        elif not host.active and not host.multiplexes:
+            del self._hosts[transfer.host]
+
+    def multiplexes(self, transfer: Queued) -> None:
+        """The host of `transfer` answered over HTTP/2."""
+        host = self._hosts.get(transfer.host)
+        if host is not None and not host.multiplexes:
+            host.multiplexes = True
+            if host.queue:
+                self._wait(host)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` may have something, as far as this queue's own limits go."""
+        return bool(self._waiting) and not self._full()
+
+    def take(self, most: int | None) -> Iterator[Queued]:
+        """The transfers that start now, at most `most` (None: as many as the limits allow),
+        hosts in turn. Each counts as active until its `release`."""
+        while self._waiting and (most is None or most > 0) and not self._full():
+            host = self._waiting.popleft()
+            host.waiting = False
+            if self._host_limit and self._connections(host) >= self._host_limit:
+                continue  # back with its next release
+            while host.queue:
+                transfer = host.queue.popleft()
+                if not transfer.over:
+                    host.active += 1
+                    self.active += 1
+                    if most is not None:
+                        most -= 1
+                    if host.queue:
+                        self._wait(host)
+                    yield transfer
+                    break
+
+    def _wait(self, host: _Host) -> None:
+        if not host.waiting:
+            host.waiting = True
+            self._waiting.append(host)
+
+    def _connections(self, host: _Host) -> int:
+        return host.active // self._streams if host.multiplexes else host.active
+
+    def _full(self) -> bool:
+        return bool(self._total_limit) and (
+            sum(map(self._connections, self._hosts.values())) >= self._total_limit
+        )
+
+
+# What a host program may open while all transfers run: a log, a subprocess, a look-up.
+_RESERVE = 64
+
+
+def descriptors_left() -> int | None:
+    """How many more descriptors this process may open, less a reserve; None without a limit."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return None
+    try:
+        lowest = os.dup(0)
+    except OSError as error:
+        if error.errno != 9:  # EBADF: standard input is closed, which says nothing
+            return 0
+        return None
+    os.close(lowest)
+    return max(soft - lowest - min(_RESERVE, soft // 8), 0)

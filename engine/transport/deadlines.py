@@ -1,0 +1,169 @@
+"""Deadlines of a request, phase by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from engine.errors import ConfigError, DeadlineError
+
+if TYPE_CHECKING:
+    from engine.transport.multi import Multi
+    from engine.transport.timers import Timer
+
+__all__ = ["Deadlines", "Phase", "Timeouts"]
+
+Phase = Literal["connect", "first_event", "idle", "content", "total"]
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each wait may take, in seconds; None is no limit.
+
+    Attributes:
+        connect: host name, TCP, TLS and proxy together, for each attempt.
+        first_event: from the connection to the first content. Reasoning models think for minutes
+            before they speak.
+        idle: between two reads. Anything the server sends counts, pings and comments too: they
+            say that it is still at work.
+        content: between two pieces of content, whatever pings come in between.
+        total: from `stream()` to the end, all attempts and waits together.
+    """
+
+    connect: float | None = 10
+    first_event: float | None = 300
+    idle: float | None = 120
+    content: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"timeouts: {name} must be more than 0 seconds, or None")
+
+
+_SENTENCE: Final = {
+    "connect": "no connection to {host} within {limit:g} s (while waiting for: {at}); check the "
+    "host name, the network and the server",
+    "first_event": "{host} sent no content within {limit:g} s; the model may need longer "
+    "(timeouts.first_event)",
+    "idle": "{host} sent nothing for {limit:g} s; send the request again, or allow longer "
+    "silences (timeouts.idle)",
+    "content": "{host} sent no content for {limit:g} s, only signs of life; send the request "
+    "again, or allow longer (timeouts.content)",
+    "total": "the request to {host} took longer than {limit:g} s (timeouts.total)",
+}
+
+
+class Deadlines:
+    """The clock of one request. `expired` is called, with signals held, when a limit passes.
+
+    A read only notes the time; the timer looks at the note when its own time comes, so that a
+    stream of a thousand reads costs a thousand assignments and a handful of timers.
+    """
+
+    __slots__ = (
+        "_content",
+        "_expired",
+        "_heard",
+        "_limits",
+        "_multi",
+        "_phase",
+        "_timer",
+        "_total",
+    )
+
+    def __init__(
+        self, multi: Multi, limits: Timeouts, expired: Callable[[Phase, float], None]
+    ) -> None:
+        self._multi = multi
+        self._limits = limits
+        self._expired = expired
+        self._phase: Phase | None = None
+        self._heard = 0.0
+        self._content = 0.0
+        self._timer: Timer | None = None
+        self._total: Timer | None = None
+        if limits.total is not None:
+            self._total = multi.call_later(limits.total, self._total_passed)
+
+    def connecting(self) -> None:
+        """An attempt began."""
+        self._enter("connect")
+
+    def waiting(self) -> None:
+        """Connected; the first content is awaited."""
+        self._enter("first_event")
+
+    def heard(self) -> None:
+        """Bytes came."""
+        self._heard = self._multi.now
+
+    def content(self) -> None:
+        """Content came."""
+        self._content = self._multi.now
+        if self._phase == "first_event":
+            self._enter("idle")
+
+    def rest(self) -> None:
+        """No attempt runs; only the total counts."""
+        self._phase = None
+        self._cancel()
+
+    def stop(self) -> None:
+        """The request is over."""
+        self.rest()
+        if self._total is not None:
+            self._total.cancel()
+            self._total = None
+
+    def error(self, phase: Phase, limit: float, host: str, at: str) -> DeadlineError:
+        """The error for `phase`; `at` is what a connection attempt was waiting for."""
+        return DeadlineError(_SENTENCE[phase].format(host=host, limit=limit, at=at), phase=phase)
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._heard = self._content = self._multi.now
+        due = self._next()
+        if due is None:
+            self._cancel()
+        elif self._timer is None or self._timer.call is None or due[0] < self._timer.when:
+            self._cancel()
+            self._timer = self._multi.call_at(due[0], self._look)
+
+    def _next(self) -> tuple[float, Phase, float] | None:
+        limits = self._limits
+        candidates: list[tuple[float, Phase, float]] = []
+        if self._phase == "connect" and limits.connect is not None:
+            candidates.append((self._heard + limits.connect, "connect", limits.connect))
+        if self._phase == "first_event" and limits.first_event is not None:
+            candidates.append(
+                (self._content + limits.first_event, "first_event", limits.first_event)
+            )
+        if self._phase == "idle":
+            if limits.idle is not None:
+                candidates.append((self._heard + limits.idle, "idle", limits.idle))
+            if limits.content is not None:
+                candidates.append((self._content + limits.content, "content", limits.content))
+        return min(candidates, default=None)
+
+    def _look(self) -> None:
+        due = self._next()
+        if due is None:
+            return
+        when, phase, limit = due
+        if when > self._multi.now:
+            self._timer = self._multi.call_at(when, self._look)
+        else:
+            self._expired(phase, limit)
+
+    def _total_passed(self) -> None:
+        if self._limits.total is not None:
+            self._expired("total", self._limits.total)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

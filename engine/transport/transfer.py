@@ -1,0 +1,376 @@
+"""A transfer: one HTTP request on its way, over as many attempts as its owner allows."""
+
+from __future__ import annotations
+
+from enum import Enum
+from io import BytesIO
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+import pycurl
+
+from engine.errors import EngineError, ResourceError
+from engine.request import HttpRequest
+from engine.response import Timing
+from engine.transport.ca import find_ca_file
+from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
+from engine.wire.headers import Head, parse_head
+
+if TYPE_CHECKING:
+    from engine.transport.multi import Multi
+
+__all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer"]
+
+
+class State(Enum):
+    """Where a transfer is."""
+
+    QUEUED = "queued"
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    BACKOFF = "backing off"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+# The whole life of a transfer; anything else is a bug of the engine.
+LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
+    State.QUEUED: frozenset({State.CONNECTING, State.FAILED, State.CANCELLED}),
+    State.CONNECTING: frozenset(
+        {State.STREAMING, State.BACKOFF, State.DONE, State.FAILED, State.CANCELLED}
+    ),
+    State.STREAMING: frozenset({State.BACKOFF, State.DONE, State.FAILED, State.CANCELLED}),
+    State.BACKOFF: frozenset({State.QUEUED, State.FAILED, State.CANCELLED}),
+    State.DONE: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+class Owner(Protocol):
+    """Whom a transfer belongs to. All but `deliver` and `announce` run with signals held and must
+    call no code of the user's."""
+
+    def began(self) -> None:
+        """An attempt leaves the queue."""
+
+    def connected(self) -> None:
+        """The attempt has a connection; the request goes out."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the body came, as libcurl cut them: at most 16 KiB."""
+
+    def attempt_ended(self, error: EngineError | None) -> float | None:
+        """The attempt is over; seconds to wait before the next one, or None to end it here."""
+
+    def deliver(self) -> None:
+        """Hand over what waits, to the user's callbacks; asked for by `Multi.wants_delivery`."""
+
+    def conclude(self) -> object:
+        """What `info_read` returns for the request; asked once, after `Multi.finished`."""
+
+    def announce(self) -> None:
+        """Call the user's completion handlers."""
+
+
+class Transfer:
+    """One request on a `Multi`. Made by it; see `Owner` for what it tells.
+
+    Attributes:
+        request: what is asked.
+        state: see `State`.
+        attempt: number of the current attempt, from 1; 0 before the first.
+        body_bytes: bytes of the body that came in this attempt.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_connect_timeout",
+        "_easy",
+        "_head",
+        "_lines",
+        "_multi",
+        "_paused",
+        "_queued",
+        "_since",
+        "attempt",
+        "body_bytes",
+        "created",
+        "host",
+        "owner",
+        "request",
+        "state",
+        "timing",
+    )
+
+    def __init__(
+        self, multi: Multi, request: HttpRequest, owner: Owner, connect_timeout: float | None
+    ) -> None:
+        self._multi = multi
+        self._connect_timeout = connect_timeout
+        self.request = request
+        self.owner = owner
+        parts = urlsplit(request.url)
+        self.host = f"{parts.scheme}://{parts.netloc}"
+        self.state = State.QUEUED
+        self.attempt = 0
+        self.body_bytes = 0
+        self.timing = Timing()
+        self.created = monotonic()
+        self._since = self.created
+        self._queued = 0.0
+        self._easy: pycurl.Curl | None = None
+        self._lines: list[bytes] = []
+        self._chunks: list[bytes] = []
+        self._head: Head | None = None
+        self._paused = False
+
+    def __repr__(self) -> str:
+        return f"<Transfer {self.state.value} {self.request!r} attempt {self.attempt}>"
+
+    @property
+    def head(self) -> Head | None:
+        """Status and headers of the response, once its head is whole."""
+        if self._head is None and self._lines:
+            head = parse_head(self._lines)
+            if head is not None and head.complete:
+                self._head = head
+        return self._head
+
+    def move(self, to: State) -> None:
+        """Change the state, along `LEGAL_MOVES`."""
+        if to not in LEGAL_MOVES[self.state]:
+            raise AssertionError(f"transfer cannot go from {self.state} to {to}")
+        self._multi.count(self.state, to)
+        self.state = to
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return not LEGAL_MOVES[self.state]
+
+    # -- an attempt: Multi calls these, with signals held -------------------------------------
+
+    def start(self) -> pycurl.Curl:
+        """A fresh easy handle for the next attempt: no option of an earlier one can linger."""
+        self.attempt += 1
+        self._queued += monotonic() - self._since
+        self._lines = []
+        self._chunks = []
+        self._head = None
+        self._paused = False
+        self.body_bytes = 0
+        self._easy = easy = pycurl.Curl()
+        self.move(State.CONNECTING)
+        self.owner.began()
+        for option, value in EASY_OPTIONS:
+            easy.setopt(option, value)
+        request = self.request
+        easy.setopt(pycurl.URL, request.url)
+        easy.setopt(pycurl.HTTPHEADER, _header_lines(request))
+        _set_method(easy, request)
+        if self.host.startswith("https:"):
+            for option, number in HTTPS_OPTIONS:
+                easy.setopt(option, number)
+            ca_file = find_ca_file(self._multi.ca_file)
+            if ca_file is not None:
+                easy.setopt(pycurl.CAINFO, ca_file)
+        if is_loopback(request.url):
+            easy.setopt(pycurl.NOPROXY, "*")
+        # A second later than the engine's own deadline, which tells more.
+        limit = self._connect_timeout
+        easy.setopt(
+            pycurl.CONNECTTIMEOUT_MS, _NO_LIMIT_MS if limit is None else int(limit * 1000) + 1000
+        )
+        easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
+        easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
+        return easy
+
+    def _on_write(self, data: bytes) -> None:
+        # Inside libcurl: store, nothing else.
+        if not self._chunks:
+            self._multi.received.append(self)
+        self._chunks.append(data)
+
+    def _on_prereq(self, *_: object) -> int:
+        # Inside libcurl. Called when the connection is made or taken from the pool.
+        self._multi.connected.append(self)
+        return int(pycurl.PREREQFUNC_OK)
+
+    def connection_made(self) -> None:
+        """The attempt has its connection."""
+        if self.state is State.CONNECTING:
+            self.move(State.STREAMING)
+            self.owner.connected()
+
+    def hand_over(self) -> int:
+        """Give the owner the bytes stored since the last turn; how many they were."""
+        chunks, self._chunks = self._chunks, []
+        if self.over or not chunks:
+            return 0
+        self.connection_made()
+        if not self.body_bytes and self._lines[0].startswith(b"HTTP/2"):
+            self._multi.multiplexes(self)
+        before = self.body_bytes
+        for chunk in chunks:
+            self.body_bytes += len(chunk)
+            self.owner.received(chunk)
+        return self.body_bytes - before
+
+    def attempt_over(self, code: int, text: str) -> None:
+        """libcurl is done with the attempt; tell the owner and do what it decides."""
+        self.hand_over()
+        if self.over:
+            return
+        head = self.head
+        error: EngineError | None = None
+        if code or head is None:
+            error = failure_error(
+                CurlFailure(
+                    code,
+                    text,
+                    urlsplit(self.request.url).netloc,
+                    head.status if head else None,
+                    self.body_bytes,
+                )
+            )
+        self._attempt_ended(error)
+
+    def could_not_start(self, cause: EngineError | pycurl.error) -> None:
+        """libcurl did not take the request."""
+        error = cause
+        if not isinstance(error, EngineError):
+            error = ResourceError(f"libcurl refused the request: {cause}", retryable=False)
+            error.__cause__ = cause
+        self._attempt_ended(error)
+
+    def _attempt_ended(self, error: EngineError | None) -> None:
+        self._drop_easy()
+        delay = self.owner.attempt_ended(error)
+        if self.over:
+            return
+        if delay is None:
+            self.move(State.DONE if error is None else State.FAILED)
+        else:
+            self.move(State.BACKOFF)
+            self._since = monotonic()
+            self._multi.call_later(delay, self._again)
+
+    def _again(self) -> None:
+        if self.state is State.BACKOFF:
+            self.move(State.QUEUED)
+            self._multi.enqueue(self)
+
+    # -- for the owner ------------------------------------------------------------------------
+
+    def end(self, state: State) -> None:
+        """Stop here, in the final `state`; the owner knows and is not told. Idempotent."""
+        if not self.over:
+            self._drop_easy()
+            self.move(state)
+
+    def pause(self) -> None:
+        """Take no more bytes from the peer until `resume`; the socket's flow control holds it."""
+        if self._easy is not None and not self._paused:
+            self._paused = True
+            self._easy.pause(pycurl.PAUSE_RECV)
+
+    def resume(self) -> None:
+        """Take bytes again. Bytes libcurl held back are stored at once, handed over next turn."""
+        if self._easy is not None and self._paused:
+            self._paused = False
+            self._easy.pause(pycurl.PAUSE_CONT)
+            self._multi.wake()
+
+    @property
+    def phase(self) -> str:
+        """What the attempt is waiting for: ``resolve``, ``connect``, ``tls`` or ``body``."""
+        easy = self._easy
+        if easy is None or self.state is not State.CONNECTING:
+            return "body"
+        if not easy.getinfo(pycurl.NAMELOOKUP_TIME):
+            return "resolve"
+        return "tls" if easy.getinfo(pycurl.CONNECT_TIME) else "connect"
+
+    def _drop_easy(self) -> None:
+        easy = self._easy
+        if easy is not None:
+            self.timing = self._measure(easy)
+            self._easy = None
+            self._multi.release(easy, self)
+
+    def _measure(self, easy: pycurl.Curl) -> Timing:
+        def reached(option: int) -> float | None:
+            seconds = float(easy.getinfo(option))
+            return seconds or None
+
+        first_byte = reached(pycurl.STARTTRANSFER_TIME)
+        reused = first_byte is not None and easy.getinfo(pycurl.NUM_CONNECTS) == 0
+        connect = 0.0 if reused else reached(pycurl.CONNECT_TIME)
+        return Timing(
+            queued=self._queued,
+            dns=0.0 if reused else reached(pycurl.NAMELOOKUP_TIME),
+            connect=connect,
+            tls=0.0 if connect is not None and reused else _tls_time(easy, connect),
+            first_byte=first_byte + self._queued if first_byte is not None else None,
+            total=monotonic() - self.created,
+            reused=reused,
+            http_version=_HTTP_VERSIONS.get(easy.getinfo(pycurl.INFO_HTTP_VERSION)),
+        )
+
+
+# CURLOPT_CONNECTTIMEOUT_MS takes a C long; 0 would be libcurl's own default of 300 s.
+_NO_LIMIT_MS: Final = 2**31 - 1
+
+_HTTP_VERSIONS: Final = {
+    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
+    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
+    pycurl.CURL_HTTP_VERSION_2_0: "2",
+    pycurl.CURL_HTTP_VERSION_3: "3",
+}
+
+
+def _tls_time(easy: pycurl.Curl, connect: float | None) -> float | None:
+    seconds = float(easy.getinfo(pycurl.APPCONNECT_TIME))
+    if seconds:
+        return seconds
+    return 0.0 if connect is not None and easy.getinfo(pycurl.SCHEME) == "http" else None
+
+
+def _header_lines(request: HttpRequest) -> list[str]:
+    names = {name.lower() for name in request.headers}
+    lines = [
+        # libcurl reads "Name;" as an empty value and "Name:" as "send no such header".
+        f"{name}: {value}" if value else f"{name};"
+        for name, value in request.headers.items()
+    ]
+    if "accept-encoding" not in names:
+        lines.append("Accept-Encoding: identity")
+    if "user-agent" not in names:
+        lines.append("User-Agent: streamengine")
+    # libcurl asks "Expect: 100-continue" above 1 MiB and then waits a second for servers that
+    # do not know it.
+    lines.append("Expect:")
+    return lines
+
+
+def _set_method(easy: pycurl.Curl, request: HttpRequest) -> None:
+    method = request.method.upper()
+    if request.body is None and method == "GET":
+        return
+    if method == "HEAD":
+        easy.setopt(pycurl.NOBODY, 1)
+        return
+    if method != "POST":
+        easy.setopt(pycurl.CUSTOMREQUEST, method)
+    if request.body is not None or method == "POST":
+        body = request.body or b""
+        easy.setopt(pycurl.POST, 1)
+        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+        # A read callback without a seek callback: libcurl sends a POST a second time, unseen, when
+        # a pooled connection turns out dead; so it reports error 65 and the retry is ours.
+        easy.setopt(pycurl.READFUNCTION, BytesIO(body).read)
