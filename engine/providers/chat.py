@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.errors import ProtocolError
+from engine.errors import EngineError, ProtocolError
 from engine.events import (
     CitationDelta,
     Done,
@@ -142,7 +142,8 @@ class ChatDialect:
 
     def parse_answer(self, body: bytes) -> list[Event]:
         parser = ChatParser()
-        return parser.feed([SSERecord(body.strip())]) + parser.finish()
+        events = parser.feed([SSERecord(body)])
+        return events if parser.ended else events + parser.end()
 
 
 class _Alternative:
@@ -181,14 +182,10 @@ class ChatParser:
             try:
                 chunk = decode(record.data)
             except (msgspec.MsgspecError, RecursionError) as error:
-                if record.data.strip() == b"[DONE]":
-                    self._end(events)
+                again = self._unreadable(record.data, error, events)
+                if again is None:
                     break
-                try:
-                    chunk = _decoder.recover(record.data, error)
-                except ProtocolError as failure:
-                    self._fail(failure, events)
-                    break
+                chunk = again
             if not self._started:
                 self._started = True
                 events.append(Start(chunk.id, chunk.model))
@@ -226,7 +223,29 @@ class ChatParser:
             self._end(events)
         return events
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing that follows counts: the marker came, or the stream failed."""
+        return self._ended
+
+    def end(self) -> list[Event]:
+        """End here, marker or not."""
+        events: list[Event] = []
+        self._end(events)
+        return events
+
     # ----------------------------------------------------------------------------------------
+
+    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> _Chunk | None:
+        """The end marker, which is not JSON; or what can be mended; or the end of the stream."""
+        if data.strip() == b"[DONE]":
+            self._end(events)
+            return None
+        try:
+            return _decoder.recover(data, error)
+        except ProtocolError as failure:
+            self._fail(failure, events)
+            return None
 
     def _envelope(self, chunk: _Chunk, events: list[Event]) -> None:
         """Usage wherever it comes, and errors of a stream that began well."""
@@ -354,9 +373,9 @@ class ChatParser:
             reason = FinishReason.TOOL_USE  # some servers say "stop" after a call
         events.append(Done(reason, self._usage, self._finish))
 
-    def _fail(self, error: Exception, events: list[Event]) -> None:
+    def _fail(self, error: EngineError, events: list[Event]) -> None:
         self._ended = True
-        events.append(StreamError(error))  # type: ignore[arg-type]
+        events.append(StreamError(error))
 
 
 def _untyped(data: bytes) -> Any:

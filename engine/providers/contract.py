@@ -91,8 +91,13 @@ class Parser(Protocol):
 class Dialect(Protocol):
     """One wire format."""
 
-    name: str
-    content_types: tuple[str, ...]  # of a stream; anything else with status 200 is no stream
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    @property
+    def content_types(self) -> tuple[str, ...]:
+        """Media types of a stream, the usual one first."""
 
     def path(self, request: ModelRequest) -> str:
         """What comes after the base URL, from ``/`` on, with a query where there is one."""

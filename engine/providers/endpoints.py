@@ -199,7 +199,8 @@ def endpoint(name: str) -> Endpoint:
     except KeyError:
         known = ", ".join(_table)
         raise ConfigError(
-            f"provider {name!r} is not known; known are {known}; for any other server give base_url="
+            f"provider {name!r} is not known; known are {known}; "
+            "for any other server give base_url="
         ) from None
 
 

@@ -232,23 +232,20 @@ class _Facts:
         ]
         self.code = names[0] if names else None
         self.words = " ".join(names).lower().replace("-", "_").replace(" ", "_")
-        self.status = next(
-            (
-                int(value)
-                for source in (error, outer)
-                for field in ("code", "status", "status_code")
-                if _is_status(value := source.get(field))
-            ),
-            None,
+        numbers = (
+            _status(source.get(field))
+            for source in (error, outer)
+            for field in ("code", "status", "status_code")
         )
+        self.status = next((number for number in numbers if number is not None), None)
         request_id = outer.get("request_id") or error.get("request_id")
         self.request_id = request_id if isinstance(request_id, str) else None
         self.retry_delay = _retry_delay(error.get("details"))
 
 
-def _is_status(value: Any) -> bool:
+def _status(value: Any) -> int | None:
     text = str(value) if isinstance(value, int | str) else ""
-    return len(text) == 3 and text.isdigit() and 400 <= int(text) < 600
+    return int(text) if len(text) == 3 and text.isdigit() and 400 <= int(text) < 600 else None
 
 
 def _text(inner: Any, error: Mapping[str, Any], outer: Mapping[str, Any]) -> str:

@@ -107,6 +107,10 @@ class Deadlines:
         if self._phase == "first_event":
             self._enter("idle")
 
+    def resume(self) -> None:
+        """Go on after a `rest` in the middle of the answer."""
+        self._enter("idle")
+
     def rest(self) -> None:
         """No attempt runs; only the total counts."""
         self._phase = None

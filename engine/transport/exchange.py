@@ -96,7 +96,7 @@ class Exchange:
     def attempt_ended(self, error: EngineError | None) -> float | None:
         if not self._over:
             self._error = error
-            self._finish()
+            self._finish(State.DONE if error is None else State.FAILED)
         return None
 
     def deliver(self) -> None:
@@ -150,11 +150,11 @@ class Exchange:
             self._error = error
             if self._on_data is not None:
                 del self._body[self._next :]
-            self._transfer.end(state)
-            self._finish()
+            self._finish(state)
 
-    def _finish(self) -> None:
+    def _finish(self, state: State) -> None:
         self._over = True
+        self._transfer.end(state)
         self._deadlines.stop()
         self._multi.wants_delivery(self)
         self._multi.finished(self)

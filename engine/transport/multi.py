@@ -245,8 +245,9 @@ class Multi:
                 try:
                     announcements[0].announce()
                 except Exception as error:
-                    self._failures.append(error)
-                announcements.popleft()
+                    self._failures.append(error)  # and go on with the next handler of the same
+                else:
+                    announcements.popleft()
             if self._failures:
                 (first, *others), self._failures = self._failures, []
                 for other in others:

@@ -216,15 +216,18 @@ class Transfer:
         if not self.body_bytes and self._lines[0].startswith(b"HTTP/2"):
             self._multi.multiplexes(self)
         before = self.body_bytes
+        easy = self._easy
         for chunk in chunks:
             self.body_bytes += len(chunk)
             self.owner.received(chunk)
+            if self._easy is not easy:
+                return 0  # the owner gave this attempt up
         return self.body_bytes - before
 
     def attempt_over(self, code: int, text: str) -> None:
         """libcurl is done with the attempt; tell the owner and do what it decides."""
         self.hand_over()
-        if self.over:
+        if self._easy is None:
             return
         head = self.head
         error: EngineError | None = None
@@ -239,6 +242,11 @@ class Transfer:
                 )
             )
         self._attempt_ended(error)
+
+    def fail_attempt(self, error: EngineError) -> None:
+        """Give this attempt up because of `error`; the owner is asked about the next one."""
+        if not self.over:
+            self._attempt_ended(error)
 
     def could_not_start(self, cause: EngineError | pycurl.error) -> None:
         """libcurl did not take the request."""

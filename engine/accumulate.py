@@ -1,0 +1,191 @@
+"""Events become a message: appended while they come, joined when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.events import (
+    CitationDelta,
+    Event,
+    ImageDone,
+    LogprobsDelta,
+    RedactedThinkingDone,
+    RefusalDelta,
+    ServerToolDone,
+    SignatureDelta,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStart,
+    UsageUpdate,
+)
+from engine.messages import (
+    Citation,
+    Message,
+    Part,
+    PartialToolCall,
+    RedactedThinking,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+
+__all__ = ["Accumulator"]
+
+
+class _Block:
+    """One content block in the making."""
+
+    __slots__ = ("call", "citations", "kind", "name", "pieces", "signature", "whole")
+
+    def __init__(self, kind: type[Event]) -> None:
+        self.kind = kind
+        self.pieces: list[str] = []
+        self.signature: str | None = None
+        self.citations: list[Citation] = []
+        self.call = ""  # id of the tool call
+        self.name = ""
+        self.whole: Part | None = None
+
+    def text(self) -> str:
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
+    def part(self) -> Part | None:
+        if self.whole is not None:
+            return self.whole
+        text = self.text()
+        if self.kind is ToolCallStart:
+            return PartialToolCall(self.call, self.name, text)
+        if self.kind is ThinkingDelta:
+            return Thinking(text, self.signature) if text or self.signature else None
+        if self.kind is RefusalDelta:
+            return Refusal(text)
+        if not text and not self.citations and not self.signature:
+            return None
+        return Text(text, self.citations, self.signature)
+
+
+class Accumulator:
+    """Gathers the events of one stream, for every provider alike.
+
+    Attributes:
+        id: the provider's id of the answer, or None.
+        model: the model that answers, or None.
+        usage: the last count of tokens, or None.
+        logprobs: log probabilities of the first choice's tokens, as the provider gave them.
+    """
+
+    __slots__ = ("_blocks", "_key", "_pieces", "id", "logprobs", "model", "usage")
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[int, int], _Block] = {}
+        self._key = (-1, -1)  # choice and index of the text block that grows
+        self._pieces: list[str] = []
+        self.id: str | None = None
+        self.model: str | None = None
+        self.usage: Usage | None = None
+        self.logprobs: list[dict[str, Any]] = []
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Take `events`, in order."""
+        choice, index = self._key
+        for event in events:
+            if type(event) is TextDelta and event.index == index and event.choice == choice:
+                self._pieces.append(event.text)
+            else:
+                self._add(event)
+                choice, index = self._key
+
+    def text(self) -> str:
+        """The text of the first choice so far."""
+        return self._joined(TextDelta)
+
+    def thinking(self) -> str:
+        """The reasoning of the first choice so far."""
+        return self._joined(ThinkingDelta)
+
+    def arguments(self, index: int) -> str:
+        """The JSON text of the tool call in block `index` so far; empty where there is none."""
+        block = self._blocks.get((0, index))
+        if block is None or block.kind is not ToolCallStart:
+            return ""
+        return block.whole.arguments if isinstance(block.whole, ToolCall) else block.text()
+
+    def message(self, provider: str | None, choice: int = 0) -> Message:
+        """The message as far as it has come."""
+        blocks = sorted((key, block) for key, block in self._blocks.items() if key[0] == choice)
+        parts = [part for _, block in blocks if (part := block.part()) is not None]
+        self._forget()
+        return Message("assistant", parts, provider, self.id, self.model)
+
+    def choices(self) -> int:
+        """How many alternatives there are, at least 1."""
+        return max((choice for choice, _ in self._blocks), default=0) + 1
+
+    # ----------------------------------------------------------------------------------------
+
+    def _joined(self, kind: type[Event]) -> str:
+        blocks = sorted(
+            (key[1], block)
+            for key, block in self._blocks.items()
+            if key[0] == 0 and block.kind is kind
+        )
+        self._forget()
+        return "".join(block.text() for _, block in blocks)
+
+    def _forget(self) -> None:
+        # Joining gives a block a new list of pieces; the shortcut must not grow the old one.
+        self._key = (-1, -1)
+
+    def _block(self, event: Any, kind: type[Event]) -> _Block:
+        key = (event.choice, event.index)
+        block = self._blocks.get(key)
+        if block is None:
+            block = self._blocks[key] = _Block(kind)
+        return block
+
+    def _add(self, event: Event) -> None:  # noqa: C901 - one arm an event, each a line or two
+        match event:
+            case TextDelta():
+                block = self._block(event, TextDelta)
+                block.pieces.append(event.text)
+                self._key = (event.choice, event.index)
+                self._pieces = block.pieces
+            case ThinkingDelta():
+                self._block(event, ThinkingDelta).pieces.append(event.text)
+            case RefusalDelta():
+                self._block(event, RefusalDelta).pieces.append(event.text)
+            case SignatureDelta():
+                block = self._block(event, ThinkingDelta)
+                block.signature = (block.signature or "") + event.signature
+            case CitationDelta():
+                self._block(event, TextDelta).citations.append(event.citation)
+            case ToolCallStart():
+                block = self._block(event, ToolCallStart)
+                block.call, block.name = event.id, event.name
+            case ToolCallDelta():
+                self._block(event, ToolCallStart).pieces.append(event.arguments)
+            case ToolCallDone():
+                self._block(event, ToolCallStart).whole = event.call
+            case RedactedThinkingDone():
+                self._block(event, type(event)).whole = RedactedThinking(event.data)
+            case ServerToolDone():
+                self._block(event, type(event)).whole = event.tool
+            case ImageDone():
+                self._block(event, type(event)).whole = event.image
+            case LogprobsDelta():
+                if event.choice == 0:
+                    self.logprobs.extend(event.logprobs)
+            case UsageUpdate():
+                self.usage = event.usage
+            case Start():
+                self.id, self.model = event.id, event.model
+            case _:
+                pass

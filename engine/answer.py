@@ -1,0 +1,204 @@
+"""Reading one response: which kind it is, its events, and whether it really ended. No socket."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engine.errors import EngineError, ProtocolError, TruncatedError
+from engine.events import Event, StreamError
+from engine.providers.contract import Decoder, Dialect, Parser
+from engine.providers.refusal import http_error
+from engine.wire.headers import Head
+
+__all__ = ["Answer"]
+
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_WHOLE_BYTES = 64 * 1024 * 1024
+
+_Kind = Literal["stream", "whole", "refusal", "page"]
+
+
+class Answer:
+    """The response to one attempt.
+
+    Args:
+        dialect: the wire format expected.
+        provider: the provider's name, for errors.
+        key_variable: the variable that holds the key, for advice.
+        streaming: whether a stream was asked for.
+
+    Attributes:
+        complete: the end marker came.
+        began: a response with a good status began.
+    """
+
+    __slots__ = (
+        "_body",
+        "_decoder",
+        "_dialect",
+        "_head",
+        "_key_variable",
+        "_kind",
+        "_parser",
+        "_provider",
+        "_size",
+        "_streaming",
+        "failure",
+    )
+
+    def __init__(
+        self, dialect: Dialect, provider: str, key_variable: str | None, streaming: bool
+    ) -> None:
+        self._dialect = dialect
+        self._provider = provider
+        self._key_variable = key_variable
+        self._streaming = streaming
+        self._kind: _Kind | None = None
+        self._head: Head | None = None
+        self._decoder: Decoder | None = None
+        self._parser: Parser | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self.failure: EngineError | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self._parser is not None and self._parser.complete
+
+    @property
+    def began(self) -> bool:
+        return self._head is not None and 200 <= self._head.status < 300
+
+    def head(self, head: Head) -> None:
+        """Status and headers, before the first `feed`."""
+        self._head = head
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events of the next bytes. Where the stream fails, `failure` is set."""
+        if self._decoder is not None and self._parser is not None:
+            try:
+                events = self._parser.feed(self._decoder.feed(data))
+            except ProtocolError as error:
+                self.failure = error
+                return []
+            return self._without_error(events)
+        if self._kind is None:
+            # Blank lines come before the body of slow answers (DeepSeek's keep-alive).
+            if not data.strip():
+                return []
+            self._kind = self._classify(data.lstrip())
+            if self._kind == "stream":
+                self._decoder = self._dialect.decoder()
+                self._parser = self._dialect.parser()
+                return self.feed(data)
+        self._keep(data)
+        return []
+
+    def end(self, error: EngineError | None) -> list[Event]:
+        """The response is over; `error` is the transport's. The last events; `failure` is set
+        unless the answer is complete."""
+        if self.failure is not None or self.complete:
+            return []
+        if self._head is not None and not self.began:
+            self.failure = http_error(
+                self._head.status,
+                self._head.headers,
+                b"".join(self._body),
+                self._provider,
+                self._key_variable,
+            )
+            self.failure.__cause__ = error
+            return []
+        if self._kind == "stream" and self._decoder is not None and self._parser is not None:
+            return self._end_stream(self._decoder, self._parser, error)
+        if error is not None:
+            self.failure = error
+        elif self._kind == "whole":
+            return self._end_whole()
+        elif self._kind == "page":
+            self.failure = self._page()
+        else:
+            self.failure = self._truncated("an empty body")
+        return []
+
+    # ----------------------------------------------------------------------------------------
+
+    def _classify(self, data: bytes) -> _Kind:
+        if not self.began or self._head is None:
+            return "refusal"
+        content_type = self._head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        first = data[:1]
+        if first == b"<" or "html" in content_type:
+            return "page"
+        if not self._streaming:
+            return "whole"
+        wanted = self._dialect.content_types
+        if wanted[0] == "text/event-stream":
+            # No line of an event stream begins with a brace: this is one JSON object.
+            return "whole" if first in (b"{", b"[") else "stream"
+        return "stream" if content_type in wanted or "json" not in content_type else "whole"
+
+    def _keep(self, data: bytes) -> None:
+        limit = _MAX_WHOLE_BYTES if self._kind == "whole" else _MAX_ERROR_BYTES
+        room = limit - self._size
+        self._size += len(data)
+        if room > 0:
+            self._body.append(data[:room])
+        if self._kind == "whole" and self._size > limit:
+            self.failure = ProtocolError(
+                f"{self._provider}: the answer is larger than {limit} bytes; ask for a stream"
+            )
+
+    def _end_stream(
+        self, decoder: Decoder, parser: Parser, error: EngineError | None
+    ) -> list[Event]:
+        try:
+            events = parser.feed(decoder.finish())
+        except ProtocolError as failure:
+            self.failure = failure
+            return []
+        events = self._without_error(events)
+        if self.failure is None and not parser.complete:
+            events += self._without_error(parser.finish())
+        if self.failure is None and not parser.complete:
+            self.failure = error or self._truncated("no end marker")
+        return events
+
+    def _end_whole(self) -> list[Event]:
+        try:
+            return self._without_error(self._dialect.parse_answer(b"".join(self._body)))
+        except ProtocolError as failure:
+            self.failure = failure
+            return []
+
+    def _without_error(self, events: list[Event]) -> list[Event]:
+        if events and type(events[-1]) is StreamError:
+            self.failure = self._named(events.pop().error)  # type: ignore[attr-defined]
+        return events
+
+    def _named(self, error: EngineError) -> EngineError:
+        if error.provider is None:
+            error.provider = self._provider
+        head = self._head
+        if head is not None and error.request_id is None:
+            error.request_id = head.headers.get("x-request-id") or head.headers.get("request-id")
+        return error
+
+    def _truncated(self, what: str) -> TruncatedError:
+        return TruncatedError(
+            f"{self._provider} ended the answer with {what}; what came is kept, send the request "
+            "again for the rest",
+            http_status=self._head.status if self._head is not None else None,
+            provider=self._provider,
+        )
+
+    def _page(self) -> ProtocolError:
+        assert self._head is not None
+        text = http_error(200, self._head.headers, b"".join(self._body), self._provider).message
+        return ProtocolError(
+            f"{self._provider} answered with a web page instead of a stream; check base_url, and "
+            "whether a proxy or login page stands in between",
+            http_status=self._head.status,
+            provider=self._provider,
+            detail=text,
+        )

@@ -1,0 +1,71 @@
+"""How a request ended: the one record each request gives, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from engine.errors import EngineError
+from engine.messages import FinishReason, Message, Usage
+from engine.response import RateLimit, Timing
+
+__all__ = ["Completion", "Status"]
+
+Status = Literal["complete", "truncated", "cancelled", "error"]
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """The end of a request, and all that came before it.
+
+    Attributes:
+        status: ``complete`` only where the protocol's own end marker came; ``truncated`` where the
+            bytes ended after the response had begun and before the marker; ``cancelled``;
+            ``error`` for everything else. What was delivered is kept in every case.
+        message: the answer, as far as it came.
+        messages: all alternatives, where ``n`` > 1 was asked; else the one message.
+        finish_reason: why the model stopped; None where the answer has no end.
+        finish_reason_raw: the provider's own word.
+        usage: tokens; ``partial`` where the last report is missing; None if none came.
+        error: why it is not complete; None for complete.
+        http_status: of the last attempt, or None where no response came.
+        headers: of the last response, names in lower case.
+        request_id: the provider's id of the request, for its support desk.
+        rate_limit: what the headers say of the provider's limits.
+        attempts: how often it was tried.
+        timing: where the time went.
+        delivered: events handed over.
+        logprobs: log probabilities as the provider gave them, empty unless asked for.
+    """
+
+    status: Status
+    message: Message
+    messages: list[Message]
+    finish_reason: FinishReason | None
+    finish_reason_raw: str | None
+    usage: Usage | None
+    error: EngineError | None
+    http_status: int | None
+    headers: Mapping[str, str]
+    request_id: str | None
+    rate_limit: RateLimit | None
+    attempts: int
+    timing: Timing
+    delivered: int
+    logprobs: list[dict[str, Any]] = []
+
+    @property
+    def text(self) -> str:
+        """The answer's text, as far as it came."""
+        return self.message.text
+
+    def raise_for_status(self) -> Completion:
+        """Itself if complete.
+
+        Raises:
+            EngineError: why it is not.
+        """
+        if self.error is not None:
+            raise self.error
+        return self

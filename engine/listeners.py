@@ -1,0 +1,117 @@
+"""Callbacks by name: ``on``, ``once``, ``off``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from engine.errors import ConfigError
+
+__all__ = ["LISTENED", "Listener", "Listeners"]
+
+Listener = Callable[..., object]
+
+# What can be listened to, and what a callback is given; one that takes fewer arguments gets the
+# first of them.
+LISTENED = {
+    "connect": ("stream",),
+    "event": ("event", "stream"),
+    "text": ("delta", "snapshot", "stream"),
+    "thinking": ("delta", "snapshot", "stream"),
+    "tool_call": ("call", "stream"),
+    "message": ("message", "stream"),
+    "final_message": ("message", "stream"),
+    "error": ("error", "stream"),
+    "abort": ("error", "stream"),
+    "end": ("stream",),
+}
+
+_VARARGS = 0x04
+
+
+class Listeners:
+    """The callbacks of one stream. Lists are replaced, never changed, so that a callback may add
+    and remove others while they are called."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, tuple[_Entry, ...]] = {}
+
+    def add(self, name: str, listener: Listener, *, once: bool = False) -> None:
+        """Call `listener` at each `name`, or at the next one only.
+
+        Raises:
+            ConfigError: nothing of that name can be listened to.
+        """
+        if name not in LISTENED:
+            raise ConfigError(f"nothing called {name!r} to listen to; there are {[*LISTENED]}")
+        if not callable(listener):
+            raise ConfigError(f"the listener of {name!r} is not callable: {listener!r}")
+        entry = _Entry(listener, once, _arity(listener))
+        self._by_name[name] = (*self._by_name.get(name, ()), entry)
+
+    def remove(self, name: str, listener: Listener) -> None:
+        """Forget `listener`; nothing where it is not there."""
+        kept = tuple(e for e in self._by_name.get(name, ()) if e.listener != listener)
+        if kept:
+            self._by_name[name] = kept
+        else:
+            self._by_name.pop(name, None)
+
+    def has(self, name: str) -> bool:
+        """Whether anybody listens."""
+        return name in self._by_name
+
+    def take(self, name: str) -> tuple[_Entry, ...]:
+        """Those to call now; the ones that were to be called once are forgotten."""
+        entries = self._by_name.get(name, ())
+        if any(entry.once for entry in entries):
+            kept = tuple(entry for entry in entries if not entry.once)
+            if kept:
+                self._by_name[name] = kept
+            else:
+                del self._by_name[name]
+        return entries
+
+
+class _Entry:
+    __slots__ = ("arity", "listener", "once")
+
+    def __init__(self, listener: Listener, once: bool, arity: int | None) -> None:
+        self.listener = listener
+        self.once = once
+        self.arity = arity
+
+    def call(self, arguments: tuple[Any, ...]) -> object:
+        """Call it with as many arguments as it takes."""
+        return self.listener(*arguments[: self.arity])
+
+
+def fitted(listener: Listener, most: int) -> Listener:
+    """`listener` itself where it takes `most` arguments, else a call of it with fewer."""
+    arity = _arity(listener)
+    if arity is None or arity >= most:
+        return listener
+    return lambda *arguments: listener(*arguments[:arity])
+
+
+def _arity(listener: Listener) -> int | None:
+    """How many positional arguments it takes; None: any number. C functions, such as a list's
+    append, are taken to want one."""
+    if isinstance(listener, MethodType):
+        inner = _arity(listener.__func__)
+        return inner - 1 if inner is not None else None
+    if isinstance(listener, FunctionType):
+        code: CodeType = listener.__code__
+        return None if code.co_flags & _VARARGS else code.co_argcount
+    import inspect  # takes 10 ms to import and is needed for odd callables only
+
+    try:
+        parameters = inspect.signature(listener).parameters.values()
+    except (ValueError, TypeError):
+        return 1
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 1 if listener in (print,) else None
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
