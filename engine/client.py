@@ -70,6 +70,8 @@ class Client:
         self._retry = retry or Retry()
         self._headers = dict(headers or {})
         self._allow_insecure = allow_insecure
+        # What depends on nothing but these arguments, once and not for each stream.
+        self._base_row = self._row or self._row_of_host()
         self._owns_multi = multi is None
         self.multi = Multi() if multi is None else multi
 
@@ -208,7 +210,7 @@ class Client:
         if not isinstance(model, str):
             raise ConfigError(f"model must be a string, not {type(model).__name__}")
         prefix, rest = split_model(model)
-        row = self._row or self._row_of_host()
+        row = self._base_row
         if row is not None:
             # OpenRouter's own names hold other providers' ("openai/gpt-4o").
             return row, rest if prefix == row.name else model

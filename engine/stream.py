@@ -111,6 +111,7 @@ class Stream:
         self.completion: Completion | None = None
         self._listeners = Listeners()
         self._listening = False
+        self._more_callbacks = on_text is not None
         self._accumulator = Accumulator()
         self._answer = self._new_answer()
         self._queue: list[Event] = []  # decoded; those before the cursor are delivered
@@ -140,26 +141,26 @@ class Stream:
     @property
     def text(self) -> str:
         """The text delivered so far."""
-        self._fold()
+        self._fold_now()
         return self._accumulator.text()
 
     @property
     def thinking(self) -> str:
         """The reasoning delivered so far."""
-        self._fold()
+        self._fold_now()
         return self._accumulator.thinking()
 
     @property
     def message(self) -> Message:
         """The message as far as it was delivered; a call that is not whole is in its parts as
         `PartialToolCall`."""
-        self._fold()
+        self._fold_now()
         return self._accumulator.message(self._job.provider)
 
     @property
     def usage(self) -> Usage | None:
         """The last count of tokens, or None."""
-        self._fold()
+        self._fold_now()
         return self._accumulator.usage
 
     @property
@@ -190,13 +191,13 @@ class Stream:
             ConfigError: there is nothing of that name.
         """
         self._listeners.add(name, listener)
-        self._listening = True
+        self._listening = self._more_callbacks = True
         return self
 
     def once(self, name: str, listener: Listener) -> Stream:
         """`on`, for the next time only."""
         self._listeners.add(name, listener, once=True)
-        self._listening = True
+        self._listening = self._more_callbacks = True
         return self
 
     def off(self, name: str, listener: Listener) -> Stream:
@@ -300,8 +301,8 @@ class Stream:
     def received(self, data: bytes) -> None:
         if self._status is not None:
             return
-        self._deadlines.heard()
-        answer = self._answer
+        deadlines, answer = self._deadlines, self._answer
+        deadlines.heard_at = now = self._multi.now
         if self._transfer.body_bytes == len(data):
             head = self._transfer.head
             if head is not None:
@@ -310,8 +311,7 @@ class Stream:
         if events:
             if self._preamble is not None:
                 events = self._hold_preamble(events)
-            if self._preamble is None:
-                self._deadlines.content()
+            deadlines.content_at = now
             self._push(events)
         if answer.failure is not None:
             self._transfer.fail_attempt(answer.failure)
@@ -350,13 +350,24 @@ class Stream:
     def deliver(self) -> None:
         while self._connects:
             self._connects -= 1
-            self._call(None)
+            try:
+                self._listened("connect", self)
+            except Exception as error:
+                self._callback_raised(error)
         if self._pulling:
             return
-        while self._cursor < len(self._queue):
-            event = self._queue[self._cursor]
-            self._cursor += 1
-            self._call(event)
+        queue, on_event = self._queue, self._on_event  # `_fold` and `_stop` change it in place
+        try:
+            while self._cursor < len(queue):
+                event = queue[self._cursor]
+                # Before the call: what interrupts it must not make the event come twice.
+                self._cursor += 1
+                if on_event is not None and on_event(event, self) is STOP:
+                    self.cancel()
+                if self._more_callbacks:
+                    self._call_others(event)
+        except Exception as error:
+            self._callback_raised(error)
         if self._status is not None and not self._handed_in:
             self._handed_in = True
             self._multi.finished(self)
@@ -379,8 +390,9 @@ class Stream:
     def _push(self, events: list[Event]) -> None:
         if not events:
             return
-        self._fold()
-        self._queue.extend(events)
+        if self._cursor:
+            self._fold()
+        self._queue += events
         if self._pulling:
             if len(self._queue) > _HIGH_WATER and not self._held_back:
                 self._held_back = True
@@ -389,41 +401,44 @@ class Stream:
         else:
             self._multi.wants_delivery(self)
 
-    def _call(self, event: Event | None) -> None:
-        """The callbacks of one event, or of the connection."""
+    def _call(self, event: Event) -> None:
+        """All callbacks of one event."""
         try:
-            if event is None:
-                self._listened("connect", self)
-                return
             if self._on_event is not None and self._on_event(event, self) is STOP:
                 self.cancel()
-            kind = type(event)
-            if (
-                kind is TextDelta
-                and self._on_text is not None
-                and self._on_text(event.text, self) is STOP  # type: ignore[attr-defined]
-            ):
-                self.cancel()
-            if self._listening:
-                self._call_listeners(event)
+            if self._more_callbacks:
+                self._call_others(event)
         except Exception as error:
+            self._callback_raised(error)
+
+    def _call_others(self, event: Event) -> None:
+        """The callbacks that are not `on_event`."""
+        kind = type(event)
+        if (
+            kind is TextDelta
+            and self._on_text is not None
+            and self._on_text(event.text, self) is STOP  # type: ignore[attr-defined]
+        ):
+            self.cancel()
+        if not self._listening:
+            return
+        self._listened("event", event, self)
+        if kind is TextDelta and self._listeners.has("text"):
+            self._listened("text", event.text, self.text, self)  # type: ignore[attr-defined]
+        elif kind is ThinkingDelta and self._listeners.has("thinking"):
+            self._listened("thinking", event.text, self.thinking, self)  # type: ignore[attr-defined]
+        elif kind is ToolCallDone:
+            self._listened("tool_call", event.call, self)  # type: ignore[attr-defined]
+
+    def _callback_raised(self, error: Exception) -> None:
+        if self.completion is None:
             failure = CallbackError(
                 f"a callback of the stream raised {type(error).__name__}: {error}; the stream was "
                 "ended, the others go on",
                 provider=self._job.provider,
             )
             failure.__cause__ = error
-            if self.completion is None:
-                self._stop("error", failure)
-
-    def _call_listeners(self, event: Event) -> None:
-        self._listened("event", event, self)
-        if type(event) is TextDelta and self._listeners.has("text"):
-            self._listened("text", event.text, self.text, self)
-        elif type(event) is ThinkingDelta and self._listeners.has("thinking"):
-            self._listened("thinking", event.text, self.thinking, self)
-        elif type(event) is ToolCallDone:
-            self._listened("tool_call", event.call, self)
+            self._stop("error", failure)
 
     def _listened(self, name: str, *arguments: Any) -> None:
         for entry in self._listeners.take(name):
@@ -431,14 +446,19 @@ class Stream:
                 self.cancel()
 
     def _fold(self) -> None:
-        """Put what was delivered into the accumulator. All at once, signals held: whatever
-        interrupts a callback, each event is in it once."""
-        if self._cursor:
-            with SignalsHeld():
-                self._accumulator.extend(self._queue[: self._cursor])
-                self._folded += self._cursor
-                del self._queue[: self._cursor]
-                self._cursor = 0
+        """Put what was delivered into the accumulator. Signals are held: whatever interrupts a
+        callback, each event is in it once."""
+        cursor = self._cursor
+        if cursor:
+            self._accumulator.extend(self._queue[:cursor])
+            self._folded += cursor
+            del self._queue[:cursor]
+            self._cursor = 0
+
+    def _fold_now(self) -> None:
+        """`_fold` for callers that do not hold the signals."""
+        with SignalsHeld():
+            self._fold()
 
     def _hold_preamble(self, events: list[Event]) -> list[Event]:
         """Keep back what comes before the first content, so that a retry repeats nothing."""
@@ -450,6 +470,7 @@ class Stream:
             elif kind is not Ping:
                 self._preamble = None
                 self._first_event = monotonic()
+                self._deadlines.flowing()
                 pings = [e for e in events[:position] if type(e) is Ping]
                 return [*held, *pings, *events[position:]]
         return [event for event in events if type(event) is Ping]
@@ -564,7 +585,7 @@ class Stream:
         if self._held_back:
             self._held_back = False
             self._transfer.resume()
-            self._deadlines.resume()
+            self._deadlines.flowing()
 
     def _new_answer(self) -> Answer:
         job = self._job

@@ -62,17 +62,21 @@ class Deadlines:
 
     A read only notes the time; the timer looks at the note when its own time comes, so that a
     stream of a thousand reads costs a thousand assignments and a handful of timers.
+
+    Attributes:
+        heard_at: when bytes came last (seconds of time.monotonic); the owner sets it.
+        content_at: when content came last; the owner sets it.
     """
 
     __slots__ = (
-        "_content",
         "_expired",
-        "_heard",
         "_limits",
         "_multi",
         "_phase",
         "_timer",
         "_total",
+        "content_at",
+        "heard_at",
     )
 
     def __init__(
@@ -82,8 +86,8 @@ class Deadlines:
         self._limits = limits
         self._expired = expired
         self._phase: Phase | None = None
-        self._heard = 0.0
-        self._content = 0.0
+        self.heard_at = 0.0
+        self.content_at = 0.0
         self._timer: Timer | None = None
         self._total: Timer | None = None
         if limits.total is not None:
@@ -97,18 +101,8 @@ class Deadlines:
         """Connected; the first content is awaited."""
         self._enter("first_event")
 
-    def heard(self) -> None:
-        """Bytes came."""
-        self._heard = self._multi.now
-
-    def content(self) -> None:
-        """Content came."""
-        self._content = self._multi.now
-        if self._phase == "first_event":
-            self._enter("idle")
-
-    def resume(self) -> None:
-        """Go on after a `rest` in the middle of the answer."""
+    def flowing(self) -> None:
+        """The first content came, or reading goes on after a `rest`."""
         self._enter("idle")
 
     def rest(self) -> None:
@@ -129,7 +123,7 @@ class Deadlines:
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self._heard = self._content = self._multi.now
+        self.heard_at = self.content_at = self._multi.now
         due = self._next()
         if due is None:
             self._cancel()
@@ -141,16 +135,16 @@ class Deadlines:
         limits = self._limits
         candidates: list[tuple[float, Phase, float]] = []
         if self._phase == "connect" and limits.connect is not None:
-            candidates.append((self._heard + limits.connect, "connect", limits.connect))
+            candidates.append((self.heard_at + limits.connect, "connect", limits.connect))
         if self._phase == "first_event" and limits.first_event is not None:
             candidates.append(
-                (self._content + limits.first_event, "first_event", limits.first_event)
+                (self.content_at + limits.first_event, "first_event", limits.first_event)
             )
         if self._phase == "idle":
             if limits.idle is not None:
-                candidates.append((self._heard + limits.idle, "idle", limits.idle))
+                candidates.append((self.heard_at + limits.idle, "idle", limits.idle))
             if limits.content is not None:
-                candidates.append((self._content + limits.content, "content", limits.content))
+                candidates.append((self.content_at + limits.content, "content", limits.content))
         return min(candidates, default=None)
 
     def _look(self) -> None:

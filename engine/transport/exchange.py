@@ -79,8 +79,10 @@ class Exchange:
     def received(self, data: bytes) -> None:
         if self._over:
             return
-        self._deadlines.heard()
-        self._deadlines.content()
+        deadlines = self._deadlines
+        if self._transfer.body_bytes == len(data):
+            deadlines.flowing()
+        deadlines.heard_at = deadlines.content_at = self._multi.now
         self._body.append(data)
         if self._on_data is not None:
             self._multi.wants_delivery(self)

@@ -412,7 +412,8 @@ class Multi:
     def wants_delivery(self, owner: Owner) -> None:
         """Call ``owner.deliver`` later in this turn, or in the next."""
         self._deliverable.append(owner)
-        self.wake()
+        if self._running is None:
+            self._wakeup.note()
 
     def finished(self, owner: Owner) -> None:
         """`owner` is over and everything before its completion was delivered."""
@@ -487,12 +488,13 @@ class Multi:
             self._full_batch = len(ready) == BATCH
             self.now = monotonic()
         self._stored_bytes = 0
+        socket_action, masks = self._curl.socket_action, self._poller.masks
         while ready:
-            fd, mask = ready.pop()
+            fd, events = ready.pop()
             if fd == self._wakeup_fd:
                 self._wakeup.clear()
                 continue
-            self._curl.socket_action(fd, mask)
+            socket_action(fd, masks[events & 63])
             if self.received:
                 self._hand_over()
                 if self._stored_bytes > _DELIVER_BYTES:
@@ -522,7 +524,8 @@ class Multi:
             self._curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def _hand_over(self) -> None:
-        received, self.received = self.received, []
+        received = self.received
+        self.received = []
         for transfer in received:
             self._stored_bytes += transfer.hand_over()
 

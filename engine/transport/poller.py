@@ -19,13 +19,21 @@ IN: Final = 1
 OUT: Final = 2
 _ERR: Final = 4
 
+_SAME: Final = list(range(64))
+
 # One wait takes at most so many; the next turn takes the rest, since readiness is level triggered.
 BATCH: Final = 1024
 
 
 class Poller(Protocol):
     """What `Multi` needs of a poller. `watch` and `unwatch` never raise for a stale descriptor:
-    libcurl may have closed it before it says so."""
+    libcurl may have closed it before it says so.
+
+    Attributes:
+        masks: libcurl's mask for each value of the events that `poll` returns.
+    """
+
+    masks: list[int]
 
     def watch(self, fd: int, mask: int) -> None: ...
     def unwatch(self, fd: int) -> None: ...
@@ -57,6 +65,8 @@ if sys.platform == "linux":
     class EpollPoller:
         """epoll(7)."""
 
+        masks = _CURL_MASK
+
         def __init__(self) -> None:
             self._epoll = select.epoll()
 
@@ -76,8 +86,7 @@ if sys.platform == "linux":
                 pass  # closed already: the kernel took it out
 
         def poll(self, timeout: float | None) -> list[tuple[int, int]]:
-            ready = self._epoll.poll(timeout, BATCH)
-            return [(fd, _CURL_MASK[events & 63]) for fd, events in ready]
+            return self._epoll.poll(timeout, BATCH)
 
         def fileno(self) -> int:
             return self._epoll.fileno()
@@ -93,6 +102,8 @@ if sys.platform != "linux" and sys.platform != "win32":
 
     class KqueuePoller:
         """kqueue(2). Not tried on a real BSD or macOS yet."""
+
+        masks = _SAME
 
         def __init__(self) -> None:
             self._kqueue = select.kqueue()
@@ -135,6 +146,7 @@ if sys.platform != "linux" and sys.platform != "win32":
 class SelectPoller:
     """select(2), for platforms without a descriptor of descriptors (Windows)."""
 
+    masks = _SAME
     _FD_SETSIZE = 1024 if sys.platform != "win32" else None
 
     def __init__(self) -> None:

@@ -135,9 +135,9 @@ class SSEDecoder:
         clean = region.isascii() or _is_utf8(region)
         if clean and region.startswith(b"data: ") and not self._id:
             # One data line a block is what providers send. Splitting at the field name as well
-            # leaves the payloads; the count proves that no other line was in between.
+            # leaves the payloads, if no line break is left in them.
             parts = region[6:].split(b"\n\ndata: ")
-            if region.count(b"\n") == 2 * (len(parts) - 1):
+            if b"\n" not in b"".join(parts):
                 records.extend(map(SSERecord, parts))
                 return True
         for block in region.split(b"\n\n"):
