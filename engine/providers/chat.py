@@ -6,9 +6,8 @@ they leave out: no field but the JSON itself is required here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -19,104 +18,40 @@ from engine.events import (
     Event,
     ImageDone,
     LogprobsDelta,
+    RedactedThinkingDone,
     RefusalDelta,
+    ServerToolDone,
     Start,
     StreamError,
     TextDelta,
     ThinkingDelta,
+    Unknown,
     UsageUpdate,
 )
-from engine.messages import Citation, FinishReason, Image, Usage
+from engine.messages import FinishReason, ServerTool, Usage
+from engine.providers.chat_chunk import (
+    FINISH_REASONS,
+    Choice,
+    Chunk,
+    ChunkUsage,
+    Delta,
+    Function,
+    ToolCallPiece,
+    as_citation,
+    as_image,
+    as_usage,
+    chunk_decoder,
+)
 from engine.providers.chat_request import render_chat
 from engine.providers.contract import Endpoint
-from engine.providers.refusal import stream_error
+from engine.providers.refusal import is_error, stream_error
+from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import TypedDecoder
+from engine.wire.json import decode_json
 
 __all__ = ["ChatDialect", "ChatParser"]
-
-FINISH_REASONS: Final = {
-    "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,  # Mistral
-    "max_tokens": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_USE,
-    "function_call": FinishReason.TOOL_USE,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "refusal": FinishReason.REFUSAL,
-    "error": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,  # DeepSeek
-}
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | list[Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    thinking: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-    annotations: list[Any] | None = None
-    images: list[Any] | None = None
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[dict[str, Any]] | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None
-
-
-class _Groq(msgspec.Struct):
-    usage: _Usage | None = None
-    error: Any = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    usage: _Usage | None = None
-    x_groq: _Groq | None = None
-    error: Any = None
-
-
-_decoder = TypedDecoder(_Chunk)
 
 
 class ChatDialect:
@@ -143,19 +78,20 @@ class ChatDialect:
     def parse_answer(self, body: bytes) -> list[Event]:
         parser = ChatParser()
         events = parser.feed([SSERecord(body)])
-        return events if parser.ended else events + parser.end()
+        return events + parser.whole()
 
 
 class _Alternative:
     """What is open of one choice: ``n`` > 1 gives several."""
 
-    __slots__ = ("block", "by_index", "calls", "finished", "kind")
+    __slots__ = ("block", "by_index", "calls", "finished", "kind", "sealed")
 
     def __init__(self) -> None:
         self.kind: type[Event] | None = None
         self.block = 0
         self.calls: list[OpenCall] = []
         self.by_index: dict[int, OpenCall] = {}
+        self.sealed: dict[str, SealedReasoning] = {}
         self.finished = False
 
 
@@ -164,18 +100,19 @@ class ChatParser:
 
     def __init__(self) -> None:
         self.complete = False
-        self._choices: dict[int, _Alternative] = {0: _Alternative()}
-        self._first = self._choices[0]
+        self._first = _Alternative()
+        self._choices: dict[int, _Alternative] = {}
         self._blocks = 0
         self._started = False
         self._ended = False
         self._usage: Usage | None = None
         self._finish: str | None = None
+        self._sources: list[Any] = []
 
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
         first = self._first
-        decode = _decoder.decode
+        decode = chunk_decoder.decode
         for record in records:
             if self._ended:
                 break
@@ -186,15 +123,15 @@ class ChatParser:
                 if again is None:
                     break
                 chunk = again
-            if not self._started:
-                self._started = True
-                events.append(Start(chunk.id, chunk.model))
             if chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
                 self._envelope(chunk, events)
             choices = chunk.choices
+            if not self._started and choices is not None:
+                self._started = True
+                events.append(Start(chunk.id, chunk.model))
             if not choices:
-                if choices is None and chunk.usage is None and record.event == "error":
-                    self._fail(stream_error(_untyped(record.data)), events)
+                if choices is None and not self._ended:
+                    self._no_chunk(record, events)
                 continue
             for choice in choices:
                 delta = choice.delta
@@ -219,35 +156,44 @@ class ChatParser:
 
     def finish(self) -> list[Event]:
         events: list[Event] = []
-        if not self._ended and self._finish is not None:
+        # Some never send [DONE] (transformers serve, Perplexity): then every choice must have said
+        # why it finished.
+        if (
+            not self._ended
+            and self._choices
+            and all(state.finished for state in self._choices.values())
+        ):
             self._end(events)
         return events
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing that follows counts: the marker came, or the stream failed."""
-        return self._ended
-
-    def end(self) -> list[Event]:
-        """End here, marker or not."""
+    def whole(self) -> list[Event]:
+        """The last events of an answer that was not streamed."""
         events: list[Event] = []
-        self._end(events)
+        if not self._ended:
+            self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
 
-    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> _Chunk | None:
+    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk | None:
         """The end marker, which is not JSON; or what can be mended; or the end of the stream."""
         if data.strip() == b"[DONE]":
             self._end(events)
             return None
         try:
-            return _decoder.recover(data, error)
+            return chunk_decoder.recover(data, error)
         except ProtocolError as failure:
             self._fail(failure, events)
             return None
 
-    def _envelope(self, chunk: _Chunk, events: list[Event]) -> None:
+    def _no_chunk(self, record: SSERecord, events: list[Event]) -> None:
+        """A record without choices: an error that has no ``error`` around it, as vLLM
+        (``{"object": "error", …}``) and FastAPI (``{"detail": …}``) send; or nothing of ours."""
+        data = decode_json(record.data)
+        if record.event == "error" or is_error(data):
+            self._fail(stream_error(data), events)
+
+    def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
         """Usage wherever it comes, and errors of a stream that began well."""
         usage = chunk.usage
         error = chunk.error
@@ -255,28 +201,39 @@ class ChatParser:
             usage = usage or chunk.x_groq.usage
             error = error or chunk.x_groq.error
         if usage is not None:
-            self._usage = _usage(usage)
-            events.append(UsageUpdate(self._usage))
+            self._count(usage, events)
+        self._sources = chunk.search_results or chunk.citations or self._sources
         if error:
             self._fail(stream_error({"error": error}), events)
 
-    def _choice(self, choice: _Choice, events: list[Event]) -> None:
+    def _count(self, usage: ChunkUsage, events: list[Event]) -> None:
+        counts = as_usage(usage)
+        if counts is not None:
+            self._usage = counts
+            events.append(UsageUpdate(counts))
+
+    def _choice(self, choice: Choice, events: list[Event]) -> None:
+        if self._ended:
+            return
         number = choice.index or 0
         state = self._choices.get(number)
         if state is None:
-            state = self._choices[number] = _Alternative()
+            state = self._choices[number] = self._first if number == 0 else _Alternative()
         # A whole answer has `message`; Perplexity repeats it beside the delta.
         delta = choice.delta if choice.delta is not None else choice.message
-        if delta is not None and not self._ended:
+        if delta is not None:
             self._delta(delta, state, number, events)
         if choice.logprobs is not None and choice.logprobs.content:
             events.append(LogprobsDelta(choice.logprobs.content, state.block, number))
+        if choice.usage is not None:
+            self._count(choice.usage, events)
         if choice.finish_reason:
             if number == 0 or self._finish is None:
                 self._finish = choice.finish_reason
-            self._close_calls(state, choice.finish_reason, events)
+            state.finished = True
+            self._close(state, number, choice.finish_reason, events)
 
-    def _delta(self, delta: _Delta, state: _Alternative, choice: int, events: list[Event]) -> None:
+    def _delta(self, delta: Delta, state: _Alternative, choice: int, events: list[Event]) -> None:
         # vLLM renamed reasoning_content to reasoning and some send both: never twice.
         reasoning = delta.reasoning_content or delta.reasoning or delta.thinking
         if reasoning:
@@ -288,16 +245,35 @@ class ChatParser:
             events.append(TextDelta(delta.content, self._block(state, TextDelta), choice))
         if delta.refusal:
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
-        for annotation in delta.annotations or ():
-            if isinstance(annotation, dict):
-                block = self._block(state, TextDelta)
-                events.append(CitationDelta(_citation(annotation), block, choice))
-        for image in delta.images or ():
-            events.append(ImageDone(_image(image), self._new_block(state), choice))
         for call in delta.tool_calls or ():
             self._tool_call(call, state, choice, events)
         if delta.function_call is not None:  # before 2023-11
-            self._tool_call(_ToolCall(0, None, delta.function_call), state, choice, events)
+            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, choice, events)
+        self._extras(delta, state, choice, events)
+
+    def _extras(self, delta: Delta, state: _Alternative, choice: int, events: list[Event]) -> None:
+        """What only some vendors send."""
+        for annotation in delta.annotations or ():
+            self._cite(annotation, state, choice, events)
+        for item in delta.images or ():
+            image = as_image(item)
+            if image is not None:
+                events.append(ImageDone(image, self._new_block(state), choice))
+        for tool in delta.executed_tools or ():
+            if isinstance(tool, dict) and "output" in tool:  # announced first, then with its output
+                ran = ServerTool(str(tool.get("type")), tool)
+                events.append(ServerToolDone(ran, self._new_block(state), choice))
+        if delta.audio is not None:
+            events.append(Unknown("audio", delta.audio, state.block))
+        for field in ("reasoning_details", "thinking_blocks"):
+            pieces = getattr(delta, field)
+            if pieces:
+                state.sealed.setdefault(field, SealedReasoning(field)).add(pieces)
+
+    def _cite(self, source: Any, state: _Alternative, choice: int, events: list[Event]) -> None:
+        citation = as_citation(source)
+        if citation is not None:
+            events.append(CitationDelta(citation, self._block(state, TextDelta), choice))
 
     def _parts(
         self, parts: list[Any], state: _Alternative, choice: int, events: list[Event]
@@ -310,7 +286,8 @@ class ChatParser:
                 continue
             inner = part.get("thinking")
             if isinstance(inner, list):
-                inner = "".join(p.get("text", "") for p in inner if isinstance(p, dict))
+                texts = (p.get("text") for p in inner if isinstance(p, dict))
+                inner = "".join(text for text in texts if isinstance(text, str))
             if isinstance(inner, str) and inner:
                 events.append(ThinkingDelta(inner, self._block(state, ThinkingDelta), choice))
             text = part.get("text")
@@ -318,19 +295,13 @@ class ChatParser:
                 events.append(TextDelta(text, self._block(state, TextDelta), choice))
 
     def _tool_call(
-        self, piece: _ToolCall, state: _Alternative, choice: int, events: list[Event]
+        self, piece: ToolCallPiece, state: _Alternative, choice: int, events: list[Event]
     ) -> None:
-        """Find the call a piece belongs to: by index where there is one, else by id, else it goes
-        on with the last. An index that comes again with another id is another call."""
-        function = piece.function or _Function()
-        call = state.by_index.get(piece.index) if piece.index is not None else None
-        if call is None and piece.index is None:
-            if piece.id:
-                call = next((c for c in state.calls if c.id == piece.id), None)
-            elif state.calls and not (function.name and state.calls[-1].arguments):
-                call = state.calls[-1]
-        if call is not None and piece.id and call.id != piece.id and function.name:
-            call = None
+        function = piece.function or Function()
+        arguments = function.arguments
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        call = _call_of(piece, function.name, arguments, state)
         if call is None:
             if not function.name and not piece.id:
                 return  # a piece of nothing
@@ -340,16 +311,21 @@ class ChatParser:
             events.append(call.start())
         if piece.index is not None:
             state.by_index[piece.index] = call
-        arguments = function.arguments
-        if isinstance(arguments, dict):
-            arguments = json.dumps(arguments, ensure_ascii=False)
+        if piece.extra_content is not None:
+            call.signature = _gemini_seal(piece.extra_content) or call.signature
         if arguments:
             events.append(call.add(arguments))
 
-    def _close_calls(self, state: _Alternative, reason: str | None, events: list[Event]) -> None:
-        cut = FINISH_REASONS.get(reason or "") is FinishReason.LENGTH
+    def _close(self, state: _Alternative, choice: int, reason: str, events: list[Event]) -> None:
+        """The choice is over: hand over its calls, and the reasoning to send back."""
+        cut = FINISH_REASONS.get(reason) is FinishReason.LENGTH
         for call in state.calls:
             events.extend(call.close(cut=cut))
+        for sealed in state.sealed.values():
+            data = sealed.data()
+            if data is not None:
+                events.append(RedactedThinkingDone(data, self._new_block(state), choice))
+        state.sealed = {}
 
     def _block(self, state: _Alternative, kind: type[Event]) -> int:
         """The content block for an event of `kind`: the open one, or a new one."""
@@ -365,9 +341,14 @@ class ChatParser:
         return state.block
 
     def _end(self, events: list[Event]) -> None:
+        if not self._started:
+            self._fail(_no_answer(), events)
+            return
         self.complete = self._ended = True
-        for state in self._choices.values():
-            self._close_calls(state, self._finish, events)
+        for source in self._sources:
+            self._cite(source, self._first, 0, events)
+        for number, state in self._choices.items():
+            self._close(state, number, self._finish or "", events)
         reason = FINISH_REASONS.get(self._finish or "", FinishReason.UNKNOWN)
         if reason is FinishReason.STOP and any(call.done for call in self._first.calls):
             reason = FinishReason.TOOL_USE  # some servers say "stop" after a call
@@ -378,42 +359,35 @@ class ChatParser:
         events.append(StreamError(error))
 
 
-def _untyped(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except msgspec.MsgspecError:
-        return data.decode("utf-8", "replace")
+def _call_of(
+    piece: ToolCallPiece, name: str | None, arguments: str | None, state: _Alternative
+) -> OpenCall | None:
+    """The open call a piece belongs to: by index where there is one, else by id, else the last.
+    None: it begins another call."""
+    if piece.index is not None:
+        call = state.by_index.get(piece.index)
+    elif piece.id:
+        return next((call for call in state.calls if call.id == piece.id), None)
+    else:
+        call = state.calls[-1] if state.calls else None
+    if call is None or not name:
+        return call
+    if piece.id:  # Cerebras: an index that comes again with another id is another call
+        return call if call.id == piece.id else None
+    # Without an id: some repeat the name with each piece, others send each call whole.
+    again = name == call.name and not (arguments and call.is_whole())
+    return call if again else None
 
 
-def _count(number: int | None) -> int | None:
-    return number if number is not None and number >= 0 else None
+def _gemini_seal(extra: dict[str, Any]) -> str | None:
+    # https://ai.google.dev/gemini-api/docs/thought-signatures, "OpenAI compatibility"
+    google = extra.get("google")
+    seal = google.get("thought_signature") if isinstance(google, dict) else None
+    return seal if isinstance(seal, str) else None
 
 
-def _usage(usage: _Usage) -> Usage:
-    prompt = usage.prompt_tokens_details or _Details()
-    completion = usage.completion_tokens_details or _Details()
-    cached = prompt.cached_tokens
-    return Usage(
-        input_tokens=_count(usage.prompt_tokens),
-        output_tokens=_count(usage.completion_tokens),
-        total_tokens=_count(usage.total_tokens),
-        cached_tokens=_count(usage.prompt_cache_hit_tokens if cached is None else cached),
-        cache_write_tokens=_count(prompt.cache_write_tokens),
-        reasoning_tokens=_count(completion.reasoning_tokens),
+def _no_answer() -> ProtocolError:
+    return ProtocolError(
+        "the stream ended without one chunk of a chat answer; check that the base URL and the "
+        "dialect belong together"
     )
-
-
-def _citation(annotation: dict[str, Any]) -> Citation:
-    source = annotation.get("url_citation", annotation)
-    if not isinstance(source, dict):
-        source = {}
-    return Citation(url=source.get("url"), title=source.get("title"), quote=None, data=annotation)
-
-
-def _image(image: Any) -> Image:
-    inner = image.get("image_url", image) if isinstance(image, dict) else image
-    url = inner.get("url") if isinstance(inner, dict) else inner
-    if isinstance(url, str) and url.startswith("data:"):
-        head, _, data = url[5:].partition(",")
-        return Image(data=data, media_type=head.partition(";")[0] or None)
-    return Image(url=url if isinstance(url, str) else None)

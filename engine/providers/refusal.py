@@ -14,7 +14,7 @@ from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.wire.headers import parse_duration, parse_retry_after
 from engine.wire.json import decode_json
 
-__all__ = ["http_error", "stream_error"]
+__all__ = ["http_error", "is_error", "stream_error"]
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -170,6 +170,17 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
         request_id=facts.request_id,
         detail=_clean(str(data)[:4096]),
     )
+
+
+def is_error(data: Any) -> bool:
+    """Whether `data`, the object of a record that is no part of an answer, reports an error without
+    ``error`` around it: vLLM's ``{"object": "error", …}``, FastAPI's ``{"detail": …}``, and
+    ``{"message": …, "code": …}``."""
+    if not isinstance(data, dict):
+        return False
+    if "error" in data or "detail" in data or data.get("object") == "error":
+        return True
+    return isinstance(data.get("message"), str) and not {"code", "type", "status"}.isdisjoint(data)
 
 
 def _error(

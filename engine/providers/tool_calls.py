@@ -44,6 +44,10 @@ class OpenCall:
         """The arguments so far."""
         return "".join(self._pieces)
 
+    def is_whole(self) -> bool:
+        """Whether the arguments so far are one whole JSON value: a further piece would spoil it."""
+        return is_json(self.arguments)
+
     def close(self, *, cut: bool = False, arguments: str | None = None) -> list[Event]:
         """The call ended: the event that hands it over, or none where it is not whole.
 

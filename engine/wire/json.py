@@ -25,15 +25,28 @@ _LONE_SURROGATE = re.compile(
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
+# How msgspec ends its messages: "… - at `$.choices[0].logprobs`"; a key of a dict is ``[...]``.
+_PATH = re.compile(r" - at `\$(.*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_MAX_MISFITS = 16  # fields of one record that are left out, before it is given up
+
 _EXCERPT = 120  # bytes of a record that are shown in an error
 
 
 class TypedDecoder(Generic[T]):
-    """Decodes JSON into `kind`."""
+    """Decodes JSON into `kind`.
 
-    __slots__ = ("decode",)
+    Args:
+        kind: the type.
+        spare: names of fields the value can do without: `recover` leaves out what is of an
+            unexpected type in or below one of them.
+    """
 
-    def __init__(self, kind: type[T]) -> None:
+    __slots__ = ("_kind", "_spare", "decode")
+
+    def __init__(self, kind: type[T], spare: frozenset[str] = frozenset()) -> None:
+        self._kind = kind
+        self._spare = spare
         self.decode = msgspec.json.Decoder(kind).decode
 
     def recover(self, data: bytes, error: Exception) -> T:
@@ -48,6 +61,26 @@ class TypedDecoder(Generic[T]):
             try:
                 return self.decode(mended)
             except (msgspec.MsgspecError, RecursionError) as again:
+                error = again
+        if self._spare and isinstance(error, msgspec.ValidationError):
+            return self._without_misfits(mended, error)
+        raise not_json(data, error) from error
+
+    def _without_misfits(self, data: bytes, error: msgspec.ValidationError) -> T:
+        """`data` without the spare fields that do not fit, one at a time as msgspec names them."""
+        try:
+            value = _any.decode(data)
+        except (msgspec.MsgspecError, RecursionError) as again:
+            raise not_json(data, again) from again
+        for _ in range(_MAX_MISFITS):
+            found = _PATH.search(str(error))
+            steps = _STEP.findall(found[1].partition("[...]")[0]) if found else []
+            if self._spare.isdisjoint(name for name, _ in steps):
+                break
+            _remove(value, steps)
+            try:
+                return msgspec.convert(value, self._kind)
+            except msgspec.ValidationError as again:
                 error = again
         raise not_json(data, error) from error
 
@@ -82,6 +115,17 @@ def not_json(data: bytes, cause: Exception) -> ProtocolError:
         f"({cause}); check that the base URL and the dialect belong together",
         detail=data[:4096].decode("utf-8", "replace"),
     )
+
+
+def _remove(value: Any, steps: list[tuple[str, str]]) -> None:
+    """Take out of `value` what is at the end of the path `steps`."""
+    for name, index in steps[:-1]:
+        value = value[name] if name else value[int(index)]
+    name, index = steps[-1]
+    if name:
+        del value[name]
+    else:
+        del value[int(index)]
 
 
 def _mend(match: re.Match[bytes]) -> bytes:

@@ -1,0 +1,315 @@
+"""Recorded streams of ``../shared/corpus`` and what the official SDKs make of them.
+
+Nothing of the corpus is in this repository; tests that replay it are skipped where it is absent.
+`differences` is the judge: it holds what a stream gave against the record's ``best`` reading.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from engine import events
+from engine.accumulate import Accumulator
+from engine.errors import EngineError, ProtocolError
+from engine.messages import Message, PartialToolCall, Usage
+from engine.providers.contract import Dialect
+
+_HERE = Path(__file__).resolve().parent
+CORPUS = Path(os.environ.get("ENGINE_CORPUS") or _HERE.parent.parent / "shared" / "corpus")
+
+# Name in MANIFEST.tsv → dialect. The rest of the corpus is no answer of a model in a format the
+# engine speaks, see OUT_OF_SCOPE.
+DIALECTS = {
+    "openai-chat": "chat",
+    "openai-responses": "responses",
+    "openai-completions": "completions",
+    "anthropic": "messages",
+    "gemini": "gemini",
+    "gemini-array": "gemini",
+    "ollama": "ollama",
+}
+OUT_OF_SCOPE = {
+    "aws-eventstream": "Bedrock's binary framing with SigV4 signatures: no dialect asked for",
+    "cohere-v2": "Cohere's native API; the vendor also serves chat",
+    "dashscope": "DashScope's native API; the vendor also serves chat",
+    "gemini-interactions": "the Interactions API, not streamGenerateContent",
+    "openai-other": "Assistants runs and audio transcriptions: no chat answers",
+}
+
+_CONTENT_TYPES = {"ollama": "application/x-ndjson", "gemini-array": "application/json"}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One row of MANIFEST.tsv."""
+
+    file: str
+    wire: str
+    request_uri: str
+
+    def __str__(self) -> str:
+        return self.file
+
+    @property
+    def dialect(self) -> str | None:
+        if self.wire == "ollama" and b'"response":' in self.body:
+            return "ollama-generate"
+        return DIALECTS.get(self.wire)
+
+    @cached_property
+    def body(self) -> bytes:
+        return (CORPUS / self.file).read_bytes()
+
+    @property
+    def content_type(self) -> str:
+        head = CORPUS / "headers" / Path(self.file).with_suffix(".txt")
+        for line in head.read_text("latin-1").splitlines() if head.exists() else ():
+            name, _, value = line.partition(":")
+            if name.lower() == "content-type":
+                return value.strip()
+        return _CONTENT_TYPES.get(self.wire, "text/event-stream")
+
+    @property
+    def cuts(self) -> list[int] | None:
+        """Lengths of the reads as recorded."""
+        path = CORPUS / "chunks" / Path(self.file).with_suffix(".json")
+        return json.loads(path.read_text()) if path.exists() else None
+
+    @cached_property
+    def expected(self) -> dict[str, Any] | None:
+        """The reading to believe, or None where the corpus has none."""
+        path = CORPUS / "expected" / Path(self.file).with_suffix(".json")
+        if not path.exists():
+            return None
+        whole = json.loads(path.read_text())
+        best: dict[str, Any] = whole["concat"] if whole["best"] == "concat" else whole
+        error = whole["concat"].get("error") or whole.get("stream_error")
+        return {**best, "error": error, "choices": whole.get("choices")}
+
+
+def recordings() -> list[Recording]:
+    """All rows; empty where the corpus is absent."""
+    manifest = CORPUS / "MANIFEST.tsv"
+    if not manifest.exists():
+        return []
+    with manifest.open(encoding="utf-8", newline="") as rows:
+        return [
+            Recording(row["file"], row["wire"], row["request_uri"])
+            for row in csv.DictReader(rows, delimiter="\t")
+        ]
+
+
+# -- ways to cut -------------------------------------------------------------------------------
+
+
+def pieces(body: bytes, cuts: list[int]) -> Iterator[bytes]:
+    """`body` in reads of these lengths; what is left over comes last."""
+    position = 0
+    for length in cuts:
+        yield body[position : position + length]
+        position += length
+    if position < len(body):
+        yield body[position:]
+
+
+def random_pieces(body: bytes, seed: int) -> list[bytes]:
+    """`body` cut at a few or many places, decided by `seed`."""
+    rng = random.Random(seed)
+    count = min(rng.choice((1, 2, 5, 30, 200)), max(len(body) - 1, 0))
+    cuts = sorted(rng.sample(range(1, len(body)), count)) if count else []
+    return [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+
+# -- what a stream gave ------------------------------------------------------------------------
+
+
+@dataclass
+class Given:
+    """What came of a stream, from a `Completion` or from the parser alone."""
+
+    status: str
+    messages: list[Message]
+    finish: str | None = None
+    usage: Usage | None = None
+    error: EngineError | None = None
+    events: list[events.Event] = field(default_factory=list)
+
+
+def replay(dialect: Dialect, parts: list[bytes]) -> Given:
+    """Decoder, parser and accumulator over `parts`, without a socket."""
+    decoder, parser = dialect.decoder(), dialect.parser()
+    seen: list[events.Event] = []
+    try:
+        for part in parts:
+            seen += parser.feed(decoder.feed(part))
+        if not parser.complete and not (seen and isinstance(seen[-1], events.StreamError)):
+            seen += parser.feed(decoder.finish())
+            if not parser.complete:
+                seen += parser.finish()
+    except ProtocolError as error:
+        seen.append(events.StreamError(error))
+    accumulator = Accumulator()
+    accumulator.extend(seen)
+    messages = [accumulator.message(None, n) for n in range(accumulator.choices())]
+    given = Given("truncated", messages, usage=accumulator.usage, events=seen)
+    last = seen[-1] if seen else None
+    if isinstance(last, events.Done):
+        given.status, given.finish = "complete", last.finish_reason_raw
+        given.usage = last.usage or given.usage
+    elif isinstance(last, events.StreamError):
+        given.status, given.error = "error", last.error
+    return given
+
+
+# -- the judge ---------------------------------------------------------------------------------
+
+
+def differences(recording: Recording, given: Given) -> list[str]:
+    """What differs from the reading to believe, one line each; empty: exact."""
+    wanted = recording.expected
+    assert wanted is not None
+    found: list[str] = []
+
+    def check(name: str, have: object, want: object) -> None:
+        if have != want:
+            found.append(f"{name}: {str(have)[:300]!r} instead of {str(want)[:300]!r}")
+
+    message = given.messages[0]
+    check("status", given.status, "error" if wanted["error"] else "complete")
+    check("text", message.text, wanted.get("text") or "")
+    check("reasoning", message.thinking, _reasoning(wanted.get("reasoning")))
+    refusal = wanted.get("refusal")
+    if refusal is not True:  # Anthropic's says only that there was one
+        check("refusal", message.refusal or "", refusal or "")
+    check("tool calls", _calls(message, wanted), _wanted_calls(wanted))
+    for number, choice in enumerate(wanted.get("choices") or ()):
+        if 0 < number < len(given.messages):
+            check(f"text of {number}", given.messages[number].text, choice.get("text") or "")
+    if not wanted["error"]:
+        check("finish", given.finish, _finish(recording, wanted))
+    usage = _usage(recording.wire, wanted.get("usage") or {})
+    for name, number in usage.items():
+        check(name, getattr(given.usage, name, None), number)
+    return found
+
+
+def _finish(recording: Recording, wanted: dict[str, Any]) -> str | None:
+    finish: str | None = wanted.get("finish_reason")
+    if recording.wire == "openai-responses" and finish == "incomplete":
+        # The provider's own word for why is in incomplete_details.
+        finish = (wanted.get("incomplete_details") or {}).get("reason", finish)
+    if finish is None and wanted.get("prompt_feedback"):
+        feedback = wanted["prompt_feedback"]
+        finish = feedback.get("block_reason") or feedback.get("blockReason")
+    return finish
+
+
+def _reasoning(value: Any) -> str:
+    """Vendors name it differently, and some send it under two names at once."""
+    if not isinstance(value, dict):
+        return value or ""
+    if "summary" in value:
+        return str(value["content"] + value["summary"])
+    names = ("reasoning_content", "reasoning", "thinking", "content[].thinking", "reasoning_text")
+    return next((value[name] for name in names if value.get(name)), "")
+
+
+def _canonical(arguments: Any) -> Any:
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments) if arguments else {}
+    except ValueError:
+        return arguments
+
+
+def _wanted_calls(wanted: dict[str, Any]) -> list[Any]:
+    """Calls whose arguments are no JSON must not be handed over, whatever an SDK does."""
+    return [
+        (call.get("id"), call.get("name"), _canonical(call.get("arguments")))
+        for call in wanted.get("tool_calls") or ()
+    ]
+
+
+def _calls(message: Message, wanted: dict[str, Any]) -> list[Any]:
+    calls = [(call.id, call.name, _canonical(call.arguments)) for call in message.tool_calls]
+    calls += [
+        (part.id, part.name, _canonical(part.arguments))
+        for part in message.parts
+        if isinstance(part, PartialToolCall)
+    ]
+    # Where the provider gives no id, ours is made up.
+    ids = [call.get("id") for call in wanted.get("tool_calls") or ()]
+    if len(ids) == len(calls):
+        calls = [(id and call[0], *call[1:]) for id, call in zip(ids, calls, strict=True)]
+    return calls
+
+
+def _usage(wire: str, given: dict[str, Any]) -> dict[str, int]:
+    """The provider's numbers in the terms of `engine.messages.Usage`."""
+    rows = _USAGE[wire]
+    usage: dict[str, int] = {}
+    for name, paths in rows.items():
+        numbers = [number for path in paths if (number := _dig(given, path)) is not None]
+        if numbers:
+            usage[name] = sum(numbers)
+    return usage
+
+
+def _dig(data: Any, path: str) -> int | None:
+    for name in path.split("."):
+        if not isinstance(data, dict):
+            return None
+        camel = name.split("_")[0] + "".join(word.title() for word in name.split("_")[1:])
+        data = data.get(name, data.get(camel))
+    return data if isinstance(data, int) else None
+
+
+_CHAT_USAGE = {
+    "input_tokens": ["prompt_tokens"],
+    "output_tokens": ["completion_tokens"],
+    "total_tokens": ["total_tokens"],
+    "cached_tokens": ["prompt_tokens_details.cached_tokens"],
+    "reasoning_tokens": ["completion_tokens_details.reasoning_tokens"],
+}
+_USAGE: dict[str, dict[str, list[str]]] = {
+    "openai-chat": _CHAT_USAGE,
+    "openai-completions": _CHAT_USAGE,
+    "openai-responses": {
+        "input_tokens": ["input_tokens"],
+        "output_tokens": ["output_tokens"],
+        "total_tokens": ["total_tokens"],
+        "cached_tokens": ["input_tokens_details.cached_tokens"],
+        "reasoning_tokens": ["output_tokens_details.reasoning_tokens"],
+    },
+    "anthropic": {  # input_tokens leaves out what a cache was read for or written with
+        "input_tokens": [
+            "input_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_input_tokens",
+        ],
+        "output_tokens": ["output_tokens"],
+        "cached_tokens": ["cache_read_input_tokens"],
+        "cache_write_tokens": ["cache_creation_input_tokens"],
+    },
+    "gemini": {  # candidates leave out the thoughts
+        "input_tokens": ["prompt_token_count", "tool_use_prompt_token_count"],
+        "output_tokens": ["candidates_token_count", "thoughts_token_count"],
+        "total_tokens": ["total_token_count"],
+        "cached_tokens": ["cached_content_token_count"],
+        "reasoning_tokens": ["thoughts_token_count"],
+    },
+    "ollama": {
+        "input_tokens": ["prompt_eval_count"],
+        "output_tokens": ["eval_count"],
+    },
+}
+_USAGE["gemini-array"] = _USAGE["gemini"]
