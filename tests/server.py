@@ -2,13 +2,16 @@
 
     with serve(lambda peer: peer.send(OK_SSE + b"data: …")) as url: …
 
-The handler runs in a thread of its own for each request; it may send, cut, stall, or look at
-`peer.request`. What it raises fails the test when the server closes.
+The handler runs in a thread of its own for each connection; it may send, cut, stall, or look at
+`peer.request`. What it raises fails the test when the server closes. `chat` and `chat_chunk` write
+the bytes of a Chat Completions stream.
 """
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +20,23 @@ from dataclasses import dataclass, field
 
 OK_SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def chat_chunk(content: str | None = None, finish: str | None = None) -> bytes:
+    """One event of a Chat Completions stream."""
+    delta = {} if content is None else {"content": content}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return (
+        b"data: " + json.dumps({"id": "c1", "model": "m", "choices": [choice]}).encode() + b"\n\n"
+    )
+
+
+def chat(*pieces: str) -> list[bytes]:
+    """A whole Chat Completions stream with `pieces` of text, an event each."""
+    return [*map(chat_chunk, pieces), chat_chunk(finish="stop"), DONE]
 
 
 @dataclass
@@ -76,6 +96,17 @@ class Peer:
         except OSError:
             pass
 
+    def sibling(self) -> bool:
+        """Answer a request of `healthy` streams; False where the request is not one."""
+        if not self.request.path.startswith("/healthy/"):
+            return False
+        self.stream(chat(*HEALTHY))
+        return True
+
+
+HEALTHY = ["All ", "is ", "well."]
+"""The text of a stream beside one that is hurt, in pieces: see `Peer.sibling`."""
+
 
 @dataclass
 class Server:
@@ -95,7 +126,9 @@ class Server:
             try:
                 connection, _ = listener.accept()
             except OSError:
-                return
+                if self._closing:
+                    return
+                continue  # a client that left a TLS handshake
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self._sockets.add(connection)
@@ -139,10 +172,16 @@ def _read_request(connection: socket.socket) -> Request | None:
 
 
 @contextmanager
-def serve(handler: Callable[[Peer], object]) -> Iterator[Server]:
-    """A server on a free port of 127.0.0.1; ``server.url`` has no trailing slash."""
+def serve(handler: Callable[[Peer], object], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server on a free port of 127.0.0.1; ``server.url`` has no trailing slash.
+
+    `tls`: its certificate; None: plain http.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    scheme = "http" if tls is None else "https"
+    server = Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+    if tls is not None:
+        listener = tls.wrap_socket(listener, server_side=True)
     thread = threading.Thread(target=server._accept, args=(listener, handler), daemon=True)
     thread.start()
     try:
