@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
@@ -34,11 +35,13 @@ class Answer:
 
     __slots__ = (
         "_body",
+        "_decode",
         "_decoder",
         "_dialect",
         "_head",
         "_key_variable",
         "_kind",
+        "_parse",
         "_parser",
         "_provider",
         "_size",
@@ -57,6 +60,9 @@ class Answer:
         self._head: Head | None = None
         self._decoder: Decoder | None = None
         self._parser: Parser | None = None
+        # Their bound methods, made once: `feed` is called for each read of each stream.
+        self._decode: Callable[[bytes], list[Any]] | None = None
+        self._parse: Callable[[list[Any]], list[Event]] | None = None
         self._body: list[bytes] = []
         self._size = 0
         self.failure: EngineError | None = None
@@ -75,13 +81,15 @@ class Answer:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events of the next bytes. Where the stream fails, `failure` is set."""
-        if self._decoder is not None and self._parser is not None:
+        if self._parse is not None and self._decode is not None:
             try:
-                events = self._parser.feed(self._decoder.feed(data))
+                events = self._parse(self._decode(data))
             except ProtocolError as error:
                 self.failure = error
                 return []
-            return self._without_error(events)
+            if events and type(events[-1]) is StreamError:
+                return self._without_error(events)
+            return events
         if self._kind is None:
             # Blank lines come before the body of slow answers (DeepSeek's keep-alive).
             if not data.strip():
@@ -90,6 +98,7 @@ class Answer:
             if self._kind == "stream":
                 self._decoder = self._dialect.decoder()
                 self._parser = self._dialect.parser()
+                self._decode, self._parse = self._decoder.feed, self._parser.feed
                 return self.feed(data)
         self._keep(data)
         return []

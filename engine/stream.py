@@ -64,6 +64,8 @@ _FINAL_STATES: Final = {"complete": State.DONE, "cancelled": State.CANCELLED}
 # until the second. A model writes about 100 a second.
 _HIGH_WATER = 2000
 _LOW_WATER = 500
+# Delivered events that are folded into the accumulator at a time.
+_FOLD = 32
 # Seconds a server may leave the connection open after the end marker before it is dropped.
 _LINGER = 1.0
 
@@ -390,16 +392,16 @@ class Stream:
     def _push(self, events: list[Event]) -> None:
         if not events:
             return
-        if self._cursor:
+        if self._cursor > _FOLD:
             self._fold()
         self._queue += events
         if self._pulling:
-            if len(self._queue) > _HIGH_WATER and not self._held_back:
+            if len(self._queue) - self._cursor > _HIGH_WATER and not self._held_back:
                 self._held_back = True
                 self._transfer.pause()
                 self._deadlines.rest()
         else:
-            self._multi.wants_delivery(self)
+            self._multi.deliverable.append(self)
 
     def _call(self, event: Event) -> None:
         """All callbacks of one event."""

@@ -111,6 +111,7 @@ class Multi:
         self.now = monotonic()
         self.received: list[Transfer] = []  # libcurl's write callback stored bytes for these
         self.connected: list[Transfer] = []
+        self.deliverable: deque[Owner] = deque()  # `Owner.deliver` is wanted of these
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
         )
@@ -125,7 +126,6 @@ class Multi:
         self._wakeup_fd = self._wakeup.fileno()
         self._ready: list[tuple[int, int]] = []
         self._full_batch = False
-        self._stored_bytes = 0
         self._curl_due: float | None = None
         self._heartbeat = self.now
         self._sockets: set[int] = set()
@@ -142,7 +142,6 @@ class Multi:
         self._cache_size = 0
         self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._timers = TimerHeap()
-        self._deliverable: deque[Owner] = deque()
         self._finished: deque[Owner] = deque()
         self._announcements: deque[Owner] = deque()
         self._results: list[Any] = []
@@ -185,7 +184,7 @@ class Multi:
         """Seconds until `perform` must run even if no descriptor is ready; None: no deadline."""
         if self._closed:
             return None
-        if self._deliverable or self._finished or self._announcements:
+        if self.deliverable or self._finished or self._announcements:
             return 0.0
         if self._admission.waiting and not self._out_of_descriptors:
             return 0.0
@@ -215,7 +214,7 @@ class Multi:
             while more:
                 with SignalsHeld():
                     more = self._drive()
-                deliverable = self._deliverable
+                deliverable = self.deliverable
                 while deliverable:
                     deliverable[0].deliver()
                     deliverable.popleft()
@@ -411,7 +410,7 @@ class Multi:
 
     def wants_delivery(self, owner: Owner) -> None:
         """Call ``owner.deliver`` later in this turn, or in the next."""
-        self._deliverable.append(owner)
+        self.deliverable.append(owner)
         if self._running is None:
             self._wakeup.note()
 
@@ -487,7 +486,7 @@ class Multi:
             self._turns += 1
             self._full_batch = len(ready) == BATCH
             self.now = monotonic()
-        self._stored_bytes = 0
+        stored, received = 0, self.received
         socket_action, masks = self._curl.socket_action, self._poller.masks
         while ready:
             fd, events = ready.pop()
@@ -495,9 +494,11 @@ class Multi:
                 self._wakeup.clear()
                 continue
             socket_action(fd, masks[events & 63])
-            if self.received:
-                self._hand_over()
-                if self._stored_bytes > _DELIVER_BYTES:
+            if received:
+                for transfer in received:
+                    stored += transfer.hand_over()
+                received.clear()
+                if stored > _DELIVER_BYTES:
                     return True
         self._admit()
         self._run_curl_timer()
@@ -505,7 +506,9 @@ class Multi:
             connected, self.connected = self.connected, []
             for transfer in connected:
                 transfer.connection_made()
-        self._hand_over()
+        for transfer in received:
+            transfer.hand_over()
+        received.clear()
         self._reap()
         # A deadline must not pass for a stream whose bytes lie in a socket not yet read: after a
         # long pause of the host loop, the timers wait until every ready socket had its turn.
@@ -522,12 +525,6 @@ class Multi:
                 break
             self._curl_due = None
             self._curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-
-    def _hand_over(self) -> None:
-        received = self.received
-        self.received = []
-        for transfer in received:
-            self._stored_bytes += transfer.hand_over()
 
     def _reap(self) -> None:
         """Attempts libcurl is done with."""

@@ -83,6 +83,7 @@ class Transfer:
         request: what is asked.
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
+        over: nothing more will happen.
         body_bytes: bytes of the body that came in this attempt.
     """
 
@@ -100,6 +101,7 @@ class Transfer:
         "body_bytes",
         "created",
         "host",
+        "over",
         "owner",
         "request",
         "state",
@@ -116,6 +118,7 @@ class Transfer:
         parts = urlsplit(request.url)
         self.host = f"{parts.scheme}://{parts.netloc}"
         self.state = State.QUEUED
+        self.over = False
         self.attempt = 0
         self.body_bytes = 0
         self.timing = Timing()
@@ -146,11 +149,7 @@ class Transfer:
             raise AssertionError(f"transfer cannot go from {self.state} to {to}")
         self._multi.count(self.state, to)
         self.state = to
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return not LEGAL_MOVES[self.state]
+        self.over = not LEGAL_MOVES[to]
 
     # -- an attempt: Multi calls these, with signals held -------------------------------------
 
@@ -209,17 +208,24 @@ class Transfer:
 
     def hand_over(self) -> int:
         """Give the owner the bytes stored since the last turn; how many they were."""
-        chunks, self._chunks = self._chunks, []
+        chunks = self._chunks
         if self.over or not chunks:
             return 0
-        self.connection_made()
-        if not self.body_bytes and self._lines[0].startswith(b"HTTP/2"):
-            self._multi.multiplexes(self)
-        before = self.body_bytes
-        easy = self._easy
-        for chunk in chunks:
-            self.body_bytes += len(chunk)
-            self.owner.received(chunk)
+        if not self.body_bytes:
+            self.connection_made()
+            if self._lines[0].startswith(b"HTTP/2"):
+                self._multi.multiplexes(self)
+        if len(chunks) == 1:
+            data = chunks.pop()
+            size = len(data)
+            self.body_bytes += size
+            self.owner.received(data)
+            return size
+        self._chunks = []
+        before, easy = self.body_bytes, self._easy
+        for data in chunks:
+            self.body_bytes += len(data)
+            self.owner.received(data)
             if self._easy is not easy:
                 return 0  # the owner gave this attempt up
         return self.body_bytes - before

@@ -86,6 +86,11 @@ class SSEDecoder:
         """
         if self._failure is not None:
             raise self._failure
+        if self._between_events and chunk[-2:] == b"\n\n":
+            # Whole events, as they come from servers that flush each one.
+            whole = self._payloads(chunk[:-2])
+            if whole is not None:
+                return whole
         if self._start is not None:
             chunk = self._strip_bom(chunk)
         if self._after_cr and chunk:
@@ -110,6 +115,10 @@ class SSEDecoder:
             raise self._failure
         return records
 
+    @property
+    def _between_events(self) -> bool:
+        return self._start is None and not self._open and not self._after_cr
+
     def finish(self) -> list[SSERecord]:
         """The stream ended. An event without its blank line is not dispatched (WHATWG): always [].
 
@@ -132,14 +141,11 @@ class SSEDecoder:
         """Whole blocks, separated by blank lines. False where the limit needs a closer look."""
         if len(region) > self._limit:
             return False
-        clean = region.isascii() or _is_utf8(region)
-        if clean and region.startswith(b"data: ") and not self._id:
-            # One data line a block is what providers send. Splitting at the field name as well
-            # leaves the payloads, if no line break is left in them.
-            parts = region[6:].split(b"\n\ndata: ")
-            if b"\n" not in b"".join(parts):
-                records.extend(map(SSERecord, parts))
-                return True
+        payloads = self._payloads(region)
+        if payloads is not None:
+            records += payloads
+            return True
+        clean = _is_utf8(region)
         for block in region.split(b"\n\n"):
             name, found, data = block.partition(b"\ndata: ")
             if (
@@ -156,6 +162,18 @@ class SSEDecoder:
                 self._line(line, records)
             self._line(b"", records)
         return True
+
+    def _payloads(self, region: bytes) -> list[SSERecord] | None:
+        """The records of blocks with one data line each, which is what providers send; None where
+        `region` holds anything else."""
+        if region[:6] != b"data: " or self._id or len(region) > self._limit:
+            return None
+        # Splitting at the field name as well leaves the payloads, if no line break is in them.
+        parts = region[6:].split(b"\n\ndata: ")
+        joined = region if len(parts) == 1 else b"".join(parts)
+        if b"\n" in joined or b"\r" in joined or not _is_utf8(joined):
+            return None
+        return [SSERecord(part) for part in parts]
 
     def _close_block(self, chunk: bytes, records: list[SSERecord]) -> int:
         """Go on line by line to the end of the open block; where it ends, or -1."""
@@ -239,6 +257,8 @@ class SSEDecoder:
 
 
 def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
         data.decode()
     except UnicodeDecodeError:

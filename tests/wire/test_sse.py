@@ -76,8 +76,8 @@ def reference(data: bytes) -> list[Plain]:
     return events
 
 
-def message(data: bytes) -> Plain:
-    return "message", data, "", None
+def message(data: bytes, id: str = "", retry: int | None = None) -> Plain:
+    return "message", data, id, retry
 
 
 CASES: list[tuple[str, bytes, list[Plain]]] = [
@@ -97,19 +97,19 @@ CASES: list[tuple[str, bytes, list[Plain]]] = [
     ("all ends mixed", b"data: x\r\ndata: y\rdata: z\n\n", [message(b"x\ny\nz")]),
     ("LF CR is two ends", b"data: x\n\rdata: y\n\n", [message(b"x"), message(b"y")]),
     ("event and its default", b"event: e\ndata: 1\n\ndata: 2\n\n",
-     [("e", b"1", "", None), message(b"2")]),
-    ("the last event field counts", b"event: a\nevent: b\ndata: x\n\n", [("b", b"x", "", None)]),
+     [("e", b"1"), message(b"2")]),
+    ("the last event field counts", b"event: a\nevent: b\ndata: x\n\n", [("b", b"x")]),
     ("an empty event is message", b"event: a\nevent\ndata: x\n\n", [message(b"x")]),
     ("an event type without data is forgotten", b"event: a\n\ndata: x\n\n",
      [message(b"x")]),
     ("the id stays", b"id: 1\ndata: x\n\ndata: y\n\n",
-     [("message", b"x", "1", None), ("message", b"y", "1", None)]),
-    ("an id without data stays too", b"id: 7\n\ndata: y\n\n", [("message", b"y", "7", None)]),
+     [message(b"x", "1"), message(b"y", "1")]),
+    ("an id without data stays too", b"id: 7\n\ndata: y\n\n", [message(b"y", "7")]),
     ("an empty id resets", b"id: 1\ndata: x\n\nid\ndata: y\n\n",
-     [message(b"x", "1", None), ("message", b"y")]),
-    ("an id with NUL is ignored", b"id: 1\nid: 2\x003\ndata: x\n\n", [("message", b"x", "1", None)]),
+     [message(b"x", "1"), message(b"y")]),
+    ("an id with NUL is ignored", b"id: 1\nid: 2\x003\ndata: x\n\n", [message(b"x", "1")]),
     ("retry", b"retry: 3000\ndata: x\n\ndata: y\n\n",
-     [message(b"x", "", 3000), ("message", b"y")]),
+     [message(b"x", "", 3000), message(b"y")]),
     ("retry with letters is ignored", b"retry: 10x\ndata: x\n\n", [message(b"x")]),
     ("retry with a sign is ignored", b"retry: -1\ndata: x\n\n", [message(b"x")]),
     ("Arabic digits are none", "retry: ٣\ndata: x\n\n".encode(), [message(b"x")]),
