@@ -1,0 +1,143 @@
+"""The events of an Anthropic Messages stream as typed structs, and what is read from them alone.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from engine.messages import Citation, FinishReason, Usage
+
+__all__ = [
+    "FINISH_REASONS",
+    "Counts",
+    "Delta",
+    "StreamEvent",
+    "WholeMessage",
+    "as_citation",
+    "as_usage",
+    "is_new",
+]
+
+FINISH_REASONS: Final = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_USE,
+    "pause_turn": FinishReason.PAUSE,
+    "compaction": FinishReason.PAUSE,  # context_management with pause_after_compaction
+    "refusal": FinishReason.REFUSAL,
+}
+
+_DELTAS: Final = frozenset(
+    {
+        "text_delta",
+        "thinking_delta",
+        "signature_delta",
+        "input_json_delta",
+        "citations_delta",
+        "compaction_delta",
+    }
+)
+
+
+class Delta(msgspec.Struct):
+    """What a content block or the message gains."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: str | None = None
+    citation: dict[str, Any] | None = None
+    content: Any = None
+    stop_reason: str | None = None
+    stop_details: Any = None
+
+
+class OutputDetails(msgspec.Struct):
+    """What kinds of tokens the output is made of."""
+
+    thinking_tokens: int | None = None
+
+
+class Counts(msgspec.Struct):
+    """``usage``: cumulative; each report names what it knows."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class WholeMessage(msgspec.Struct):
+    """A whole answer, or the head of one in ``message_start``."""
+
+    type: str | None = None
+    id: str | None = None
+    model: str | None = None
+    content: list[dict[str, Any]] | None = None
+    usage: Counts | None = None
+    stop_reason: str | None = None
+    stop_details: Any = None
+    error: Any = None
+
+
+class StreamEvent(msgspec.Struct):
+    """Any event: each type has some of the fields."""
+
+    type: str | None = None
+    index: int = 0
+    delta: Delta | None = None
+    content_block: dict[str, Any] | None = None
+    message: WholeMessage | None = None
+    usage: Counts | None = None
+    error: Any = None
+
+
+def is_new(event: StreamEvent) -> bool:
+    """Whether it holds a delta of a type this version does not know."""
+    delta = event.delta
+    return delta is not None and delta.type is not None and delta.type not in _DELTAS
+
+
+def as_usage(counted: Counts) -> Usage:
+    """The provider's counts in our terms: theirs leave the cache out of the input."""
+    # "Total input tokens in a request is the summation of input_tokens,
+    # cache_creation_input_tokens, and cache_read_input_tokens." (API reference, Usage)
+    written, read = (
+        _count(counted.cache_creation_input_tokens),
+        _count(counted.cache_read_input_tokens),
+    )
+    input_tokens, output_tokens = _count(counted.input_tokens), _count(counted.output_tokens)
+    if input_tokens is not None:
+        input_tokens += (written or 0) + (read or 0)
+    total = None
+    if input_tokens is not None and output_tokens is not None:
+        total = input_tokens + output_tokens
+    details = counted.output_tokens_details or OutputDetails()
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=total,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=_count(details.thinking_tokens),
+    )
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and number >= 0 else None
+
+
+def as_citation(data: Any) -> Citation:
+    """A citation of any location type."""
+    if not isinstance(data, dict):
+        return Citation(data={"citation": data})
+    title = data.get("title") or data.get("document_title")
+    return Citation(data.get("url"), title, data.get("cited_text"), data)
