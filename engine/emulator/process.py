@@ -1,0 +1,137 @@
+"""The emulator in a process of its own, so that it takes no time from the client's."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import IO, Final
+
+import engine
+from engine.errors import ConfigError, ResourceError
+
+__all__ = ["Emulator", "start"]
+
+_START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 5.0
+
+
+class Emulator:
+    """An emulator that runs in a child process; it ends with its parent, however that ends.
+
+    Attributes:
+        url: address without a path, ``http://127.0.0.1:PORT``.
+        base_url: the same with ``/v1``, for `engine.Client` and other SDKs of that kind.
+        pid: of the child.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.url = url
+        self.base_url = f"{url}/v1"
+        self.pid = process.pid
+        self._process = process
+        self._stop = weakref.finalize(self, _end, process)
+
+    def __repr__(self) -> str:
+        return f"<Emulator {self.base_url} {'running' if self.running else 'stopped'}>"
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether the child is alive."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the child and wait for it. May be called again; also happens when the object goes."""
+        self._stop()
+
+
+def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Emulator:
+    """Start an emulator and wait until it can be connected to (about 0.2 s).
+
+    Args:
+        port: 0: a free one.
+        host: address to listen on.
+        settings: as in `engine.emulator.Settings`: ``ttft=0.2, tps=50, tokens=100``.
+
+    Raises:
+        ConfigError: a setting is wrong, h11 is not installed, or the address is taken; the message
+            has the child's words.
+        ResourceError: no process could be started, or it did not answer in 30 s.
+    """
+    if not sys.executable:
+        raise ConfigError(
+            "the emulator needs a Python interpreter of its own and sys.executable is empty; run "
+            "`python -m engine.emulator --port 8089` beside this program"
+        )
+    command = [sys.executable, "-m", "engine.emulator", "--with-parent"]
+    command += [f"--host={host}", f"--port={port}"]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    # The child must find this same package, wherever it was imported from.
+    paths = [str(Path(engine.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's affair
+        )
+    except OSError as error:
+        raise ResourceError(f"the emulator's process could not be started: {error}") from error
+    try:
+        return Emulator(process, _read_address(process))
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _read_address(process: subprocess.Popen[bytes]) -> str:
+    """The line in which the child says where it listens."""
+    line = _read_line(process.stdout, time.monotonic() + _START_SECONDS)
+    if line.startswith(b"http"):
+        return line.decode().strip().removesuffix("/v1")
+    if process.poll() is None and not line:
+        try:
+            process.wait(_STOP_SECONDS if line is not None else 0)
+        except subprocess.TimeoutExpired:
+            raise ResourceError(
+                f"the emulator did not answer within {_START_SECONDS:g} s; is the machine busy?"
+            ) from None
+    words = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+    raise ConfigError(f"the emulator did not start: {words.splitlines()[-1] if words else line!r}")
+
+
+def _read_line(stream: IO[bytes] | None, deadline: float) -> bytes:
+    """A line, or what came of it before its end or the deadline."""
+    line = b""
+    while stream is not None and not line.endswith(b"\n"):
+        readable, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
+        piece = os.read(stream.fileno(), 4096) if readable else b""
+        if not piece:
+            break
+        line += piece
+    return line
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The end of its stdin tells the child to go; one that does not is killed."""
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

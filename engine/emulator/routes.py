@@ -1,0 +1,78 @@
+"""Which path is which dialect.
+
+Paths are told by their end, so that one base URL serves every client: with ``/v1`` in it or
+without, ``/v1/v1/messages``, ``/openai/deployments/NAME/chat/completions`` and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from engine.emulator.chat import CREATED, ChatCompletions, openai_error
+from engine.emulator.contract import Dialect, Request
+
+__all__ = ["NotRouted", "find_route", "listing"]
+
+_POST: Final[list[tuple[re.Pattern[str], Dialect]]] = [
+    (re.compile(r"/chat/completions\Z"), ChatCompletions()),
+]
+_GET: Final = re.compile(r"/models(?:/[^/]+)?\Z|/api/tags\Z|\A\Z")
+
+# What a client that shows a list of models is shown; any other name is answered as well.
+_MODELS: Final = (
+    "demo",
+    "demo-tokens=100-tps=50",
+    "error-429-times=2",
+    "loop",
+    "react",
+    "refusal",
+)
+
+
+class NotRouted(Exception):
+    """No dialect answers this."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = openai_error(status, message)
+
+
+def find_route(request: Request) -> tuple[Dialect | None, Mapping[str, str]]:
+    """The dialect of a request and what its path says; None for a list of models.
+
+    Raises:
+        NotRouted: nothing is at that path, or not with that method.
+    """
+    path = request.path.rstrip("/")
+    for pattern, dialect in _POST:
+        match = pattern.search(path)
+        if match is not None:
+            if request.method != "POST":
+                raise NotRouted(405, f"{path} takes POST, not {request.method}")
+            return dialect, {name: unquote(value) for name, value in match.groupdict("").items()}
+    if request.method == "GET" and _GET.search(path):
+        return None, {}
+    raise NotRouted(
+        404,
+        f"nothing is at {request.method} {request.path}; there are "
+        "POST /v1/chat/completions, and GET /v1/models",
+    )
+
+
+def listing(request: Request) -> dict[str, Any]:
+    """The models, as the path asks for them."""
+    path = request.path.rstrip("/")
+    if path.endswith("/api/tags"):
+        return {"models": [{"name": name, "model": name, "size": 0} for name in _MODELS]}
+    name = unquote(path.rpartition("/models/")[2]) if "/models/" in path else ""
+    if name:
+        return _model(name)
+    return {"object": "list", "data": [_model(name) for name in _MODELS]}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "emulator"}
