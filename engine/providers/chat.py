@@ -49,7 +49,7 @@ from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import decode_json
+from engine.wire.json import UNREADABLE, decode_json
 
 __all__ = ["ChatDialect", "ChatParser"]
 
@@ -118,7 +118,7 @@ class ChatParser:
                 break
             try:
                 chunk = decode(record.data)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 again = self._unreadable(record.data, error, events)
                 if again is None:
                     break

@@ -7,14 +7,15 @@ that began with 200.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
-from engine.wire.headers import parse_duration, parse_retry_after
+from engine.providers.error_body import ErrorBody
+from engine.wire.headers import parse_reset, parse_retry_after
 from engine.wire.json import decode_json
 
-__all__ = ["http_error", "is_error", "stream_error"]
+__all__ = ["http_error", "is_error", "redact", "stream_error"]
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -32,53 +33,78 @@ _BY_STATUS: Final = {
     504: Category.TIMEOUT,
 }
 
-# Words of codes, types and statuses, in order of trust: the first that occurs decides.
+# Words of codes, types and reasons, without their separators ("RateLimitReached" and
+# "rate_limit_reached" are one), in order of trust: the first that occurs decides.
 _BY_WORD: Final = (
-    ("insufficient_quota", Category.QUOTA),
+    ("insufficientquota", Category.QUOTA),
+    ("exceededcurrentquota", Category.QUOTA),  # Moonshot
     ("billing", Category.QUOTA),
-    ("spend", Category.QUOTA),
-    ("insufficient_credits", Category.QUOTA),
-    ("payment_required", Category.QUOTA),
-    ("content_filter", Category.CONTENT_FILTER),
-    ("content_policy", Category.CONTENT_FILTER),
-    ("data_inspection_failed", Category.CONTENT_FILTER),
-    ("invalid_api_key", Category.AUTH),
+    ("spendinglimit", Category.QUOTA),
+    ("spendlimit", Category.QUOTA),
+    ("insufficientcredits", Category.QUOTA),
+    ("insufficientbalance", Category.QUOTA),
+    ("creditlimit", Category.QUOTA),  # Together
+    ("paymentrequired", Category.QUOTA),
+    ("perday", Category.QUOTA),  # Gemini's quotaId; its retryDelay of seconds lifts no daily limit
+    ("contentfilter", Category.CONTENT_FILTER),
+    ("contentpolicy", Category.CONTENT_FILTER),
+    ("responsibleai", Category.CONTENT_FILTER),  # Azure
+    ("moderation", Category.CONTENT_FILTER),
+    ("datainspectionfailed", Category.CONTENT_FILTER),  # DashScope
+    ("invalidapikey", Category.AUTH),
+    ("apikeyinvalid", Category.AUTH),  # Gemini's reason beside 400 INVALID_ARGUMENT
     ("authentication", Category.AUTH),
     ("unauthenticated", Category.AUTH),
     ("unauthorized", Category.AUTH),
     ("permission", Category.AUTH),
-    ("rate_limit", Category.RATE_LIMIT),
     ("ratelimit", Category.RATE_LIMIT),
-    ("resource_exhausted", Category.RATE_LIMIT),
-    ("too_many_requests", Category.RATE_LIMIT),
+    ("resourceexhausted", Category.RATE_LIMIT),
+    ("toomanyrequests", Category.RATE_LIMIT),
     ("throttling", Category.RATE_LIMIT),
     ("overloaded", Category.SERVER),
     ("unavailable", Category.SERVER),
-    ("deadline_exceeded", Category.TIMEOUT),
+    ("deadlineexceeded", Category.TIMEOUT),
     ("timeout", Category.TIMEOUT),
-    ("model_not_found", Category.NOT_FOUND),
-    ("not_found", Category.NOT_FOUND),
-    ("invalid_request", Category.INVALID_ARG),
-    ("invalid_argument", Category.INVALID_ARG),
-    ("failed_precondition", Category.INVALID_ARG),
-    ("context_length_exceeded", Category.INVALID_ARG),
+    ("notfound", Category.NOT_FOUND),
+    ("invalidrequest", Category.INVALID_ARG),
+    ("invalidargument", Category.INVALID_ARG),
+    ("badrequest", Category.INVALID_ARG),
+    ("failedprecondition", Category.INVALID_ARG),
+    ("contextlength", Category.INVALID_ARG),
     ("server", Category.SERVER),
     ("internal", Category.SERVER),
-    ("api_error", Category.SERVER),
+    ("apierror", Category.SERVER),
 )
 
-# What a code may not weaken: such statuses speak for themselves, whatever the type says.
-_STATUS_WINS: Final = frozenset({401, 403, 404, 408, 429, 504})
+# What a code may not weaken: such statuses speak for themselves, whatever the type says. Groq's 413
+# has the code rate_limit_exceeded, but no wait makes the request smaller.
+_STATUS_WINS: Final = frozenset({401, 402, 403, 404, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
+# A bad request stays one, whatever its type says of servers.
+_NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
 
-# A limit that no wait of minutes lifts, told only in prose.
-_QUOTA_PROSE: Final = re.compile(
+# Told only in prose. OpenAI's words for an empty account are Gemini's for a minute's limit, which
+# has the code RESOURCE_EXHAUSTED; its daily limits are known by their quotaId.
+_NO_MONEY: Final = re.compile(
     r"exceeded your current quota, please check your plan and billing"
     r"|credit balance is too low|insufficient (?:balance|credits|funds)"
+    r"|(?:doesn't|does not) have (?:any|enough) credits"
     r"|(?:spend|spending|usage) (?:cap|limit) (?:has been )?(?:reached|exceeded)",
     re.IGNORECASE,
 )
-_KEY_PROSE: Final = re.compile(r"api[ _-]?key (?:not valid|is invalid|invalid)", re.IGNORECASE)
+_FILTERED: Final = re.compile(
+    r"content filtering policy|content management policy|flagged by moderation|requires moderation",
+    re.IGNORECASE,
+)
+_WRONG_KEY: Final = re.compile(
+    r"api[ _-]?key (?:not valid|is invalid|invalid)|(?:incorrect|invalid) api[ _-]?key",
+    re.IGNORECASE,
+)
+_TOO_LONG: Final = re.compile(
+    r"(?:context|prompt|input|messages?|tokens?)\b.{0,60}(?:too long|exceed|maximum)"
+    r"|too many (?:prompt )?tokens|maximum context length",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _ADVICE: Final = {
     Category.AUTH: "check {key}",
@@ -92,7 +118,11 @@ _ADVICE: Final = {
     Category.UNKNOWN: "see the provider's words",
 }
 
+# Fields a request cannot be without.
+_NEEDED: Final = ("messages", "input", "prompt", "contents", "model")
+
 _MAX_TEXT = 1000  # characters of a provider's message that are shown
+_MAX_DETAIL = 4096
 # Keys are echoed in "incorrect API key" messages, some of them whole.
 _SECRET: Final = re.compile(
     r"\b(?:sk|pk|gsk|xai|hf|csk|fw|pplx|r8|key|AIza|ghp|github_pat|nvapi|tgp)[-_A-Za-z0-9]{12,}"
@@ -106,6 +136,7 @@ def http_error(
     body: bytes,
     provider: str,
     key_variable: str | None = None,
+    secrets: Iterable[str] = (),
 ) -> EngineError:
     """The error a response with an unwelcome `status` stands for.
 
@@ -115,6 +146,7 @@ def http_error(
         body: the first of the body; JSON in any of the shapes providers use, or anything.
         provider: the provider's name, for the message.
         key_variable: the variable the key came from, or would come from; for the advice.
+        secrets: what was sent to authenticate: cut out where the server echoes it.
     """
     request_id = _request_id(headers)
     if 300 <= status < 400:
@@ -125,50 +157,59 @@ def http_error(
             request_id=request_id,
             provider=provider,
         )
-    facts = _Facts(_json_or_none(body))
+    facts = ErrorBody(_json_or_none(body))
     message = facts.message or _plain_text(body, headers)
     category = _category(status, facts.words, message)
     retry_after = parse_retry_after(headers)
     if retry_after is None:
         retry_after = facts.retry_delay
+    if retry_after is None and category is Category.RATE_LIMIT:
+        retry_after = parse_reset(headers)
     retryable: bool | None = None
     if headers.get("x-should-retry") in ("true", "false") and category is not Category.QUOTA:
         retryable = headers["x-should-retry"] == "true"
-    return _error(
-        category,
-        message,
-        f"HTTP {status}",
-        provider,
-        key_variable,
-        facts.code,
+    return ProviderError(
+        _sentence(
+            provider,
+            redact(message, secrets),
+            f"HTTP {status}",
+            _advice(category, status, message, facts, retry_after, key_variable),
+        ),
+        category=category,
         retryable=retryable,
         retry_after=retry_after,
         http_status=status,
-        request_id=request_id or facts.request_id,
-        detail=_clean(body[:4096].decode("utf-8", "replace")) or None,
+        request_id=request_id or facts.request_id or _trace_id(headers),
+        provider=provider,
+        detail=redact(body[:_MAX_DETAIL].decode("utf-8", "replace"), secrets) or None,
+        code=facts.code,
     )
 
 
-def stream_error(data: Any, provider: str | None = None) -> EngineError:
+def stream_error(
+    data: Any, provider: str | None = None, secrets: Iterable[str] = ()
+) -> EngineError:
     """The error an error object stands for that came inside a stream.
 
     `data` is the decoded object, the string, or whatever the provider puts there, with or without
-    ``{"error": …}`` around it.
+    ``{"error": …}`` around it; the others as in `http_error`.
     """
-    facts = _Facts(data)
-    status = facts.status
-    category = _category(status, facts.words, facts.message)
-    return _error(
-        category,
-        facts.message,
-        facts.code or "an error inside the stream",
-        provider or "the provider",
-        None,
-        facts.code,
+    facts = ErrorBody(data)
+    category = _category(facts.status, facts.words, facts.message)
+    return ProviderError(
+        _sentence(
+            provider or "the provider",
+            redact(facts.message, secrets),
+            facts.code or "an error inside the stream",
+            _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
+        ),
+        category=category,
         retry_after=facts.retry_delay,
-        http_status=status,
+        http_status=facts.status,
         request_id=facts.request_id,
-        detail=_clean(str(data)[:4096]),
+        provider=provider,
+        detail=redact(str(data)[:_MAX_DETAIL], secrets),
+        code=facts.code,
     )
 
 
@@ -183,130 +224,83 @@ def is_error(data: Any) -> bool:
     return isinstance(data.get("message"), str) and not {"code", "type", "status"}.isdisjoint(data)
 
 
-def _error(
-    category: Category,
-    message: str,
-    where: str,
-    provider: str,
-    key_variable: str | None,
-    code: str | None,
-    **facts: Any,
-) -> EngineError:
-    advice = _ADVICE[category].format(key=key_variable or "the API key")
-    if facts.get("retry_after"):
-        advice = f"it asks to wait {facts['retry_after']:g} s"
-    words = _clean(message)[:_MAX_TEXT].rstrip(" .") or "no reason given"
-    return ProviderError(
-        f"{provider}: {words} ({where}); {advice}",
-        category=category,
-        provider=provider,
-        code=code,
-        **facts,
-    )
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` safe to print: no control characters, no `secrets`, nothing that looks like a key."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "…")
+    text = "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
+    return _SECRET.sub(lambda match: match[0][:4] + "…", text)
+
+
+# --------------------------------------------------------------------------------------------
 
 
 def _category(status: int | None, words: str, message: str) -> Category:
     named = next((category for word, category in _BY_WORD if word in words), None)
-    if named not in _REFINES and _QUOTA_PROSE.search(message):
-        named = Category.QUOTA
+    if named not in _REFINES:
+        if _FILTERED.search(message):
+            named = Category.CONTENT_FILTER
+        elif _NO_MONEY.search(message) and "resourceexhausted" not in words:
+            named = Category.QUOTA
+        elif status == 400 and _WRONG_KEY.search(message):
+            named = Category.AUTH  # xAI answers 400 to a wrong key
     if status is None:
         return named or Category.UNKNOWN
+    by_status = _BY_STATUS.get(status)
     if named in _REFINES:
         return named or Category.UNKNOWN
-    if status == 400 and _KEY_PROSE.search(message):
-        return Category.AUTH  # Gemini answers 400 INVALID_ARGUMENT to a wrong key
-    if status in _STATUS_WINS:
-        return _BY_STATUS[status]
-    by_status = _BY_STATUS.get(status, Category.SERVER if status >= 500 else Category.UNKNOWN)
-    if named is not None and (status < 500 or named is Category.RATE_LIMIT):
-        return named
-    return by_status
+    if status >= 500:
+        return Category.RATE_LIMIT if named is Category.RATE_LIMIT else by_status or Category.SERVER
+    if by_status is not None and (status in _STATUS_WINS or named is None or named in _NOT_4XX):
+        return by_status
+    return named or Category.UNKNOWN
 
 
-class _Facts:
-    """What can be read from an error object, in any of its shapes."""
-
-    __slots__ = ("code", "message", "request_id", "retry_delay", "status", "words")
-
-    def __init__(self, data: Any) -> None:
-        if isinstance(data, list) and data:  # Gemini wraps errors in a list at times
-            data = data[0]
-        outer = data if isinstance(data, dict) else {}
-        inner = outer.get("error", data)
-        error = inner if isinstance(inner, dict) else {}
-        self.message = _text(inner, error, outer)
-        names = [
-            value
-            for source in (error, outer)
-            for field in ("code", "type", "status", "__type")
-            if isinstance(value := source.get(field), str) and value not in ("error", "object")
-        ]
-        self.code = names[0] if names else None
-        self.words = " ".join(names).lower().replace("-", "_").replace(" ", "_")
-        numbers = (
-            _status(source.get(field))
-            for source in (error, outer)
-            for field in ("code", "status", "status_code")
-        )
-        self.status = next((number for number in numbers if number is not None), None)
-        request_id = outer.get("request_id") or error.get("request_id")
-        self.request_id = request_id if isinstance(request_id, str) else None
-        self.retry_delay = _retry_delay(error.get("details"))
+def _advice(
+    category: Category,
+    status: int | None,
+    message: str,
+    facts: ErrorBody,
+    retry_after: float | None,
+    key_variable: str | None,
+) -> str:
+    """What to do next."""
+    if retry_after and category is not Category.QUOTA:
+        return f"it asks to wait {retry_after:g} s"
+    if category is Category.INVALID_ARG:
+        needed = facts.param is None or facts.param.startswith(_NEEDED)
+        if needed and _TOO_LONG.search(message):
+            return "shorten the input, or take a model with a larger context"
+        if facts.param is not None:
+            return f"correct {'' if needed else 'or leave out '}{facts.param!r}"
+    advice = _ADVICE[category].format(key=key_variable or "the API key")
+    if category is Category.AUTH and status == 403:
+        return f"{advice} and what it may be used for"
+    return advice
 
 
-def _status(value: Any) -> int | None:
-    text = str(value) if isinstance(value, int | str) else ""
-    return int(text) if len(text) == 3 and text.isdigit() and 400 <= int(text) < 600 else None
+def _sentence(provider: str, words: str, where: str, advice: str) -> str:
+    words = " ".join(words.split())[:_MAX_TEXT].rstrip(" .") or "no reason given"
+    return f"{provider}: {words} ({where}); {advice}"
 
 
-def _text(inner: Any, error: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
-    if isinstance(inner, str):
-        return inner
-    for source in (error, outer):
-        for field in ("message", "detail", "msg", "error", "Message"):
-            value = source.get(field)
-            if isinstance(value, str) and value:
-                return _with_upstream(value, error)
-            if isinstance(value, list) and value:
-                return "; ".join(_validation(item) for item in value[:3])
-    return ""
-
-
-def _with_upstream(message: str, error: Mapping[str, Any]) -> str:
-    # OpenRouter says "Provider returned error" and keeps the reason in metadata.raw.
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    return f"{message}: {raw}" if isinstance(raw, str) and raw else message
-
-
-def _validation(item: Any) -> str:
-    # FastAPI's 422: {"detail": [{"loc": ["body", "model"], "msg": "field required"}]}
-    if not isinstance(item, dict):
-        return str(item)
-    place = ".".join(map(str, item.get("loc", ())))
-    return f"{place}: {item.get('msg', item)}" if place else str(item.get("msg", item))
-
-
-def _retry_delay(details: Any) -> float | None:
-    # google.rpc.RetryInfo: {"@type": "…RetryInfo", "retryDelay": "17s"}
-    for detail in details if isinstance(details, list) else ():
-        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
-        if isinstance(delay, str):
-            return parse_duration(delay)
-    return None
-
-
-_REQUEST_ID_HEADERS = (
-    "x-request-id",
-    "request-id",
-    "x-amzn-requestid",
-    "apim-request-id",
+_REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+# Where nothing better is there: ids of the provider's tracing, or of the network in front of it.
+_TRACE_ID_HEADERS: Final = (
+    "mistral-correlation-id",
+    "x-ds-trace-id",
+    "x-debug-trace-id",
     "cf-ray",
 )
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
+
+
+def _trace_id(headers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for name in _TRACE_ID_HEADERS if headers.get(name)), None)
 
 
 def _json_or_none(body: bytes) -> Any:
@@ -324,9 +318,3 @@ def _plain_text(body: bytes, headers: Mapping[str, str]) -> str:
     if "html" in headers.get("content-type", "") or text.lstrip()[:1] == "<":
         text = _TAG.sub(" ", text)
     return " ".join(text.split())[:300]
-
-
-def _clean(text: str) -> str:
-    """Safe to print: no control characters, no keys."""
-    text = "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
-    return _SECRET.sub(lambda match: match[0][:4] + "…", text)

@@ -10,7 +10,14 @@ from email.utils import parsedate_to_datetime
 
 from engine.response import Limit, RateLimit
 
-__all__ = ["Head", "parse_duration", "parse_head", "parse_rate_limit", "parse_retry_after"]
+__all__ = [
+    "Head",
+    "parse_duration",
+    "parse_head",
+    "parse_rate_limit",
+    "parse_reset",
+    "parse_retry_after",
+]
 
 
 class Head:
@@ -63,12 +70,13 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
 
     ``retry-after-ms`` (OpenAI, Azure) is finer than ``Retry-After``, which holds seconds or an
     HTTP date in one of three forms (RFC 9110, 10.2.3 and 5.6.7). Negative, endless and unreadable
-    values are no answer; a date in the past is no wait.
+    values are no answer; a date in the past is no wait. Azure was seen to send 0 ms beside 1 s:
+    then the coarser one holds.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return min(milliseconds / 1000, _MAX_WAIT)
     value = headers.get("retry-after", "").strip()
+    if milliseconds or (milliseconds is not None and not value):
+        return min(milliseconds / 1000, _MAX_WAIT)
     seconds = _number(value)
     if seconds is not None:
         return min(seconds, _MAX_WAIT)
@@ -97,26 +105,37 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|d|h|m|s)")
 
 
 def parse_duration(text: str, now: datetime | None = None) -> float | None:
-    """Seconds of ``6m0s``, ``1s``, ``250ms``, ``17`` or until an RFC 3339 time; None if neither."""
+    """Seconds of ``6m0s``, ``1s``, ``250ms``, ``17``, or until an RFC 3339 time or a Unix time in
+    seconds or milliseconds (OpenRouter); None if neither."""
     text = text.strip()
     plain = _number(text)
     if plain is not None:
-        return plain
+        if plain < _UNIX_TIME:
+            return plain
+        when = plain / 1000 if plain >= 1000 * _UNIX_TIME else plain
+        return max(when - (now or datetime.now(UTC)).timestamp(), 0.0)
     parts = _DURATION.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
-        when = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max((when - (now or datetime.now(UTC))).total_seconds(), 0.0)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max((moment - (now or datetime.now(UTC))).total_seconds(), 0.0)
 
+
+# A number beyond is no wait but a moment: as seconds since 1970 it is in 2001, as a wait 31 years.
+_UNIX_TIME = 1e9
 
 _BUCKETS = {
+    "": "requests",  # OpenRouter names none: x-ratelimit-limit
     "requests": "requests",
+    "requests-day": "requests",  # Cerebras
+    "req-minute": "requests",  # Mistral
     "tokens": "tokens",
+    "tokens-minute": "tokens",
     "input-tokens": "input_tokens",
     "output-tokens": "output_tokens",
 }
@@ -138,6 +157,19 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     if not found:
         return None
     return RateLimit(**{bucket: _limit(facts) for bucket, facts in found.items()})
+
+
+def parse_reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until every exhausted bucket of the rate limit is full again; None where none is
+    exhausted, or its time is past."""
+    rate_limit = parse_rate_limit(headers)
+    if rate_limit is None:
+        return None
+    tokens = (rate_limit.tokens, rate_limit.input_tokens, rate_limit.output_tokens)
+    buckets = (rate_limit.requests, *tokens)
+    resets = [bucket.reset for bucket in buckets if bucket and bucket.remaining == 0]
+    longest = max((reset for reset in resets if reset), default=None)
+    return None if longest is None else min(longest, _MAX_WAIT)
 
 
 def _limit(facts: Mapping[str, str]) -> Limit:

@@ -7,15 +7,18 @@ Such a text is mended and read again; everything else it refuses is a `ProtocolE
 from __future__ import annotations
 
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from engine.errors import ProtocolError
 
-__all__ = ["TypedDecoder", "decode_json", "is_json"]
+__all__ = ["UNREADABLE", "TypedDecoder", "decode_json", "is_json", "not_json"]
 
 T = TypeVar("T")
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `TypedDecoder.decode` raises for bytes it cannot read; `TypedDecoder.recover` takes it."""
 
 # A high surrogate without a low one after it, or a low one without a high one before it; the first
 # group keeps an escaped backslash from being taken for the escape.
@@ -60,7 +63,7 @@ class TypedDecoder(Generic[T]):
         if mended != data:
             try:
                 return self.decode(mended)
-            except (msgspec.MsgspecError, RecursionError) as again:
+            except UNREADABLE as again:
                 error = again
         if self._spare and isinstance(error, msgspec.ValidationError):
             return self._without_misfits(mended, error)
@@ -70,7 +73,7 @@ class TypedDecoder(Generic[T]):
         """`data` without the spare fields that do not fit, one at a time as msgspec names them."""
         try:
             value = _any.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as again:
+        except UNREADABLE as again:
             raise not_json(data, again) from again
         for _ in range(_MAX_MISFITS):
             found = _PATH.search(str(error))
@@ -93,7 +96,7 @@ def decode_json(data: bytes) -> Any:
     """
     try:
         return _plain.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         return _plain.recover(data, error)
 
 
@@ -101,7 +104,7 @@ def is_json(text: str) -> bool:
     """Whether `text` is one whole JSON value."""
     try:
         _any.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

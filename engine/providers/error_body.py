@@ -1,0 +1,121 @@
+"""What can be read from an error object, in any of the shapes providers use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engine.wire.headers import parse_duration
+
+__all__ = ["ErrorBody"]
+
+_NAMES = ("code", "type", "status", "error_type", "__type")
+
+
+class ErrorBody:
+    """The facts of one error object, with or without ``{"error": …}`` around it.
+
+    Attributes:
+        message: the provider's words, empty where there are none.
+        code: its code or type, or None.
+        words: all codes, types and reasons in lower case letters, digits and spaces.
+        status: the HTTP status it names, or None.
+        request_id: the provider's id of the request, or None.
+        retry_delay: seconds it asks to wait, or None.
+        param: the field of the request it is about, or None.
+    """
+
+    __slots__ = ("code", "message", "param", "request_id", "retry_delay", "status", "words")
+
+    def __init__(self, data: Any) -> None:
+        if isinstance(data, list) and data:  # Gemini wraps errors in a list at times
+            data = data[0]
+        outer = data if isinstance(data, dict) else {}
+        inner = outer.get("error", data)
+        error = inner if isinstance(inner, dict) else {}
+        details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
+        self.message = _message(inner, error, outer)
+        names = [name for name in _names(error, outer) if not name.isdigit()]
+        self.code = names[0] if names else None
+        names += [reason for item in details if isinstance(reason := item.get("reason"), str)]
+        names += list(_quota_ids(details))
+        self.words = " ".join(re.sub(r"[^a-z0-9]+", "", name.lower()) for name in names)
+        self.status = _first_status(error, outer)
+        self.request_id = _first_text(outer, error, ("request_id", "id"))  # Cohere: only ``id``
+        self.retry_delay = next(filter(None, map(_retry_delay, details)), None)
+        param = error.get("param")
+        self.param = param if isinstance(param, str) and param else None
+
+
+def _names(error: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[str]:
+    for source in (error, outer):
+        for field in _NAMES:
+            value = source.get(field)
+            if isinstance(value, str) and value not in ("error", "object"):
+                yield value
+
+
+def _first_status(error: Mapping[str, Any], outer: Mapping[str, Any]) -> int | None:
+    for source in (error, outer):
+        for field in ("code", "status", "status_code"):
+            text = str(source.get(field, ""))
+            if len(text) == 3 and text.isdecimal() and 400 <= int(text) < 600:
+                return int(text)
+    return None
+
+
+def _first_text(
+    first: Mapping[str, Any], second: Mapping[str, Any], fields: tuple[str, ...]
+) -> str | None:
+    values = (source.get(field) for field in fields for source in (first, second))
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def _message(inner: Any, error: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
+    if isinstance(inner, str):
+        return inner
+    for source in (error, outer):
+        for field in ("message", "detail", "msg", "error", "Message"):
+            value = source.get(field)
+            if isinstance(value, dict):  # Mistral's 422: {"message": {"detail": [...]}}
+                value = value.get("detail")
+            if isinstance(value, str) and value:
+                return _with_upstream(value, error)
+            if isinstance(value, list) and value:
+                return "; ".join(_validation(item) for item in value[:3])
+    return ""
+
+
+def _with_upstream(message: str, error: Mapping[str, Any]) -> str:
+    # OpenRouter says "Provider returned error" and keeps the reason in metadata.raw.
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return f"{message}: {raw}" if isinstance(raw, str) and raw else message
+
+
+def _validation(item: Any) -> str:
+    # FastAPI's 422: {"detail": [{"loc": ["body", "model"], "msg": "field required"}]}
+    if not isinstance(item, dict):
+        return str(item)
+    place = ".".join(map(str, _list(item.get("loc"))))
+    return f"{place}: {item.get('msg', item)}" if place else str(item.get("msg", item))
+
+
+def _retry_delay(detail: Mapping[str, Any]) -> float | None:
+    # google.rpc.RetryInfo: {"@type": "…RetryInfo", "retryDelay": "17s"}
+    delay = detail.get("retryDelay")
+    return parse_duration(delay) if isinstance(delay, str) else None
+
+
+def _quota_ids(details: list[dict[str, Any]]) -> Iterator[str]:
+    # google.rpc.QuotaFailure: {"violations": [{"quotaId": "…PerDayPerProject…"}]}
+    for detail in details:
+        for violation in _list(detail.get("violations")):
+            name = violation.get("quotaId") if isinstance(violation, dict) else None
+            if isinstance(name, str):
+                yield name
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

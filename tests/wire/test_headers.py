@@ -1,0 +1,125 @@
+"""Values in headers that say how long to wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.wire.headers import (
+    parse_duration,
+    parse_head,
+    parse_rate_limit,
+    parse_reset,
+    parse_retry_after,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "300"}, 0.3),
+        ({"retry-after-ms": "300", "retry-after": "7"}, 0.3),
+        ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "0"}, 0.0),
+        ({"retry-after-ms": "soon", "retry-after": "7"}, 7.0),
+        # The three forms of RFC 9110, 5.6.7.
+        ({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT"}, 30.0),
+        ({"retry-after": "Friday, 02-Jan-26 03:04:35 GMT"}, 30.0),
+        ({"retry-after": "Fri Jan  2 03:04:35 2026"}, 30.0),
+        ({"retry-after": "Fri, 02 Jan 2025 03:04:35 GMT"}, 0.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 86400.0),
+        ({"retry-after": "99999999999"}, 86400.0),
+        *(({"retry-after": bad}, None) for bad in ("-1", "NaN", "1e309", "soon", "", "inf", "1,5")),
+        ({"retry-after": "Fri, 99 Foo 2026 99:99:99 GMT"}, None),
+    ],
+)
+def test_retry_after_is_seconds_a_date_or_nothing(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert parse_retry_after(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6m0s", 360.0),
+        ("1s", 1.0),
+        ("250ms", 0.25),
+        ("1h2m3.5s", 3723.5),
+        ("17", 17.0),
+        ("2026-01-02T03:04:15Z", 10.0),
+        ("2026-01-02T03:04:15", 10.0),
+        ("2025-01-02T03:04:15+00:00", 0.0),
+        (str(int(NOW.timestamp()) + 20), 20.0),
+        (str(int(NOW.timestamp() + 20) * 1000), 20.0),
+        ("1s later", None),
+        ("", None),
+        ("-3", None),
+    ],
+)
+def test_a_duration_is_read_in_each_form(text: str, seconds: float | None) -> None:
+    assert parse_duration(text, NOW) == seconds
+
+
+def test_rate_limits_of_each_vendor_land_in_the_same_buckets() -> None:
+    openai = parse_rate_limit(
+        {
+            "x-ratelimit-limit-requests": "500",
+            "x-ratelimit-remaining-requests": "499",
+            "x-ratelimit-reset-requests": "120ms",
+            "x-ratelimit-limit-tokens": "200000",
+        }
+    )
+    assert openai is not None
+    assert openai.requests is not None
+    assert openai.tokens is not None
+    assert (openai.requests.limit, openai.requests.remaining) == (500, 499)
+    assert openai.requests.reset == 0.12
+    assert (openai.tokens.limit, openai.tokens.remaining) == (200000, None)
+    anthropic = parse_rate_limit({"anthropic-ratelimit-input-tokens-remaining": "7"})
+    assert anthropic is not None
+    assert anthropic.input_tokens is not None
+    assert anthropic.input_tokens.remaining == 7
+    for name in ("req-minute", "requests-day"):
+        other = parse_rate_limit({f"x-ratelimit-remaining-{name}": "3"})
+        assert other is not None
+        assert other.requests is not None
+        assert other.requests.remaining == 3
+    assert parse_rate_limit({"x-ratelimit-over-limit": "no", "date": "x"}) is None
+
+
+def test_a_reset_counts_only_where_a_bucket_is_empty() -> None:
+    assert parse_reset({}) is None
+    full = {"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "6m0s"}
+    assert parse_reset(full) is None
+    empty = {**full, "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2s"}
+    assert parse_reset(empty) == 2.0
+    past = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1754667660000"}
+    assert parse_reset(past) is None
+
+
+def test_the_last_head_counts_without_informational_ones_and_trailers() -> None:
+    head = parse_head(
+        [
+            b"HTTP/1.1 103 Early Hints\r\n",
+            b"\r\n",
+            b"HTTP/1.1 200 OK\r\n",
+            b"X-One: a\r\n",
+            b"x-one: b\r\n",
+            b"\r\n",
+            b"X-Trailer: late\r\n",
+        ]
+    )
+    assert head is not None
+    assert (head.status, head.headers, head.complete) == (200, {"x-one": "a, b"}, True)
+    assert parse_head([b"HTTP/1.1 100 Continue\r\n", b"\r\n"]) is None
+    assert parse_head([]) is None
+    cut = parse_head([b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"])
+    assert cut is not None
+    assert not cut.complete
