@@ -17,6 +17,7 @@ _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 64 * 1024 * 1024
 
 _Kind = Literal["stream", "whole", "refusal", "page"]
+Stages = tuple[Callable[[bytes], list[Any]], Callable[[list[Any]], list[Event]]]
 
 
 class Answer:
@@ -31,22 +32,24 @@ class Answer:
     Attributes:
         complete: the end marker came.
         began: a response with a good status began.
+        stages: once it is known to be a stream, the two functions bytes go through to become
+            events, for callers to whom a call more for each read matters; None before.
+        failure: after `end`, why the answer is not complete; None where it is.
     """
 
     __slots__ = (
         "_body",
-        "_decode",
         "_decoder",
         "_dialect",
         "_head",
         "_key_variable",
         "_kind",
-        "_parse",
         "_parser",
         "_provider",
         "_size",
         "_streaming",
         "failure",
+        "stages",
     )
 
     def __init__(
@@ -60,9 +63,7 @@ class Answer:
         self._head: Head | None = None
         self._decoder: Decoder | None = None
         self._parser: Parser | None = None
-        # Their bound methods, made once: `feed` is called for each read of each stream.
-        self._decode: Callable[[bytes], list[Any]] | None = None
-        self._parse: Callable[[list[Any]], list[Event]] | None = None
+        self.stages: Stages | None = None
         self._body: list[bytes] = []
         self._size = 0
         self.failure: EngineError | None = None
@@ -80,16 +81,14 @@ class Answer:
         self._head = head
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events of the next bytes. Where the stream fails, `failure` is set."""
-        if self._parse is not None and self._decode is not None:
-            try:
-                events = self._parse(self._decode(data))
-            except ProtocolError as error:
-                self.failure = error
-                return []
-            if events and type(events[-1]) is StreamError:
-                return self._without_error(events)
-            return events
+        """The events of the next bytes; the last is `StreamError` where the provider reports one.
+
+        Raises:
+            ProtocolError: the bytes are not what the protocol allows, or pass a limit.
+        """
+        if self.stages is not None:
+            decode, parse = self.stages
+            return parse(decode(data))
         if self._kind is None:
             # Blank lines come before the body of slow answers (DeepSeek's keep-alive).
             if not data.strip():
@@ -98,7 +97,7 @@ class Answer:
             if self._kind == "stream":
                 self._decoder = self._dialect.decoder()
                 self._parser = self._dialect.parser()
-                self._decode, self._parse = self._decoder.feed, self._parser.feed
+                self.stages = self._decoder.feed, self._parser.feed
                 return self.feed(data)
         self._keep(data)
         return []
@@ -154,7 +153,7 @@ class Answer:
         if room > 0:
             self._body.append(data[:room])
         if self._kind == "whole" and self._size > limit:
-            self.failure = ProtocolError(
+            raise ProtocolError(
                 f"{self._provider}: the answer is larger than {limit} bytes; ask for a stream"
             )
 
@@ -182,10 +181,11 @@ class Answer:
 
     def _without_error(self, events: list[Event]) -> list[Event]:
         if events and type(events[-1]) is StreamError:
-            self.failure = self._named(events.pop().error)  # type: ignore[attr-defined]
+            self.failure = self.named(events.pop().error)  # type: ignore[attr-defined]
         return events
 
-    def _named(self, error: EngineError) -> EngineError:
+    def named(self, error: EngineError) -> EngineError:
+        """`error` from inside the stream, with the provider and the request id it belongs to."""
         if error.provider is None:
             error.provider = self._provider
         head = self._head

@@ -18,6 +18,7 @@ from engine.errors import (
     CancelledError,
     EngineError,
     MisuseError,
+    ProtocolError,
     TruncatedError,
 )
 from engine.events import (
@@ -82,6 +83,10 @@ class Job(msgspec.Struct, frozen=True):
     retry: Retry
 
 
+def _nothing(_: bytes) -> list[Any]:
+    return []
+
+
 class Stream:
     """One request on a `Multi`: made by `Client.stream` and `Client.request`.
 
@@ -93,6 +98,41 @@ class Stream:
         completion: how it ended; None until `info_read` handed it over.
         user_data: yours.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_accumulator",
+        "_announced",
+        "_answer",
+        "_calls",
+        "_connects",
+        "_cursor",
+        "_deadlines",
+        "_decode",
+        "_done",
+        "_error",
+        "_first_event",
+        "_folded",
+        "_handed_in",
+        "_held_back",
+        "_job",
+        "_last_event",
+        "_listeners",
+        "_listening",
+        "_more_callbacks",
+        "_multi",
+        "_on_done",
+        "_on_event",
+        "_on_text",
+        "_parse",
+        "_preamble",
+        "_pulling",
+        "_queue",
+        "_status",
+        "_transfer",
+        "completion",
+        "user_data",
+    )
 
     def __init__(
         self,
@@ -115,11 +155,14 @@ class Stream:
         self._listening = False
         self._more_callbacks = on_text is not None
         self._accumulator = Accumulator()
-        self._answer = self._new_answer()
+        self._answer: Answer
+        self._preamble: list[Event] | None
+        self._decode: Callable[[bytes], list[Any]]
+        self._parse: Callable[[list[Any]], list[Event]]
+        self._begin_answer()
         self._queue: list[Event] = []  # decoded; those before the cursor are delivered
         self._cursor = 0
         self._folded = 0  # delivered, and in the accumulator
-        self._preamble: list[Event] | None = []
         self._done: Done | None = None
         self._error: EngineError | None = None
         self._status: Status | None = None
@@ -292,6 +335,8 @@ class Stream:
     # -- Owner: the transfer tells, signals held ------------------------------------------------
 
     def began(self) -> None:
+        if self._transfer.attempt > 1:
+            self._begin_answer()
         self._deadlines.connecting()
 
     def connected(self) -> None:
@@ -301,25 +346,43 @@ class Stream:
             self._multi.wants_delivery(self)
 
     def received(self, data: bytes) -> None:
-        if self._status is not None:
+        try:
+            events = self._parse(self._decode(data))
+        except ProtocolError as error:
+            self._transfer.fail_attempt(error)
             return
-        deadlines, answer = self._deadlines, self._answer
+        deadlines = self._deadlines
         deadlines.heard_at = now = self._multi.now
-        if self._transfer.body_bytes == len(data):
-            head = self._transfer.head
-            if head is not None:
-                answer.head(head)
-        events = answer.feed(data)
-        if events:
-            if self._preamble is not None:
-                events = self._hold_preamble(events)
-            deadlines.content_at = now
-            self._push(events)
-        if answer.failure is not None:
-            self._transfer.fail_attempt(answer.failure)
-        elif answer.complete and self._done is None:
-            self._take_done()
+        if not events:
+            return
+        last = events[-1]
+        kind = type(last)
+        if kind is StreamError:
+            events.pop()
+        if self._preamble is not None:
+            events = self._hold_preamble(events)
+        deadlines.content_at = now
+        if self._cursor > _FOLD:
+            self._fold()
+        self._queue += events
+        if self._pulling:
+            self._hold_back()
+        else:
+            self._multi.deliverable.append(self)
+        if kind is Done:
+            self._done = last  # type: ignore[assignment]
             self._multi.call_later(_LINGER, self._lingered)
+        elif kind is StreamError:
+            self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[attr-defined]
+
+    def _first_read(self, data: bytes) -> list[Event]:
+        """Until it is known what the response is."""
+        answer = self._answer
+        if self._transfer.head is not None:
+            answer.head(self._transfer.head)
+        events = answer.feed(data)
+        self._decode, self._parse = answer.stages or (self._first_read, list)
+        return events
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
         if self._status is not None:
@@ -334,15 +397,15 @@ class Stream:
         failure = answer.failure
         if failure is None:
             self._push(events)
-            self._take_done()
+            if events:
+                self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None
         delivered = self._preamble is None
         delay = retry_delay(self._job.retry, self._transfer.attempt, failure, delivered)
         if delay is not None:
             self._push([RetryScheduled(self._transfer.attempt + 1, delay, failure)])
-            self._answer = self._new_answer()
-            self._preamble = []
+            self._decode = _nothing
             self._deadlines.rest()
             return delay
         self._push(events)
@@ -390,18 +453,16 @@ class Stream:
     # -- events ------------------------------------------------------------------------------
 
     def _push(self, events: list[Event]) -> None:
-        if not events:
-            return
-        if self._cursor > _FOLD:
-            self._fold()
         self._queue += events
-        if self._pulling:
-            if len(self._queue) - self._cursor > _HIGH_WATER and not self._held_back:
-                self._held_back = True
-                self._transfer.pause()
-                self._deadlines.rest()
-        else:
+        if events and not self._pulling:
             self._multi.deliverable.append(self)
+
+    def _hold_back(self) -> None:
+        """Let the peer wait while the iterator is behind."""
+        if len(self._queue) - self._cursor > _HIGH_WATER and not self._held_back:
+            self._held_back = True
+            self._transfer.pause()
+            self._deadlines.rest()
 
     def _call(self, event: Event) -> None:
         """All callbacks of one event."""
@@ -479,11 +540,6 @@ class Stream:
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _take_done(self) -> None:
-        last = self._queue[-1] if self._queue else None
-        if type(last) is Done:
-            self._done = last
-
     def _lingered(self) -> None:
         """The answer is complete and the server has not closed: drop the connection."""
         if self._status is None:
@@ -516,6 +572,7 @@ class Stream:
     def _finish(self, status: Status, error: EngineError | None) -> None:
         self._status = status
         self._error = error
+        self._decode, self._parse = _nothing, list  # what libcurl stored already is dropped
         self._transfer.end(_FINAL_STATES.get(status, State.FAILED))
         self._deadlines.stop()
         self._last_event = monotonic()
@@ -589,6 +646,9 @@ class Stream:
             self._transfer.resume()
             self._deadlines.flowing()
 
-    def _new_answer(self) -> Answer:
+    def _begin_answer(self) -> None:
+        """A new attempt, a new response."""
         job = self._job
-        return Answer(job.dialect, job.provider, job.key_variable, job.streaming)
+        self._answer = Answer(job.dialect, job.provider, job.key_variable, job.streaming)
+        self._preamble = []
+        self._decode, self._parse = self._first_read, list

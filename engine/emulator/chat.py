@@ -19,12 +19,17 @@ from engine.emulator.contract import (
     ToolOffer,
     Turn,
 )
-from engine.emulator.reading import as_role, as_stops, plain_text, wanted_schema, wants_thinking
+from engine.emulator.reading import (
+    as_role,
+    as_stops,
+    checked_turns,
+    plain_text,
+    wanted_schema,
+    wants_thinking,
+)
+from engine.emulator.writing import CREATED, openai_error, sse
 
-__all__ = ["CREATED", "ChatCompletions", "openai_error"]
-
-# The same request has the same bytes, so the time of the answer is always this one.
-CREATED: Final = 1_735_689_600  # 2025-01-01
+__all__ = ["ChatCompletions"]
 
 _FINISH: Final = {
     Finish.STOP: "stop",
@@ -41,10 +46,15 @@ _FIELDS: Final = {
 _json = msgspec.json.encode
 
 
+class _Call(msgspec.Struct):
+    id: str
+
+
 class _Message(msgspec.Struct):
     role: str
     content: Any = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str = ""
 
 
 class _Function(msgspec.Struct):
@@ -91,7 +101,7 @@ class ChatCompletions:
         options = body.stream_options
         return Question(
             model=body.model,
-            turns=[Turn(as_role(m.role), plain_text(m.content)) for m in body.messages],
+            turns=checked_turns([_turn(message) for message in body.messages]),
             stream=bool(body.stream),
             tools=[ToolOffer(t.function.name, t.function.parameters) for t in body.tools or ()],
             tool_choice=_tool_choice(body.tool_choice),
@@ -140,15 +150,20 @@ class ChatCompletions:
             "system_fingerprint": "emulator",
         }
 
-    def error(self, status: int, message: str) -> Any:
+    def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         return openai_error(status, message)
 
     def stream_error(self, question: Question) -> bytes:
-        error = openai_error(500, "The emulator was asked to fail in mid-stream.")
-        return b"data: " + _json(error) + b"\n\n"
+        return sse(openai_error(500, "The emulator was asked to fail in mid-stream."))
 
     def malformed(self, question: Question) -> bytes:
         return b'data: {"id": "chatcmpl-1", "choices": [{"delta": {"content": \n\n'
+
+
+def _turn(message: _Message) -> Turn:
+    calls = tuple(call.id for call in message.tool_calls or ())
+    text = plain_text(message.content)
+    return Turn(as_role(message.role), text, calls, message.tool_call_id)
 
 
 class _Frame:
@@ -244,19 +259,3 @@ def _tool_choice(choice: str | dict[str, Any] | None) -> str:
             raise BadRequest("tool_choice: an object must have function.name")
         return name
     return choice or "auto"
-
-
-# type, code; https://platform.openai.com/docs/guides/error-codes
-_ERRORS: Final = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "unsupported_country_region_territory"),
-    404: ("invalid_request_error", "model_not_found"),
-    429: ("requests", "rate_limit_exceeded"),
-}
-
-
-def openai_error(status: int, message: str) -> dict[str, Any]:
-    """The error object of OpenAI, which most servers use."""
-    default = ("server_error", None) if status >= 500 else ("invalid_request_error", None)
-    kind, code = _ERRORS.get(status, default)
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

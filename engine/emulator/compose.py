@@ -155,8 +155,7 @@ def _blocks(act: Act, question: Question, settings: Settings, seed: str) -> list
 
     def add(kind: Kind, pieces: list[str], name: str = "") -> None:
         key = identifier(f"{seed}\x1d{len(blocks)}")
-        signature = f"sig-{key}" if kind is Kind.THINKING else ""
-        blocks.append(Block(kind, pieces, key, name, signature))
+        blocks.append(Block(kind, pieces, key, name))
 
     if act.thinking is not None:
         add(Kind.THINKING, split_tokens(act.thinking))
@@ -198,4 +197,4 @@ def _first_tokens(blocks: list[Block], limit: int) -> list[Block]:
 
 
 def _replace(block: Block, pieces: list[str]) -> Block:
-    return Block(block.kind, pieces, block.id, block.name, block.signature)
+    return Block(block.kind, pieces, block.id, block.name)

@@ -49,10 +49,17 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One message of the conversation, as text; `text` of role ``tool`` is a tool's result."""
+    """One message of the conversation, as text; of role ``tool``, one tool's result.
+
+    Attributes:
+        calls: ids of the tool calls an assistant's message made.
+        result_of: id of the call that a result belongs to.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     text: str
+    calls: tuple[str, ...] = ()
+    result_of: str = ""
 
 
 class ToolOffer(msgspec.Struct, frozen=True):
@@ -113,14 +120,12 @@ class Block(msgspec.Struct, frozen=True):
     Attributes:
         id: of the call, or of the block where the dialect names blocks.
         name: the tool a call is for.
-        signature: seals a thinking block in the dialects that have that.
     """
 
     kind: Kind
     pieces: list[str]
     id: str = ""
     name: str = ""
-    signature: str = ""
 
     @property
     def text(self) -> str:
@@ -177,8 +182,8 @@ class Dialect(Protocol):
     def whole(self, question: Question, answers: list[Answer]) -> dict[str, Any]:
         """The answer in one JSON object."""
 
-    def error(self, status: int, message: str) -> Any:
-        """The JSON of an HTTP error with `status`."""
+    def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
+        """The JSON of an HTTP error with `status`; `retry_after` in seconds, 0: not said."""
 
     def stream_error(self, question: Question) -> bytes:
         """An error in the midst of a stream that began with 200."""

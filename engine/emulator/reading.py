@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from engine.emulator.contract import BadRequest
+from engine.emulator.contract import BadRequest, Turn
 
-__all__ = ["as_role", "as_stops", "plain_text", "wanted_schema", "wants_thinking"]
+__all__ = ["as_role", "as_stops", "checked_turns", "plain_text", "wanted_schema", "wants_thinking"]
 
 _ROLES: Mapping[str, Literal["system", "user", "assistant", "tool"]] = {
     "system": "system",
@@ -53,6 +53,34 @@ def _part_text(part: Any) -> str:
         if isinstance(part.get(field), str):
             return str(part[field])
     return f"<{part.get('type', 'part')}>"
+
+
+def checked_turns(turns: list[Turn]) -> list[Turn]:
+    """`turns`, in which every tool call has its result right after it, and every result its call:
+    the vendors refuse a conversation in which one is missing.
+
+    Raises:
+        BadRequest: one is missing; the message names it.
+    """
+    open_calls: list[str] = []
+    for turn in turns:
+        if turn.role == "tool":
+            if turn.result_of not in open_calls:
+                raise BadRequest(
+                    f"the result of call {turn.result_of!r} must follow the assistant's message "
+                    "that has this call"
+                )
+            open_calls.remove(turn.result_of)
+            continue
+        if open_calls:
+            break
+        open_calls = list(turn.calls)
+    if open_calls:
+        raise BadRequest(
+            f"the assistant's call {open_calls[0]!r} must be followed by its result, before any "
+            "other message"
+        )
+    return turns
 
 
 def as_stops(stop: str | list[str] | None) -> list[str]:

@@ -133,10 +133,9 @@ def _failure(dialect: Dialect, question: Question, name: str, settings: Settings
     status, error = settings.error_status, settings.error
     if status is not None:
         message = f"The emulator was asked for status {status}."
-        headers = []
-        if status in (429, 503) and settings.retry_after:
-            headers.append(("retry-after", f"{settings.retry_after:g}"))
-        return _json_reply(status, dialect.error(status, message), headers, settings.ttft)
+        wait = settings.retry_after if status in (429, 503) else 0.0
+        headers = [("retry-after", f"{wait:g}")] if wait else []
+        return _json_reply(status, dialect.error(status, message, wait), headers, settings.ttft)
     if error == "drop":
         return Reply(0, [], b"", head=False, delay=settings.ttft, ending=Ending.CUT)
     if error == "html":

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from engine.emulator.chat import CREATED, ChatCompletions, openai_error
+from engine.emulator.chat import ChatCompletions
 from engine.emulator.contract import Dialect, Request
+from engine.emulator.writing import CREATED, openai_error
 
 __all__ = ["NotRouted", "find_route", "listing"]
 

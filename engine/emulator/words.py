@@ -27,6 +27,11 @@ _NOUNS: Final = _words(
     "library orchard train kettle compass meadow piano thread lighthouse village stone crane "
     "notebook señor anchor teacher valley clock 桜"
 )
+_SIGHTS: Final = _words(
+    "forest ferry horizon window-sill bakery statue canal orchestra museum station fountain terrace "
+    "balcony lagoon meridian cathedral shoreline archway vineyard windmill courtyard rooftop plaza "
+    "glacier tunnel theatre greenhouse quay staircase mosaic prairie 東京"
+)
 _VERBS: Final = _words(
     "carries follows answers watches measures repeats gathers mends remembers crosses describes "
     "borrows paints counts welcomes guards explains lifts finds keeps greets shapes visits names "
@@ -38,23 +43,12 @@ _PLACES: Final = _words(
     "despite like during until off into"
 )
 
+_A, _N, _S, _V, _P = _ADJECTIVES, _NOUNS, _SIGHTS, _VERBS, _PLACES
 _PATTERNS: Final = (
-    ("The", _ADJECTIVES, _NOUNS, _VERBS, "a", _ADJECTIVES, _NOUNS),
-    ("Every", _NOUNS, _VERBS, "the", _NOUNS, _PLACES, "the", _NOUNS),
-    (
-        "One",
-        _ADJECTIVES,
-        _NOUNS,
-        _VERBS,
-        "another",
-        _NOUNS,
-        "—",
-        _PLACES,
-        "the",
-        _ADJECTIVES,
-        _NOUNS,
-    ),
-    ("A", _NOUNS, _PLACES, "the", _NOUNS, _VERBS, "its", _ADJECTIVES, _NOUNS),
+    ("The", _A, _N, _V, "a", _A, _S),
+    ("Every", _N, _V, "the", _S, _P, "the", _A, _S),
+    ("One", _A, _N, _V, "another", _S, "—", _P, "the", _A, _N),
+    ("A", _N, _P, "the", _S, _V, "its", _A, _S),
 )
 _SENTENCES_A_PARAGRAPH: Final = 5
 

@@ -20,9 +20,10 @@ class Queued(Protocol):
 
 
 class _Host:
-    __slots__ = ("active", "multiplexes", "queue", "waiting")
+    __slots__ = ("active", "multiplexes", "name", "queue", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.queue: deque[Queued] = deque()
         self.active = 0
         self.multiplexes = False
@@ -50,7 +51,9 @@ class Admission:
 
     def enqueue(self, transfer: Queued) -> None:
         """Put `transfer` at the end of its host's queue."""
-        host = self._hosts.setdefault(transfer.host, _Host())
+        host = self._hosts.get(transfer.host)
+        if host is None:
+            host = self._hosts[transfer.host] = _Host(transfer.host)
         host.queue.append(transfer)
         self._wait(host)
 
@@ -61,8 +64,8 @@ class Admission:
         host.active -= 1
         if host.queue:
             self._wait(host)
-        elif not host.active and not host.multiplexes:
-            del self._hosts[transfer.host]
+        else:
+            self._forget(host)
 
     def multiplexes(self, transfer: Queued) -> None:
         """The host of `transfer` answered over HTTP/2."""
@@ -96,6 +99,13 @@ class Admission:
                         self._wait(host)
                     yield transfer
                     break
+            else:
+                self._forget(host)
+
+    def _forget(self, host: _Host) -> None:
+        """Drop a host of which nothing is known and nothing wanted."""
+        if not host.active and not host.multiplexes:
+            self._hosts.pop(host.name, None)
 
     def _wait(self, host: _Host) -> None:
         if not host.waiting:

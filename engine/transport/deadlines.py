@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -73,6 +74,7 @@ class Deadlines:
         "_limits",
         "_multi",
         "_phase",
+        "_stopped",
         "_timer",
         "_total",
         "content_at",
@@ -86,6 +88,7 @@ class Deadlines:
         self._limits = limits
         self._expired = expired
         self._phase: Phase | None = None
+        self._stopped = False
         self.heard_at = 0.0
         self.content_at = 0.0
         self._timer: Timer | None = None
@@ -102,8 +105,11 @@ class Deadlines:
         self._enter("first_event")
 
     def flowing(self) -> None:
-        """The first content came, or reading goes on after a `rest`."""
-        self._enter("idle")
+        """The first content came, or reading goes on after a `rest`; nothing after `stop`."""
+        if not self._stopped:
+            self._enter("idle")
+            # Not the time of the turn: the consumer that reading waited for may have taken minutes.
+            self.heard_at = self.content_at = monotonic()
 
     def rest(self) -> None:
         """No attempt runs; only the total counts."""
@@ -112,6 +118,7 @@ class Deadlines:
 
     def stop(self) -> None:
         """The request is over."""
+        self._stopped = True
         self.rest()
         if self._total is not None:
             self._total.cancel()

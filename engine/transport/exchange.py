@@ -54,6 +54,7 @@ class Exchange:
         self._on_done: list[OnResponse] = [on_done] if on_done is not None else []
         self._limit = max_body_bytes
         self._body: list[bytes] = []
+        self._size = 0
         self._next = 0  # the first piece of _body that on_data has not seen
         self._over = False
         self._error: EngineError | None = None
@@ -80,13 +81,14 @@ class Exchange:
         if self._over:
             return
         deadlines = self._deadlines
-        if self._transfer.body_bytes == len(data):
+        if not self._size:
             deadlines.flowing()
+        self._size += len(data)
         deadlines.heard_at = deadlines.content_at = self._multi.now
         self._body.append(data)
         if self._on_data is not None:
             self._multi.wants_delivery(self)
-        elif self._transfer.body_bytes > self._limit:
+        elif self._size > self._limit:
             self._fail(
                 ProtocolError(
                     f"the body is larger than max_body_bytes={self._limit}; raise it, or take the "
@@ -115,6 +117,8 @@ class Exchange:
                 self._fail(failure, State.FAILED)
         if on_data is not None:
             self._body, self._next = [], 0
+        if self._over:
+            self._multi.finished(self)
 
     def conclude(self) -> HttpResponse:
         if self.response is None:
@@ -158,5 +162,4 @@ class Exchange:
         self._over = True
         self._transfer.end(state)
         self._deadlines.stop()
-        self._multi.wants_delivery(self)
-        self._multi.finished(self)
+        self._multi.wants_delivery(self)  # and then finished: on_done comes after all of on_data

@@ -97,6 +97,12 @@ def failure_error(failure: CurlFailure) -> EngineError:
             detail=text,
             http_status=failure.http_status,
         )
+    return _broken(failure)
+
+
+def _broken(failure: CurlFailure) -> EngineError:
+    """The error for a connection that could not be made or died."""
+    code, text, host = failure.code, failure.text, failure.host
     if failure.http_status is not None and code not in _PHASES:
         return TruncatedError(
             f"{host} ended the response after {failure.body_bytes} bytes of the body, before it "
@@ -106,25 +112,21 @@ def failure_error(failure: CurlFailure) -> EngineError:
             phase="body",
         )
     if code in (0, pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE):
-        return NetworkError(
-            f"{host} closed the connection before its response had begun; send the request again",
-            detail=text or None,
-            phase="body",
+        words = "closed the connection before its response had begun; send the request again"
+    elif code in (pycurl.E_WRITE_ERROR, pycurl.E_ABORTED_BY_CALLBACK):
+        words = (
+            "a signal handler raised while its data was being stored, so the transfer was ended; "
+            "send the request again"
         )
-    if code in (pycurl.E_WRITE_ERROR, pycurl.E_ABORTED_BY_CALLBACK):
+    else:
+        phase = _PHASES.get(code, "body")
         return NetworkError(
-            f"a signal handler raised while data from {host} was being stored, so the transfer "
-            "was ended; send the request again",
-            detail=text,
-            phase="body",
+            f"{host}: {text or 'the transfer failed'}; {_ADVICE[phase]}",
+            retryable=code not in _FINAL,
+            detail=f"curl error {code}: {text}",
+            phase=phase,
         )
-    phase = _PHASES.get(code, "body")
-    return NetworkError(
-        f"{host}: {text or 'the transfer failed'}; {_ADVICE[phase]}",
-        retryable=code not in _FINAL,
-        detail=f"curl error {code}: {text}",
-        phase=phase,
-    )
+    return NetworkError(f"{host}: {words}", detail=text or None, phase="body")
 
 
 def _no_descriptor_left() -> bool:

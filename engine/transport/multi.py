@@ -109,7 +109,8 @@ class Multi:
     ) -> None:
         self.ca_file = ca_file
         self.now = monotonic()
-        self.received: list[Transfer] = []  # libcurl's write callback stored bytes for these
+        # What libcurl's write callbacks stored, and whose it is.
+        self.received: list[tuple[Callable[[bytes], None], bytes]] = []
         self.connected: list[Transfer] = []
         self.deliverable: deque[Owner] = deque()  # `Owner.deliver` is wanted of these
         self._admission = Admission(
@@ -486,7 +487,7 @@ class Multi:
             self._turns += 1
             self._full_batch = len(ready) == BATCH
             self.now = monotonic()
-        stored, received = 0, self.received
+        stored = 0
         socket_action, masks = self._curl.socket_action, self._poller.masks
         while ready:
             fd, events = ready.pop()
@@ -494,21 +495,13 @@ class Multi:
                 self._wakeup.clear()
                 continue
             socket_action(fd, masks[events & 63])
-            if received:
-                for transfer in received:
-                    stored += transfer.hand_over()
-                received.clear()
+            if self.received:
+                stored += self._hand_over()
                 if stored > _DELIVER_BYTES:
                     return True
         self._admit()
         self._run_curl_timer()
-        if self.connected:
-            connected, self.connected = self.connected, []
-            for transfer in connected:
-                transfer.connection_made()
-        for transfer in received:
-            transfer.hand_over()
-        received.clear()
+        self._hand_over()
         self._reap()
         # A deadline must not pass for a stream whose bytes lie in a socket not yet read: after a
         # long pause of the host loop, the timers wait until every ready socket had its turn.
@@ -525,6 +518,20 @@ class Multi:
                 break
             self._curl_due = None
             self._curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _hand_over(self) -> int:
+        """Give their owners the bytes stored since the last time; how many they were."""
+        if self.connected:
+            for transfer in self.connected:
+                transfer.connection_made()
+            self.connected.clear()
+        stored = 0
+        received = self.received
+        for take, data in received:
+            take(data)
+            stored += len(data)
+        received.clear()
+        return stored
 
     def _reap(self) -> None:
         """Attempts libcurl is done with."""

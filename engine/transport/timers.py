@@ -8,6 +8,9 @@ from itertools import count
 
 __all__ = ["Timer", "TimerHeap"]
 
+# The smallest heap that is searched for cancelled timers.
+_SWEEP = 64
+
 
 class Timer:
     """A call to be made at `when` (seconds of time.monotonic), unless cancelled before."""
@@ -24,18 +27,29 @@ class Timer:
 
 
 class TimerHeap:
-    """Timers in order of time. Cancelled ones are dropped when their turn comes."""
+    """Timers in order of time. Cancelled ones are dropped when their turn comes, or when they
+    have become as many as the others: most deadlines are cancelled minutes before their time."""
 
-    __slots__ = ("_entries", "_order")
+    __slots__ = ("_entries", "_order", "_sweep_at")
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Timer]] = []
         self._order = count()
+        self._sweep_at = _SWEEP
+
+    def __len__(self) -> int:
+        """Timers held, cancelled ones among them."""
+        return len(self._entries)
 
     def add(self, when: float, call: Callable[[], None]) -> Timer:
         """A new timer at `when`."""
+        entries = self._entries
+        if len(entries) >= self._sweep_at:
+            entries[:] = [entry for entry in entries if entry[2].call is not None]
+            heapq.heapify(entries)
+            self._sweep_at = max(2 * len(entries), _SWEEP)
         timer = Timer(when, call)
-        heapq.heappush(self._entries, (when, next(self._order), timer))
+        heapq.heappush(entries, (when, next(self._order), timer))
         return timer
 
     def next_time(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from io import BytesIO
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer"]
 
 
-class State(Enum):
+class State(StrEnum):
     """Where a transfer is."""
 
     QUEUED = "queued"
@@ -61,7 +61,8 @@ class Owner(Protocol):
         """The attempt has a connection; the request goes out."""
 
     def received(self, data: bytes) -> None:
-        """Bytes of the body came, as libcurl cut them: at most 16 KiB."""
+        """Bytes of the body came, as libcurl cut them: at most 16 KiB. Bytes of an attempt that
+        was given up in the same turn come too."""
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
         """The attempt is over; seconds to wait before the next one, or None to end it here."""
@@ -84,11 +85,9 @@ class Transfer:
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
         over: nothing more will happen.
-        body_bytes: bytes of the body that came in this attempt.
     """
 
     __slots__ = (
-        "_chunks",
         "_connect_timeout",
         "_easy",
         "_head",
@@ -98,7 +97,6 @@ class Transfer:
         "_queued",
         "_since",
         "attempt",
-        "body_bytes",
         "created",
         "host",
         "over",
@@ -120,14 +118,12 @@ class Transfer:
         self.state = State.QUEUED
         self.over = False
         self.attempt = 0
-        self.body_bytes = 0
         self.timing = Timing()
         self.created = monotonic()
         self._since = self.created
         self._queued = 0.0
         self._easy: pycurl.Curl | None = None
         self._lines: list[bytes] = []
-        self._chunks: list[bytes] = []
         self._head: Head | None = None
         self._paused = False
 
@@ -141,6 +137,8 @@ class Transfer:
             head = parse_head(self._lines)
             if head is not None and head.complete:
                 self._head = head
+                if self._lines[0].startswith(b"HTTP/2"):
+                    self._multi.multiplexes(self)
         return self._head
 
     def move(self, to: State) -> None:
@@ -158,10 +156,8 @@ class Transfer:
         self.attempt += 1
         self._queued += monotonic() - self._since
         self._lines = []
-        self._chunks = []
         self._head = None
         self._paused = False
-        self.body_bytes = 0
         self._easy = easy = pycurl.Curl()
         self.move(State.CONNECTING)
         self.owner.began()
@@ -185,15 +181,14 @@ class Transfer:
             pycurl.CONNECTTIMEOUT_MS, _NO_LIMIT_MS if limit is None else int(limit * 1000) + 1000
         )
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
-        easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
+        store, take = self._multi.received.append, self.owner.received
+
+        def on_write(data: bytes) -> None:
+            store((take, data))  # inside libcurl: store, nothing else
+
+        easy.setopt(pycurl.WRITEFUNCTION, on_write)
         easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
         return easy
-
-    def _on_write(self, data: bytes) -> None:
-        # Inside libcurl: store, nothing else.
-        if not self._chunks:
-            self._multi.received.append(self)
-        self._chunks.append(data)
 
     def _on_prereq(self, *_: object) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
@@ -206,34 +201,10 @@ class Transfer:
             self.move(State.STREAMING)
             self.owner.connected()
 
-    def hand_over(self) -> int:
-        """Give the owner the bytes stored since the last turn; how many they were."""
-        chunks = self._chunks
-        if self.over or not chunks:
-            return 0
-        if not self.body_bytes:
-            self.connection_made()
-            if self._lines[0].startswith(b"HTTP/2"):
-                self._multi.multiplexes(self)
-        if len(chunks) == 1:
-            data = chunks.pop()
-            size = len(data)
-            self.body_bytes += size
-            self.owner.received(data)
-            return size
-        self._chunks = []
-        before, easy = self.body_bytes, self._easy
-        for data in chunks:
-            self.body_bytes += len(data)
-            self.owner.received(data)
-            if self._easy is not easy:
-                return 0  # the owner gave this attempt up
-        return self.body_bytes - before
-
     def attempt_over(self, code: int, text: str) -> None:
         """libcurl is done with the attempt; tell the owner and do what it decides."""
-        self.hand_over()
-        if self._easy is None:
+        easy = self._easy
+        if easy is None:
             return
         head = self.head
         error: EngineError | None = None
@@ -244,7 +215,7 @@ class Transfer:
                     text,
                     urlsplit(self.request.url).netloc,
                     head.status if head else None,
-                    self.body_bytes,
+                    int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
                 )
             )
         self._attempt_ended(error)

@@ -27,17 +27,25 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield near, far
 
 
+def ready(poller: Poller) -> dict[int, int]:
+    """What is ready now, in libcurl's terms."""
+    found: dict[int, int] = {}
+    for fd, events in poller.poll(0):
+        found[fd] = found.get(fd, 0) | poller.masks[events & 63]
+    return found
+
+
 def test_what_is_ready_is_told_until_it_is_read(
     poller: Poller, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     near, far = pair
     poller.watch(near.fileno(), IN)
-    assert list(poller.poll(0)) == []
+    assert ready(poller) == {}
     far.send(b"x")
     for _ in range(2):
-        assert list(poller.poll(0)) == [(near.fileno(), IN)]
+        assert ready(poller) == {near.fileno(): IN}
     near.recv(1)
-    assert list(poller.poll(0)) == []
+    assert ready(poller) == {}
 
 
 def test_the_mask_can_be_changed_and_taken_back(
@@ -46,13 +54,11 @@ def test_the_mask_can_be_changed_and_taken_back(
     near, far = pair
     far.send(b"x")
     poller.watch(near.fileno(), OUT)
-    assert list(poller.poll(0)) == [(near.fileno(), OUT)]
+    assert ready(poller) == {near.fileno(): OUT}
     poller.watch(near.fileno(), IN | OUT)
-    ready = list(poller.poll(0))
-    assert {fd for fd, _ in ready} == {near.fileno()}
-    assert sum({mask for _, mask in ready}) == IN | OUT
+    assert ready(poller) == {near.fileno(): IN | OUT}
     poller.unwatch(near.fileno())
-    assert list(poller.poll(0)) == []
+    assert ready(poller) == {}
 
 
 def test_a_closed_descriptor_is_no_error(poller: Poller) -> None:
@@ -63,7 +69,7 @@ def test_a_closed_descriptor_is_no_error(poller: Poller) -> None:
     far.close()
     poller.unwatch(number)
     poller.unwatch(number)
-    assert list(poller.poll(0)) == []
+    assert ready(poller) == {}
 
 
 def test_its_own_descriptor_tells_select_that_something_is_ready(
@@ -87,9 +93,9 @@ def test_more_than_one_batch_is_told_bit_by_bit_and_nobody_starves() -> None:
             poller.watch(fd, IN)
         seen: set[int] = set()
         for _ in range(20):
-            ready = list(poller.poll(0))
-            assert len(ready) <= BATCH
-            seen.update(fd for fd, _ in ready)
+            batch = list(poller.poll(0))
+            assert len(batch) <= BATCH
+            seen.update(fd for fd, _ in batch)
         assert seen == set(eventfds)
     finally:
         poller.close()
