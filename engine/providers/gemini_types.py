@@ -1,0 +1,239 @@
+"""What a Gemini chunk holds, typed for one decode, and what is read from its rarer fields.
+
+https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse; field names are Google's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from engine.messages import Citation, Usage
+from engine.providers.gemini_arguments import PartialArg
+
+__all__ = [
+    "ABSENT",
+    "Blob",
+    "Candidate",
+    "Chunk",
+    "Content",
+    "FunctionCall",
+    "Part",
+    "PromptFeedback",
+    "block_word",
+    "citations",
+    "finish_word",
+    "logprobs",
+    "usage_of",
+]
+
+# The numbers of the enums, which ``$alt=json;enum-encoding=int`` (Google's Go SDK) puts in place of
+# the words; google/ai/generativelanguage/v1beta/generative_service.proto.
+_FINISH_WORDS: Final = (
+    "FINISH_REASON_UNSPECIFIED",
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "OTHER",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "IMAGE_SAFETY",
+)
+_BLOCK_WORDS: Final = (
+    "BLOCK_REASON_UNSPECIFIED",
+    "SAFETY",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "IMAGE_SAFETY",
+)
+
+
+# What a field that is kept as text holds where it did not come; it is false.
+ABSENT: Final = msgspec.Raw()
+
+
+class FunctionCall(msgspec.Struct):
+    """A call; `args` is kept as the text the model wrote."""
+
+    name: str | None = None
+    id: str | None = None
+    args: msgspec.Raw = ABSENT
+    partialArgs: list[PartialArg] | None = None
+    willContinue: bool | None = None
+
+
+class Blob(msgspec.Struct, gc=False):
+    """Base64 data."""
+
+    mimeType: str | None = None
+    data: str | None = None
+
+
+class Part(msgspec.Struct):
+    """One part; of the kinds that are rare only the name is looked up, in the record itself."""
+
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None
+    functionCall: FunctionCall | None = None
+    inlineData: Blob | None = None
+
+
+class Content(msgspec.Struct):
+    """The parts a candidate got in this chunk."""
+
+    parts: list[Part] | None = None
+
+
+class Candidate(msgspec.Struct):
+    """One of the alternatives; as a rule there is one."""
+
+    content: Content | None = None
+    index: int | None = None
+    finishReason: str | int | None = None
+    finishMessage: str | None = None
+    citationMetadata: dict[str, Any] | None = None
+    groundingMetadata: dict[str, Any] | None = None
+    urlContextMetadata: dict[str, Any] | None = None
+    logprobsResult: dict[str, Any] | None = None
+
+
+class PromptFeedback(msgspec.Struct):
+    """What the filters said about the prompt."""
+
+    blockReason: str | int | None = None
+    blockReasonMessage: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One `GenerateContentResponse`, bare or inside the ``response`` of Code Assist and batches.
+
+    Usage is cumulative and comes in every chunk: it stays text until somebody asks.
+    """
+
+    candidates: list[Candidate] | None = None
+    usageMetadata: msgspec.Raw = ABSENT
+    responseId: str | None = None
+    modelVersion: str | None = None
+    promptFeedback: PromptFeedback | None = None
+    error: Any = None
+    response: Chunk | None = None
+
+
+class _UsageMetadata(msgspec.Struct, gc=False):
+    promptTokenCount: int | None = None
+    toolUsePromptTokenCount: int | None = None
+    cachedContentTokenCount: int | None = None
+    candidatesTokenCount: int | None = None
+    thoughtsTokenCount: int | None = None
+    totalTokenCount: int | None = None
+
+
+_usage_decoder = msgspec.json.Decoder(_UsageMetadata | None)
+
+
+def usage_of(raw: msgspec.Raw) -> Usage | None:
+    """The numbers of ``usageMetadata``, or None where it has none.
+
+    Google counts thoughts apart from candidates, and what its own tools put into the prompt apart
+    from the prompt; ``totalTokenCount`` is the sum of the four. Here they belong to the output and
+    to the input.
+    """
+    try:
+        counts = _usage_decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    if counts is None:
+        return None
+    usage = Usage(
+        input_tokens=_sum(counts.promptTokenCount, counts.toolUsePromptTokenCount),
+        output_tokens=_sum(counts.candidatesTokenCount, counts.thoughtsTokenCount),
+        total_tokens=counts.totalTokenCount,
+        cached_tokens=counts.cachedContentTokenCount,
+        reasoning_tokens=counts.thoughtsTokenCount,
+    )
+    return None if usage == Usage() else usage
+
+
+def finish_word(reason: str | int | None) -> str | None:
+    """Google's word for why a candidate ended, or None where it goes on."""
+    word = _word(reason, _FINISH_WORDS)
+    return None if word == "FINISH_REASON_UNSPECIFIED" else word
+
+
+def block_word(reason: str | int | None) -> str | None:
+    """Google's word for why the prompt was blocked, or None where it was not."""
+    word = _word(reason, _BLOCK_WORDS)
+    return None if word == "BLOCK_REASON_UNSPECIFIED" else word
+
+
+def citations(candidate: Candidate) -> Iterator[Citation]:
+    """The sources a candidate names for its text."""
+    if candidate.citationMetadata is not None:
+        metadata = candidate.citationMetadata
+        for source in _dicts(metadata.get("citationSources") or metadata.get("citations")):
+            yield Citation(_str(source, "uri"), _str(source, "title"), None, source)
+    if candidate.groundingMetadata is not None:
+        yield from _grounding(candidate.groundingMetadata)
+
+
+def logprobs(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Google's object of each chosen token, with the likeliest others beside it."""
+    chosen = _dicts(result.get("chosenCandidates"))
+    others = _dicts(result.get("topCandidates"))
+    others += [{}] * (len(chosen) - len(others))
+    return [
+        {**token, "topCandidates": other["candidates"]} if "candidates" in other else token
+        for token, other in zip(chosen, others, strict=False)
+    ]
+
+
+def _grounding(metadata: dict[str, Any]) -> Iterator[Citation]:
+    """One citation for each passage and each of its sources; the source alone where no passage
+    is named."""
+    chunks = _dicts(metadata.get("groundingChunks"))
+    named = False
+    for support in _dicts(metadata.get("groundingSupports")):
+        segment = support.get("segment")
+        quote = _str(segment, "text") if isinstance(segment, dict) else None
+        for number in support.get("groundingChunkIndices") or ():
+            if isinstance(number, int) and 0 <= number < len(chunks):
+                named = True
+                yield _source(chunks[number], quote, support)
+    if not named:
+        for chunk in chunks:
+            yield _source(chunk, None, None)
+
+
+def _source(chunk: dict[str, Any], quote: str | None, support: dict[str, Any] | None) -> Citation:
+    inner = next((value for value in chunk.values() if isinstance(value, dict)), {})
+    data = {"groundingChunk": chunk}
+    if support is not None:
+        data["groundingSupport"] = support
+    return Citation(_str(inner, "uri"), _str(inner, "title"), quote, data)
+
+
+def _word(value: str | int | None, words: tuple[str, ...]) -> str | None:
+    if isinstance(value, int):
+        return words[value] if 0 <= value < len(words) else str(value)
+    return value or None
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other + (one or 0)
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _str(source: dict[str, Any], name: str) -> str | None:
+    value = source.get(name)
+    return value if isinstance(value, str) else None
