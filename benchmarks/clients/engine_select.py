@@ -1,0 +1,55 @@
+"""This engine in a plain `select` loop: events, accumulated message, callback, completion."""
+
+from __future__ import annotations
+
+import select
+
+import engine
+from benchmarks.clients.job import Job, Meter, Report, run
+from engine.events import Event, TextDelta
+
+
+def read(job: Job) -> Report:
+    multi = engine.Multi()
+    client = engine.Client(
+        multi,
+        base_url=job.url,
+        dialect=job.dialect,
+        api_key="sk-bench",
+        retry=engine.Retry(max_attempts=1),
+    )
+    received = accumulated = 0
+    left = job.streams
+
+    def on_event(event: Event, stream: engine.Stream) -> None:
+        nonlocal received
+        if type(event) is TextDelta:
+            received += len(event.text)
+        else:
+            meter.first_event()
+
+    def on_done(completion: engine.Completion, stream: engine.Stream) -> None:
+        nonlocal accumulated
+        completion.raise_for_status()
+        accumulated += len(completion.message.text)
+        begin()
+
+    def begin() -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            client.stream("gpt-4o-mini", "Why is the sky blue?", on_event=on_event, on_done=on_done)
+
+    meter = Meter()
+    for _ in range(job.at_once):
+        begin()
+    while len(multi):
+        select.select(*multi.fdset(), multi.timeout())
+        multi.perform()
+        multi.info_read()
+    assert accumulated == received, "the message is not what the callback was given"
+    return meter.report(received)
+
+
+if __name__ == "__main__":
+    run(read)

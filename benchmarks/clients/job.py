@@ -1,0 +1,104 @@
+"""What a client is asked to do, and what it reports."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+__all__ = ["Job", "Meter", "Report", "run"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Read `streams` answers from `url`, `at_once` of them at a time, in one wire format."""
+
+    url: str
+    dialect: str
+    streams: int
+    at_once: int
+
+    @property
+    def chat_url(self) -> str:
+        return f"{self.url}/chat/completions"
+
+    @property
+    def chat_body(self) -> dict[str, Any]:
+        """What a client without a library for it sends to Chat Completions."""
+        return {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run of a client took; seconds and bytes.
+
+    Attributes:
+        received: characters of text it handed over; a bare client: bytes.
+        cpu: processor time of the process, from the first request to the last completion.
+        steady_cpu: the part of `cpu` after the first event of all.
+        wall: time on the clock for the whole.
+        memory: the most it held resident, beyond what it held before the first request.
+    """
+
+    received: int
+    cpu: float
+    steady_cpu: float
+    wall: float
+    memory: int
+
+
+class Meter:
+    """Reads the clocks of this process: at its making, at the first event, and at `report`."""
+
+    def __init__(self) -> None:
+        self._idle_memory = _memory("VmRSS")
+        self._began = perf_counter()
+        self._cpu = self._first_cpu = _cpu()
+        self._heard = False
+
+    def first_event(self) -> None:
+        """An event came; only the first call counts."""
+        if not self._heard:
+            self._heard = True
+            self._first_cpu = _cpu()
+
+    def report(self, received: int) -> Report:
+        """Everything is complete."""
+        cpu = _cpu()
+        return Report(
+            received=received,
+            cpu=cpu - self._cpu,
+            steady_cpu=cpu - self._first_cpu,
+            wall=perf_counter() - self._began,
+            memory=_memory("VmHWM") - self._idle_memory,
+        )
+
+
+def run(client: Callable[[Job], Report]) -> None:
+    """The main function of a client's process."""
+    job = Job(**json.loads(sys.argv[1]))
+    print(json.dumps(asdict(client(job))))
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _memory(field: str) -> int:
+    """A line of /proc/self/status, in bytes. (ru_maxrss would count the process that forked.)"""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise LookupError(field)

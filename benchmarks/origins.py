@@ -1,0 +1,139 @@
+"""Servers on loopback that are faster than any client here: nginx, and the paced one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.streams import WireStream
+
+__all__ = ["BenchmarkError", "compile_paced", "nginx", "paced", "raise_descriptor_limit"]
+
+_NGINX = """
+daemon off; master_process off; pid nginx.pid; error_log nginx.err;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    scgi_temp_path scgi; uwsgi_temp_path uwsgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096; root .;
+        {locations}
+    }}
+}}
+"""
+# Whatever path a dialect asks for below its own name, and with POST, the answer is the one file.
+_LOCATION = """
+        location /{name}/ {{ rewrite ^ /files/{name} last; }}
+        location = /files/{name} {{ default_type {content_type}; error_page 405 =200 $uri; }}
+"""
+
+
+class BenchmarkError(Exception):
+    """A measurement could not be made; the message says what is missing."""
+
+
+def raise_descriptor_limit() -> int:
+    """As many descriptors as the system allows, for this process and its children."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def _tool(name: str, package: str) -> str:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if path is None:
+        raise BenchmarkError(f"{name} is not installed: apt-get install {package}")
+    return path
+
+
+@contextmanager
+def nginx(folder: Path, streams: dict[str, WireStream]) -> Iterator[str]:
+    """nginx with each of `streams` below ``/<its name>/``, as fast as the client reads.
+
+    Yields:
+        the base URL, without a trailing slash.
+    """
+    program = _tool("nginx", "nginx-light")
+    root = folder / "nginx"
+    (root / "files").mkdir(parents=True)
+    locations = ""
+    for name, stream in streams.items():
+        (root / "files" / name).write_bytes(stream.body)
+        locations += _LOCATION.format(name=name, content_type=stream.content_type)
+    port = _free_port()
+    connections = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64)
+    config = root / "nginx.conf"
+    config.write_text(_NGINX.format(connections=connections, port=port, locations=locations))
+    command = [program, "-p", str(root), "-c", str(config), "-e", str(root / "nginx.err")]
+    with _running(subprocess.Popen(command)) as process:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+
+
+def compile_paced(folder: Path) -> Path:
+    """The paced server, compiled into `folder`."""
+    program = folder / "paced"
+    source = Path(__file__).with_name("paced.c")
+    compiler = _tool("gcc", "gcc libc6-dev")
+    subprocess.run([compiler, "-O2", "-Wall", "-o", program, source], check=True)
+    return program
+
+
+@contextmanager
+def paced(
+    program: Path, stream: WireStream, streams: int, tick_ms: int, events: int
+) -> Iterator[str]:
+    """A server that waits until `streams` streams are open, and then sends each the first event of
+    `stream` every `tick_ms` milliseconds, `events` times.
+
+    Yields:
+        the base URL, without a trailing slash.
+    """
+    files = []
+    parts = {"head": stream.head, "event": stream.events[0], "tail": stream.tail}
+    for name, part in parts.items():
+        path = program.with_name(name)
+        path.write_bytes(b"%x\r\n%b\r\n" % (len(part), part))
+        files.append(path)
+    with files[-1].open("ab") as tail:
+        tail.write(b"0\r\n\r\n")
+    command = [program, str(streams), str(tick_ms), str(events), *files]
+    with _running(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        with process.stdout as output:
+            port = output.readline().strip()
+        if not port:
+            raise BenchmarkError("the paced server did not start")
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    raise BenchmarkError(f"nginx ended with exit code {process.returncode}")

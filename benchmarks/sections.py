@@ -1,0 +1,232 @@
+"""What is measured on sockets, section by section. Each returns a `Table`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.origins import compile_paced, nginx, paced, raise_descriptor_limit
+from benchmarks.runner import Case, Outcome, take_turns
+from benchmarks.streams import FORMATS, WireStream, pieces, wire_stream
+from benchmarks.table import Goal, Table, number, times
+
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Setting",
+    "Sizes",
+    "dialects",
+    "full_speed",
+    "many_open",
+    "one_event_a_read",
+]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A row of a comparison: its name, its module, and what its time pays for."""
+
+    label: str
+    module: str
+    includes: str
+
+
+BARE = Client("bare pycurl", "pycurl_bare", "bytes, events counted")
+ENGINE = Client(
+    "engine", "engine_select", "events, typed JSON, accumulated message, callback, completion"
+)
+AIOHTTP = Client("aiohttp + json", "aiohttp_json", "lines, JSON as dicts")
+HTTPX = Client("httpx + httpx-sse + json", "httpx_sse_json", "events, JSON as dicts")
+OPENAI = Client("openai-python", "openai_sdk", "events, JSON as pydantic objects")
+CLIENTS = (BARE, ENGINE, AIOHTTP, HTTPX, OPENAI)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: streams, at once where not all, events a stream; and rounds."""
+
+    full: tuple[int, int, int]
+    paced: tuple[int, int]
+    many: tuple[int, int]
+    rounds: int
+
+
+FULL = Sizes(full=(200, 50, 500), paced=(1000, 100), many=(10_000, 20), rounds=3)
+QUICK = Sizes(full=(200, 50, 500), paced=(300, 30), many=(1000, 20), rounds=1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how one run of the benchmarks takes place.
+
+    Attributes:
+        folder: empty, for the servers' files.
+        note: called with a line about what is going on.
+        clients: the rows of the comparisons; the first two are always `BARE` and `ENGINE`.
+    """
+
+    folder: Path
+    sizes: Sizes
+    note: Callable[[str], None]
+    clients: tuple[Client, ...] = CLIENTS
+
+
+def full_speed(setting: Setting) -> Table:
+    """The cost of an event when bytes come faster than they can be used: nginx sends a file, a
+    read brings about fifty events, and what counts is decoding and dispatch."""
+    streams, at_once, events = setting.sizes.full
+    stream = wire_stream("chat", pieces(events))
+    with nginx(setting.folder, {"chat": stream}) as url:
+        cases = [
+            Case(
+                label=client.label,
+                client=client.module,
+                origin=partial(nullcontext, url),
+                dialect="chat",
+                streams=streams,
+                at_once=at_once,
+                events=streams * events,
+                expected=streams * _received(client, stream),
+                includes=client.includes,
+            )
+            for client in setting.clients
+        ]
+        outcomes = take_turns(cases, setting.sizes.rounds, setting.note)
+    title = (
+        f"Full speed: {streams} streams × {events} events of {len(stream.events[0])} bytes from "
+        f"nginx, {at_once} at once"
+    )
+    by_label = {outcome.case.label: outcome for outcome in outcomes}
+    engine = by_label[ENGINE.label]
+    goals = [Goal("engine to bare pycurl", engine.ratio(by_label[BARE.label]), 3.3)]
+    for peer, limit in ((OPENAI, 45), (AIOHTTP, 4)):
+        if peer.label in by_label:
+            ratio = by_label[peer.label].ratio(engine)
+            goals.append(Goal(f"{peer.label} to engine", ratio, limit, at_least=True))
+    return _comparison(title, outcomes, goals)
+
+
+def one_event_a_read(setting: Setting) -> Table:
+    """The cost of an event as models send them: each comes alone, and what counts is the way from
+    the socket through the loop. A client that is always busy gets several a read instead, which
+    flatters it; so the slowest is given longer ticks."""
+    streams, events = setting.sizes.paced
+    program = compile_paced(setting.folder)
+    cases = [
+        _paced_case(client, program, streams, events, 250 if client is OPENAI else 100)
+        for client in setting.clients
+    ]
+    outcomes = take_turns(cases, setting.sizes.rounds, setting.note)
+    bare, engine = outcomes[:2]
+    title = f"One event a read: {streams} streams × {events} events, all open at once"
+    return _comparison(title, outcomes, [Goal("engine to bare pycurl", engine.ratio(bare), 1.25)])
+
+
+def many_open(setting: Setting) -> Table:
+    """Ten thousand streams on one thread: what one holds of memory, and whether an event costs
+    more among many than among a hundred. Opening the connections is left out of the CPU time."""
+    streams, events = setting.sizes.many
+    streams = min(streams, raise_descriptor_limit() - 200)
+    few = min(100, streams)
+    program = compile_paced(setting.folder)
+    cases = []
+    for client in setting.clients:
+        if client in (BARE, ENGINE, AIOHTTP):  # the others are busy all the time, or time out
+            tick_ms = streams // (20 if client is not AIOHTTP else 8)
+            short_ms = max(1, tick_ms * few // streams)
+            cases.append(_paced_case(client, program, streams, events, tick_ms))
+            # As many events, in as much time.
+            few_events = events * streams // few
+            cases.append(_paced_case(client, program, few, few_events, short_ms))
+    outcomes = take_turns(cases, min(2, setting.sizes.rounds), setting.note)
+    rows = []
+    goals = []
+    for many, rest in zip(outcomes[::2], outcomes[1::2], strict=True):
+        ratio = many.ratio(rest, steady=True)
+        memory = many.memory_a_stream
+        kib = None if memory is None else memory / 1024
+        costs = number(many.best(steady=True)), number(rest.best(steady=True)), times(ratio)
+        remark = many.failure or rest.failure
+        rows.append((many.case.label, number(kib, 1), *costs, f"{many.busy:.0%}", remark))
+        if many.case.client == ENGINE.module:
+            goals.append(Goal("engine, KiB a stream", kib, 28))
+            goals.append(Goal("engine, an event among many to one among few", ratio, 1.3))
+    head = ("client", "KiB a stream", "µs an event", f"among {few}", "ratio", "busy", "")
+    title = f"Many open: {streams:,} streams × {events} events, all open at once"
+    return Table(title, head, rows, goals)
+
+
+def dialects(setting: Setting) -> Table:
+    """The same pieces of text in each wire format, at full speed through this engine."""
+    streams, at_once, events = setting.sizes.full
+    written = {name: wire_stream(name, pieces(events)) for name in FORMATS}
+    with nginx(setting.folder, written) as url:
+        cases = [
+            Case(
+                label=name,
+                client=ENGINE.module,
+                origin=partial(nullcontext, url),
+                dialect=name,
+                streams=streams,
+                at_once=at_once,
+                events=streams * events,
+                expected=streams * len(stream.text),
+                includes=f"{len(stream.events[0])} bytes an event",
+            )
+            for name, stream in written.items()
+        ]
+        outcomes = take_turns(cases, setting.sizes.rounds, setting.note)
+    chat, *others = outcomes
+    rows = [
+        (
+            outcome.case.label,
+            number(outcome.best()),
+            times(outcome.ratio(chat)),
+            outcome.failure or outcome.case.includes,
+        )
+        for outcome in outcomes
+    ]
+    goals = [Goal(f"{other.case.label} to chat", other.ratio(chat), 1.3) for other in others]
+    title = f"Dialects: {streams} streams × {events} events from nginx, {at_once} at once"
+    return Table(title, ("dialect", "µs an event", "to chat", ""), rows, goals)
+
+
+def _paced_case(client: Client, program: Path, streams: int, events: int, tick_ms: int) -> Case:
+    one = wire_stream("chat", pieces(1))
+    sent = WireStream(one.content_type, one.head, one.events * events, one.tail, one.text * events)
+    return Case(
+        label=client.label,
+        client=client.module,
+        origin=partial(paced, program, one, streams, tick_ms, events),
+        dialect="chat",
+        streams=streams,
+        at_once=streams,
+        events=streams * events,
+        expected=streams * _received(client, sent),
+        includes=client.includes,
+    )
+
+
+def _received(client: Client, stream: WireStream) -> int:
+    """What `Report.received` must be for one stream."""
+    return len(stream.body) if client is BARE else len(stream.text)
+
+
+def _comparison(title: str, outcomes: list[Outcome], goals: list[Goal]) -> Table:
+    bare, engine = outcomes[:2]
+    rows = [
+        (
+            outcome.case.label,
+            number(outcome.best()),
+            times(outcome.ratio(bare)),
+            times(outcome.ratio(engine)),
+            f"{outcome.busy:.0%}",
+            outcome.failure or outcome.case.includes,
+        )
+        for outcome in outcomes
+    ]
+    head = ("client", "µs an event", "to bare", "to engine", "busy", "includes")
+    return Table(title, head, rows, goals)
