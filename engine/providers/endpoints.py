@@ -6,6 +6,7 @@ Sources: each vendor's API reference, and the environment variables of its offic
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -207,6 +208,7 @@ def endpoint(name: str) -> Endpoint:
 def register(row: Endpoint) -> None:
     """Add a provider, or replace the one of that name, for this process."""
     _table[row.name] = row
+    key_variable_for_host.cache_clear()
 
 
 def split_model(model: str) -> tuple[str | None, str]:
@@ -224,6 +226,7 @@ def detect(model: str) -> str | None:
     return next((name for pattern, name in _FAMILIES if pattern.match(model)), None)
 
 
+@lru_cache(maxsize=128)
 def key_variable_for_host(url: str) -> str:
     """libchatty's rule: the host of the base URL selects the variable that holds the key."""
     host = (urlsplit(url).hostname or "").lower()

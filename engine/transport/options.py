@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -57,6 +58,7 @@ MULTI_OPTIONS: Final[tuple[tuple[int, int], ...]] = (
 )
 
 
+@lru_cache(maxsize=128)
 def is_loopback(url: str) -> bool:
     """Whether the host of `url` is this machine. Such requests go past the environment's proxies:
     a corporate http_proxy answers 502 for a local Ollama and learns the key."""
