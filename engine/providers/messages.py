@@ -185,14 +185,16 @@ class MessagesParser:
 
     def _event(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
         kind = event.type or ("error" if event.error is not None else record.event)
-        if kind == "error":
+        handler = _HANDLERS.get(kind)
+        if handler is not None and not is_new(event):
+            handler(self, event, events)
+        elif kind == "error":
             self._fail(stream_error(_json_or_text(record.data)), events)
-        elif kind == "ping":
-            events.append(Ping())
-        elif kind in _HANDLERS and not is_new(event):
-            _HANDLERS[kind](self, event, events)
         else:
             events.append(Unknown(kind, _json_or_text(record.data)))
+
+    def _ping(self, event: StreamEvent, events: list[Event]) -> None:
+        events.append(Ping())
 
     def _message_start(self, event: StreamEvent, events: list[Event]) -> None:
         self._open.clear()
@@ -322,6 +324,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "content_block_stop": MessagesParser._block_stop,
     "message_delta": MessagesParser._message_delta,
     "message_stop": MessagesParser._message_stop,
+    "ping": MessagesParser._ping,
 }
 
 

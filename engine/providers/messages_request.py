@@ -215,7 +215,7 @@ def _source(part: Image | Document, usual: str) -> dict[str, Any]:
     if part.url is not None:
         return {"type": "url", "url": part.url}
     if part.data is None:
-        raise ConfigError(f"input: an {type(part).__name__} needs url or data")
+        raise ConfigError(f"input: a part of type {type(part).__name__} has neither url nor data")
     media_type = part.media_type or usual
     if media_type == "text/plain":
         text = base64.b64decode(part.data).decode("utf-8", "replace")
