@@ -27,7 +27,7 @@ from engine.emulator.reading import (
     wanted_schema,
     wants_thinking,
 )
-from engine.emulator.writing import CREATED, openai_error, sse
+from engine.emulator.writing import CREATED, openai_error, openai_usage, sse
 
 __all__ = ["ChatCompletions"]
 
@@ -146,7 +146,7 @@ class ChatCompletions:
                 }
                 for n, answer in enumerate(answers)
             ],
-            "usage": _usage(answers),
+            "usage": openai_usage(answers),
             "system_fingerprint": "emulator",
         }
 
@@ -194,7 +194,7 @@ class _Frame:
         )
 
     def usage(self, answers: list[Answer]) -> bytes:
-        return self._head + b',"choices":[],"usage":' + _json(_usage(answers)) + b"}\n\n"
+        return self._head + b',"choices":[],"usage":' + _json(openai_usage(answers)) + b"}\n\n"
 
 
 def _choice_steps(answer: Answer, choice: int, frame: _Frame) -> Iterator[bytes]:
@@ -236,19 +236,6 @@ def _message(answer: Answer) -> dict[str, Any]:
     if calls:
         message["tool_calls"] = calls
     return message
-
-
-def _usage(answers: list[Answer]) -> dict[str, Any]:
-    prompt = answers[0].input_tokens
-    completion = sum(answer.output_tokens for answer in answers)
-    reasoning = sum(answer.thinking_tokens for answer in answers)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
 
 
 def _tool_choice(choice: str | dict[str, Any] | None) -> str:

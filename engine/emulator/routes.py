@@ -12,13 +12,27 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from engine.emulator.chat import ChatCompletions
+from engine.emulator.completions import Completions
 from engine.emulator.contract import Dialect, Request
+from engine.emulator.gemini import Gemini
+from engine.emulator.messages import Messages
+from engine.emulator.ollama import OllamaChat, OllamaGenerate
+from engine.emulator.responses import Responses
 from engine.emulator.writing import CREATED, openai_error
 
 __all__ = ["NotRouted", "find_route", "listing"]
 
 _POST: Final[list[tuple[re.Pattern[str], Dialect]]] = [
     (re.compile(r"/chat/completions\Z"), ChatCompletions()),
+    (re.compile(r"/responses\Z"), Responses()),
+    (re.compile(r"/messages\Z"), Messages()),
+    (
+        re.compile(r"/models/(?P<model>[^/]+):(?P<method>(?:stream)?[gG]enerateContent)\Z"),
+        Gemini(),
+    ),
+    (re.compile(r"/api/chat\Z"), OllamaChat()),
+    (re.compile(r"/api/generate\Z"), OllamaGenerate()),
+    (re.compile(r"/completions\Z"), Completions()),
 ]
 _GET: Final = re.compile(r"/models(?:/[^/]+)?\Z|/api/tags\Z|\A\Z")
 
@@ -60,7 +74,8 @@ def find_route(request: Request) -> tuple[Dialect | None, Mapping[str, str]]:
     raise NotRouted(
         404,
         f"nothing is at {request.method} {request.path}; there are "
-        "POST /v1/chat/completions, and GET /v1/models",
+        "POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, "
+        "/v1beta/models/MODEL:streamGenerateContent, /api/chat, /api/generate, and GET /v1/models",
     )
 
 

@@ -28,9 +28,9 @@ _NOUNS: Final = _words(
     "notebook señor anchor teacher valley clock 桜"
 )
 _SIGHTS: Final = _words(
-    "forest ferry horizon window-sill bakery statue canal orchestra museum station fountain terrace "
-    "balcony lagoon meridian cathedral shoreline archway vineyard windmill courtyard rooftop plaza "
-    "glacier tunnel theatre greenhouse quay staircase mosaic prairie 東京"
+    "forest ferry horizon window-sill bakery statue canal orchestra museum station fountain "
+    "terrace balcony lagoon meridian cathedral shoreline archway vineyard windmill courtyard "
+    "rooftop plaza glacier tunnel theatre greenhouse quay staircase mosaic prairie 東京"
 )
 _VERBS: Final = _words(
     "carries follows answers watches measures repeats gathers mends remembers crosses describes "
