@@ -1,0 +1,48 @@
+# Each target makes .venv and installs what it needs. `make` alone checks.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := check
+.PHONY: demo test check bench examples clean
+
+demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
+	$(BIN)/engine demo $(ARGS)
+
+test: $(VENV)/.test  ## SLOW=1: those that take more than a few seconds too
+	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
+
+check: $(VENV)/.check $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
+	$(BIN)/python -m benchmarks $(ARGS)
+
+examples: $(VENV)/.engine  ## each runs alone, with nothing on stdin
+	set -e; for example in examples/*.py; do \
+		echo "== $$example"; $(BIN)/python $$example </dev/null; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than pyproject.toml when what it names must be installed again.
+
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
+	touch $@
+
+$(VENV)/.engine: pyproject.toml | $(VENV)/.pip
+	$(PIP) install --editable '.[cli,emulator]'
+	touch $@
+
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+	$(PIP) install --group $*
+	touch $@

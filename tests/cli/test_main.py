@@ -1,0 +1,127 @@
+"""The command itself: help, version, exit codes, and what it does not load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import engine
+from engine.cli import main
+from tests.cli.terminal import COMMAND, environment, terminal
+
+
+def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment(**changes),
+    )
+
+
+def test_the_module_is_the_command() -> None:
+    module = [sys.executable, "-m", "engine", "--help"]
+    done = subprocess.run(module, capture_output=True, text=True, env=environment())
+    assert done.stdout == run("--help").stdout
+
+
+def test_the_version() -> None:
+    assert run("--version").stdout == f"engine {engine.__version__}\n"
+
+
+def test_without_a_command_it_shows_the_commands_and_fails() -> None:
+    done = run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(name in done.stderr for name in ("demo", "chat", "emulate", "providers"))
+
+
+@pytest.mark.parametrize("command", ["demo", "chat", "emulate", "providers"])
+def test_each_command_has_help(command: str) -> None:
+    done = run(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: engine {command} ")
+
+
+def test_help_loads_no_command_and_nothing_heavy() -> None:
+    code = (
+        "import sys; from engine.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "engine.cli" in loaded
+    heavy = {"asyncio", "rich", "ssl", "h11", "engine.emulator", "engine.cli.demo"}
+    assert not loaded & heavy
+
+
+def test_importing_the_engine_does_not_load_its_commands() -> None:
+    code = "import sys, engine; sys.exit(any(m in sys.modules for m in ('engine.cli', 'argparse')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_providers_are_listed_and_keys_are_not() -> None:
+    done = run("providers", GROQ_API_KEY="gsk-s3cret", OPENAI_BASE_URL="http://here/v1")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "GROQ_API_KEY set" in lines["groq"]
+    assert "OPENAI_API_KEY not set" in lines["openai"]
+    assert "http://here/v1 (OPENAI_BASE_URL)" in lines["openai"]
+    assert "none needed" in lines["emulator"]
+    assert "s3cret" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "color"),
+    [
+        ((), {}, True),
+        ((), {"NO_COLOR": "1"}, False),
+        (("--color", "never"), {}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_colour_on_a_terminal(
+    arguments: tuple[str, ...], changes: dict[str, str], color: bool
+) -> None:
+    with terminal("chat", "-m", "emulator/m", *arguments, **changes) as screen:
+        screen.read_until("Ctrl-D ends")
+        assert screen.read_until("> ").startswith("\x1b[0m") is color
+
+
+def test_without_rich_tables_are_plain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr("engine.cli.console.is_terminal", lambda stream: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["providers"]) == 0
+    assert capsys.readouterr().out.startswith("provider  ")
+
+
+def test_a_disk_that_is_full_is_one_line() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [COMMAND, "providers"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("engine: error: ") and done.stderr.count("\n") == 1
+
+
+def test_the_emulator_serves_until_it_is_interrupted() -> None:
+    with subprocess.Popen(
+        [COMMAND, "emulate", "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        done = run("chat", "-m", "emulator/demo", "hi", ENGINE_EMULATOR_URL=url)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
