@@ -1,0 +1,43 @@
+"""Batches: a file of prompts in, a file of answers out, nothing lost.
+
+    from engine.batch import Options, run
+
+    summary = run("in.jsonl", "out.jsonl", Options(model="openai/gpt-4o-mini"))
+
+The output is the journal: run the same again after any end, and what is missing is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from engine.batch.budget import Price, load_prices
+from engine.batch.options import Options
+from engine.batch.runner import Batch
+from engine.batch.source import Format
+from engine.batch.summary import Progress, Summary
+from engine.transport.multi import Multi
+
+__all__ = ["Batch", "Options", "Price", "Progress", "Summary", "load_prices", "run"]
+
+
+def run(
+    input: str | os.PathLike[str] | Iterable[Any],
+    output: str | os.PathLike[str],
+    options: Options | None = None,
+    *,
+    format: Format | None = None,
+) -> Summary:
+    """Run a batch to its end. The arguments are those of `Batch`.
+
+    Raises:
+        ConfigError, ResourceError: it could not be begun. How it ended once begun is in the
+            summary.
+    """
+    with Multi() as multi:
+        batch = Batch(multi, input, output, options, format=format).start()
+        multi.run()
+    assert batch.summary is not None
+    return batch.summary

@@ -1,0 +1,235 @@
+"""Where rows go: each becomes one HTTP request to the provider its model names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from engine.batch.manifest import Manifest
+from engine.batch.rows import Row
+from engine.errors import ConfigError
+from engine.input import as_messages
+from engine.keys import find_key, key_headers
+from engine.providers import (
+    Dialect,
+    Endpoint,
+    detect,
+    dialect,
+    endpoint,
+    endpoints,
+    split_model,
+)
+from engine.request import HttpRequest, ModelRequest, check_url
+
+__all__ = ["Address", "Call", "model_of"]
+
+# The names the output limit has in the bodies of the dialects.
+_LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+# A token is about four bytes of English.
+_BYTES_A_TOKEN: Final = 4
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One row, ready to be sent.
+
+    Attributes:
+        model: as the user names it; what prices are looked up by.
+        tokens: about how many it will take, for the rates.
+    """
+
+    http: HttpRequest
+    dialect: Dialect
+    provider: str
+    key_variable: str | None
+    streaming: bool
+    model: str
+    tokens: int
+
+
+class _Place(msgspec.Struct, frozen=True):
+    row: Endpoint
+    model: str
+    base_url: str
+    headers: Mapping[str, str]
+    key_variable: str | None
+
+
+class Address:
+    """Knows the server of every row.
+
+    Args:
+        manifest: model, provider, base URL and what is added to each body.
+        api_key: None: from the provider's environment variable.
+    """
+
+    def __init__(self, manifest: Manifest, api_key: str | None = None) -> None:
+        self._manifest = manifest
+        self._api_key = api_key
+        self._base_url: str | None = None
+        if manifest.base_url is not None:
+            self._base_url = check_url(manifest.base_url, "base_url").rstrip("/")
+        self._row = endpoint(manifest.provider) if manifest.provider else self._row_of_host()
+        self._places: dict[str, _Place] = {}
+
+    def check(self, row: Row) -> str | None:
+        """None where `row` can be sent, else why not.
+
+        Raises:
+            ConfigError: no row like it can be sent: the provider, its key or the model is missing.
+        """
+        model = model_of(row, self._manifest)
+        if not model:
+            if row.shape == "prompt":
+                raise ConfigError(f"line {row.number} names no model; give -m MODEL (model=)")
+            return "it names no model; add one, or give -m MODEL (model=)"
+        self._place(model)
+        if row.shape == "prompt":
+            try:
+                as_messages(row.body["prompt"], row.body.get("system"))
+            except ConfigError as error:
+                return str(error)
+        return None
+
+    def call(self, row: Row, key: str) -> Call:
+        """The request for `row`; `key` is its idempotency key.
+
+        Raises:
+            ConfigError: the row cannot be written as a request.
+        """
+        model = model_of(row, self._manifest)
+        place = self._place(model)
+        format = dialect(place.row.dialects[0] if row.shape == "prompt" else row.shape)
+        body, request = self._body(row, place, format)
+        data = _encode(body)
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": format.content_types[0] if request.stream else "application/json",
+            **place.row.headers,
+            **format.headers(request),
+            **place.headers,
+            "Idempotency-Key": key,
+        }
+        url = _join(place.base_url, format.path(request))
+        return Call(
+            http=HttpRequest("POST", url, headers, data),
+            dialect=format,
+            provider=place.row.name or url.split("/")[2],
+            key_variable=place.key_variable,
+            streaming=request.stream,
+            model=model,
+            tokens=len(data) // _BYTES_A_TOKEN + _output_limit(body),
+        )
+
+    def _body(
+        self, row: Row, place: _Place, format: Dialect
+    ) -> tuple[dict[str, Any], ModelRequest]:
+        manifest = self._manifest
+        # The message of a stream can be put together for chat alone without losing fields.
+        stream = format.name == "chat" and place.row.streams and manifest.stream
+        schema = manifest.schema
+        if row.shape == "prompt":
+            system = row.body.get("system", manifest.system)
+            request = ModelRequest(
+                model=place.model,
+                messages=as_messages(row.body["prompt"], system),
+                stream=stream,
+                response_format={"name": "answer", "schema": schema} if schema else None,
+            )
+            return {**format.render(request, place.row), **manifest.body}, request
+        request = ModelRequest(model=place.model, messages=[], stream=stream)
+        body = {**row.body, **manifest.body}
+        body.pop("stream", None)
+        body.pop("stream_options", None)
+        if row.shape != "gemini":
+            body["model"] = place.model
+        if stream:
+            body["stream"] = True
+            if place.row.include_usage:
+                body["stream_options"] = {"include_usage": True}
+        if schema and row.shape == "chat":
+            format_wanted = {"name": "answer", "schema": schema}
+            body.setdefault(
+                "response_format", {"type": "json_schema", "json_schema": format_wanted}
+            )
+        return body, request
+
+    def _place(self, model: str) -> _Place:
+        place = self._places.get(model)
+        if place is None:
+            row, name = self._resolve(model)
+            base_url = self._base_url or _base_url(row)
+            key, variable = find_key(row, base_url, self._api_key)
+            headers = key_headers(row, key, variable, base_url, False)
+            place = self._places[model] = _Place(row, name, base_url, headers, variable)
+        return place
+
+    def _resolve(self, model: str) -> tuple[Endpoint, str]:
+        prefix, rest = split_model(model)
+        if self._row is not None:
+            return self._row, rest if prefix == self._row.name else model
+        if prefix is not None:
+            return endpoint(prefix), rest
+        if self._base_url is not None:
+            return _ANY_SERVER, model
+        detected = detect(model)
+        if detected is None:
+            raise ConfigError(
+                f"model {model!r} does not tell its provider; give -m provider/model "
+                "(`engine providers` lists them), or --base-url"
+            )
+        return endpoint(detected), model
+
+    def _row_of_host(self) -> Endpoint | None:
+        if self._base_url is None:
+            return None
+        host = self._base_url.split("/")[2]
+        rows = (row for row in endpoints() if row.key_required)
+        return next((row for row in rows if row.base_url.split("/")[2] == host), None)
+
+
+# A server that is in no table.
+_ANY_SERVER: Final = Endpoint("", "", key_required=False)
+
+
+def model_of(row: Row, manifest: Manifest) -> str:
+    """The model `row` is asked of, or an empty string."""
+    model = manifest.model or row.body.get("model")
+    return model if isinstance(model, str) else ""
+
+
+def _base_url(row: Endpoint) -> str:
+    for name in row.base_variables:
+        value = os.environ.get(name)
+        if value:
+            return check_url(value, name).rstrip("/")
+    if "{" in row.base_url:
+        raise ConfigError(
+            f"{row.name} has an address of its own for each account; give --base-url in the form "
+            f"{row.base_url}"
+        )
+    return row.base_url
+
+
+def _join(base_url: str, path: str) -> str:
+    base, found, query = base_url.partition("?")
+    if not found:
+        return base + path
+    return f"{base.rstrip('/')}{path}{'&' if '?' in path else '?'}{query}"
+
+
+def _output_limit(body: Mapping[str, Any]) -> int:
+    for name in _LIMITS:
+        limit = body.get(name)
+        if isinstance(limit, int) and limit > 0:
+            return limit
+    return 0
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(f"the row cannot be written as JSON: {error}") from error

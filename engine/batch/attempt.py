@@ -1,0 +1,184 @@
+"""One attempt at one row: send it, and say how it ended.
+
+Rows are asked for whole answers, unless streams are wanted: the provider's body then goes into the
+output as it came, with every field it has, and a row costs a third of the processor time. A
+stream tells more about time (first token, gaps between tokens) and notices a server that went
+silent; its body is put together again from the pieces, which can be done for chat alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.answer import Answer
+from engine.batch.address import Call
+from engine.completion import Completion
+from engine.errors import CancelledError, EngineError, TruncatedError
+from engine.events import Done, Event, TextDelta
+from engine.messages import FinishReason, Message, Usage
+from engine.response import HttpResponse, RateLimit, Timing
+from engine.stream import Job, Stream
+from engine.transport.deadlines import Timeouts
+from engine.transport.exchange import Exchange
+from engine.transport.multi import Multi
+from engine.transport.retry import Retry
+from engine.wire.headers import Head, parse_rate_limit
+
+__all__ = ["Outcome", "send"]
+
+_ONCE = Retry(max_attempts=1)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended.
+
+    Attributes:
+        error: why there is no answer; None: there is.
+        body: the answer as JSON in UTF-8; None: there is none.
+        text: the answer's text.
+        timing: milliseconds, as in the output row.
+    """
+
+    error: EngineError | None
+    status: int | None = None
+    request_id: str | None = None
+    body: bytes | None = None
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timing: dict[str, float] = {}
+    rate_limit: RateLimit | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return isinstance(self.error, CancelledError)
+
+
+OnOutcome = Callable[[Outcome], None]
+
+
+def send(multi: Multi, call: Call, timeouts: Timeouts, on_outcome: OnOutcome) -> Exchange | Stream:
+    """Begin; `on_outcome` is called once, in `info_read`. What is returned has `cancel`."""
+    if call.streaming:
+        job = Job(
+            http=call.http,
+            dialect=call.dialect,
+            provider=call.provider,
+            key_variable=call.key_variable,
+            streaming=True,
+            timeouts=timeouts,
+            retry=_ONCE,
+        )
+        return Stream(multi, job, on_done=lambda done, _: on_outcome(_of_completion(done)))
+    return multi.add(
+        call.http,
+        timeouts=timeouts,
+        on_done=lambda response, _: on_outcome(_of_response(response, call)),
+    )
+
+
+def _of_response(response: HttpResponse, call: Call) -> Outcome:
+    answer = Answer(call.dialect, call.provider, call.key_variable, streaming=False)
+    events: list[Event] = []
+    headers = response.headers
+    if response.http_status is not None:
+        answer.head(Head(response.http_status, dict(headers), True))
+        events = answer.feed(response.body) + answer.end(response.error)
+    error = answer.failure or response.error
+    done = events[-1] if events else None
+    if error is None and not isinstance(done, Done):
+        error = TruncatedError(f"{call.provider} sent an answer without an end; ask again")
+    return Outcome(
+        error=error,
+        status=response.http_status,
+        request_id=headers.get("x-request-id") or headers.get("request-id"),
+        body=response.body if error is None else None,
+        text="".join(event.text for event in events if isinstance(event, TextDelta)),
+        finish_reason=done.finish_reason if isinstance(done, Done) else None,
+        usage=done.usage if isinstance(done, Done) else None,
+        timing=_milliseconds(response.timing),
+        rate_limit=parse_rate_limit(headers),
+    )
+
+
+def _of_completion(done: Completion) -> Outcome:
+    timing = _milliseconds(done.timing)
+    first, last = done.timing.first_event, done.timing.last_event
+    if first is not None and last is not None:
+        timing["ttft_ms"] = round(first * 1000, 3)
+        # The start and the end are events too, and come with the first and the last piece.
+        gaps = done.delivered - 3
+        if gaps > 0:
+            timing["itl_ms"] = round((last - first) * 1000 / gaps, 3)
+    return Outcome(
+        error=done.error,
+        status=done.http_status,
+        request_id=done.request_id,
+        body=msgspec.json.encode(_chat_body(done)) if done.status == "complete" else None,
+        text=done.text,
+        finish_reason=done.finish_reason,
+        usage=done.usage,
+        timing=timing,
+        rate_limit=done.rate_limit,
+    )
+
+
+def _milliseconds(timing: Timing) -> dict[str, float]:
+    named = {"queued_ms": timing.queued, "first_byte_ms": timing.first_byte, "e2e_ms": timing.total}
+    return {
+        name: round(seconds * 1000, 3) for name, seconds in named.items() if seconds is not None
+    }
+
+
+def _chat_body(done: Completion) -> dict[str, Any]:
+    """https://platform.openai.com/docs/api-reference/chat/object, from a stream."""
+    message = done.message
+    choices = []
+    for index, alternative in enumerate(done.messages):
+        choice: dict[str, Any] = {
+            "index": index,
+            "message": _chat_message(alternative),
+            "finish_reason": done.finish_reason_raw,
+        }
+        if done.logprobs and index == 0:
+            choice["logprobs"] = {"content": done.logprobs}
+        choices.append(choice)
+    body: dict[str, Any] = {
+        "id": message.id,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": message.model,
+        "choices": choices,
+    }
+    usage = done.usage
+    if usage is not None:
+        body["usage"] = {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+    return body
+
+
+def _chat_message(message: Message) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "role": "assistant",
+        "content": message.text or (None if message.tool_calls else ""),
+        "refusal": message.refusal,
+    }
+    if message.thinking:
+        said["reasoning_content"] = message.thinking
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    return said

@@ -1,0 +1,76 @@
+"""The gate of one API key: where one request is refused, all of them wait. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+__all__ = ["Gate"]
+
+# Waits of our own choice, where the provider names none: short enough that a storm's end is
+# noticed within seconds, long enough that it sees a request every few seconds and not a thousand.
+_FIRST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 4.0
+# Requests let through for each answer after a wait: three times as many each round trip.
+_GROWTH: Final = 2.0
+
+
+class Gate:
+    """Closed while the provider wants a rest. Opened again, it lets one request through, and more
+    with each answer: ten thousand that waited for the same second would be refused again.
+
+    Attributes:
+        until: when it opens, in seconds of the caller's clock.
+        ramp: requests that may be in flight meanwhile; infinite in fair weather.
+        closings: how often it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.until = -math.inf
+        self.ramp = math.inf
+        self.closings = 0
+        self._closed_at = -math.inf
+        self._in_a_row = 0
+
+    def wait(self, now: float, in_flight: int) -> float | None:
+        """Seconds until a request may go; 0.0: now; None: when one in flight is answered."""
+        if now < self.until:
+            return self.until - now
+        return 0.0 if in_flight < self.ramp else None
+
+    def close(self, now: float, sent_at: float, retry_after: float | None) -> bool:
+        """A request sent at `sent_at` was refused; the provider asks for `retry_after` seconds.
+
+        Returns:
+            whether this is news: refusals of requests that were under way when the gate closed
+            belong to the same episode.
+        """
+        if sent_at <= self._closed_at:
+            if retry_after is not None:
+                self.until = max(self.until, now + retry_after)
+            return False
+        wait = min(_FIRST_WAIT * 2**self._in_a_row, _LONGEST_WAIT)
+        # "Retry-After: 0" is honoured once; said again and again it would be an endless loop.
+        if retry_after is not None and (retry_after > wait or not self._in_a_row):
+            wait = retry_after
+        self._in_a_row = min(self._in_a_row + 1, 10)
+        self._closed_at = now
+        self.until = max(self.until, now + wait)
+        self.ramp = 1.0
+        self.closings += 1
+        return True
+
+    def answered(self, sent_at: float, limit: float) -> None:
+        """A request was answered; `limit` is where the ramp ends."""
+        if sent_at <= self._closed_at:
+            return
+        self._in_a_row = 0
+        if self.ramp < math.inf:
+            self.ramp += _GROWTH
+            if self.ramp >= limit:
+                self.ramp = math.inf
+
+    @property
+    def probing(self) -> bool:
+        """Whether nothing was answered since it was closed."""
+        return self.ramp <= 1.0

@@ -1,0 +1,113 @@
+"""How many requests may be in flight: a number, or found out (AIMD). Pure.
+
+The behaviour is that of inspect_ai's adaptive connections: doubling until the first refusal, then
+5 % more for each clean round, a fifth less for each episode of overload; failures of the server
+stop growth and never cut; nothing grows that was not used.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+__all__ = ["AutoLimit", "Change", "FixedLimit", "Limit"]
+
+_START: Final = 10.0
+_LEAST: Final = 1.0
+_GROWTH: Final = 1.05
+_CUT: Final = 0.8
+# A limit that is not used to this part says nothing about whether more would do.
+_USED: Final = 0.8
+# Seconds without growth after a failure of the server.
+_PAUSE: Final = 5.0
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One step of the limit, at `when` (seconds of the caller's clock)."""
+
+    when: float
+    limit: int
+    reason: str
+
+
+class Limit(Protocol):
+    """What a `Pace` asks of a limit."""
+
+    @property
+    def value(self) -> int:
+        """Requests that may be in flight."""
+
+    def answered(self, now: float, in_flight: int) -> None:
+        """One of `in_flight` requests was answered."""
+
+    def overloaded(self, now: float, in_flight: int) -> None:
+        """An episode of refusals (429) began while `in_flight` were under way."""
+
+    def faltered(self, now: float) -> None:
+        """The server failed (5xx) or did not answer."""
+
+
+class FixedLimit:
+    """The number the user gave."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def answered(self, now: float, in_flight: int) -> None:
+        pass
+
+    def overloaded(self, now: float, in_flight: int) -> None:
+        pass
+
+    def faltered(self, now: float) -> None:
+        pass
+
+
+class AutoLimit:
+    """Finds the limit.
+
+    Attributes:
+        changes: every step, in order; the last thousand.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = float(most)
+        self._limit = min(_START, self._most)
+        self._slow_start = True
+        self._clean = 0
+        self._paused_until = 0.0
+        self.changes: list[Change] = []
+
+    @property
+    def value(self) -> int:
+        return int(self._limit)
+
+    def answered(self, now: float, in_flight: int) -> None:
+        if now < self._paused_until or in_flight < _USED * self._limit:
+            return
+        self._clean += 1
+        if self._clean < self._limit:
+            return
+        self._clean = 0
+        grown = self._limit * (2.0 if self._slow_start else _GROWTH)
+        # Below 20, 5 % is less than one request.
+        self._set(now, max(grown, self._limit + 1), "a clean round")
+
+    def overloaded(self, now: float, in_flight: int) -> None:
+        self._slow_start = False
+        self._clean = 0
+        # While the gate lets requests through again one by one, fewer are under way than the
+        # limit allows: it is their number that was too much.
+        self._set(now, _CUT * min(self._limit, max(in_flight, _LEAST)), "refused")
+
+    def faltered(self, now: float) -> None:
+        self._clean = 0
+        self._paused_until = now + _PAUSE
+
+    def _set(self, now: float, limit: float, reason: str) -> None:
+        limit = min(max(limit, _LEAST), self._most)
+        if int(limit) != int(self._limit):
+            self.changes.append(Change(now, int(limit), reason))
+            del self.changes[:-1000]
+        self._limit = limit

@@ -1,0 +1,95 @@
+"""What a batch is asked to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from engine.batch.budget import Price
+from engine.batch.manifest import Manifest
+from engine.errors import ConfigError
+from engine.transport.deadlines import Timeouts
+
+__all__ = ["Options"]
+
+# The server writes nothing until an answer that is not streamed is whole.
+_TIMEOUTS = Timeouts(connect=10, first_event=600, idle=120)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch is run.
+
+    Attributes:
+        model: asked instead of what the rows name; ``provider/model`` or a bare name.
+        provider, base_url, api_key: as for `Client`; the key is never written down.
+        system: instructions for rows that are questions and have none.
+        body: merged into every request body, last.
+        schema: JSON schema the answers must fit; those that do not are asked again.
+        errors: path of the errors file; None: beside the output, with ``.errors`` in its name.
+        concurrency: requests in flight, or ``"auto"`` to find out, up to `max_concurrency`.
+        rpm, tpm: requests and tokens a minute; None: what the provider allows.
+        max_attempts: requests for one row, refusals for reasons of rate not counted.
+        max_cost, max_tokens_total: USD and tokens at which no more rows are begun, earlier runs
+            counted; `prices` by model are needed for the first.
+        retry_errors: ask again what failed in an earlier run.
+        ordered: put the output into the order of the input at the end.
+        limit: take only so many rows from the beginning of the input.
+        shard: (index from 1, count): only the rows of this part.
+        stream: have chat rows streamed, for times to the first token and between tokens.
+        force: go on although the run is not the one that was begun.
+        timeouts: of each request.
+    """
+
+    model: str | None = None
+    provider: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    system: str | None = None
+    body: Mapping[str, Any] = {}
+    schema: dict[str, Any] | None = None
+    errors: str | os.PathLike[str] | None = None
+    concurrency: int | Literal["auto"] = "auto"
+    max_concurrency: int = 1000
+    rpm: float | None = None
+    tpm: float | None = None
+    max_attempts: int = 5
+    max_cost: float | None = None
+    max_tokens_total: int | None = None
+    prices: Mapping[str, Price] = {}
+    retry_errors: bool = False
+    ordered: bool = False
+    limit: int | None = None
+    shard: tuple[int, int] | None = None
+    stream: bool = False
+    force: bool = False
+    timeouts: Timeouts = _TIMEOUTS
+
+    def __post_init__(self) -> None:
+        for name in ("max_concurrency", "rpm", "tpm", "max_attempts", "limit"):
+            _at_least_one(name, getattr(self, name))
+        if self.concurrency != "auto":
+            _at_least_one("concurrency", self.concurrency)
+        if self.max_cost is not None and not self.prices:
+            raise ConfigError("max_cost needs prices (--prices FILE): nobody else knows them")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise ConfigError(f"shard must be I/N with I from 1 to N, not {self.shard}")
+
+    def manifest(self) -> Manifest:
+        """The facts that must stay the same from run to run."""
+        return Manifest(
+            model=self.model,
+            provider=self.provider,
+            base_url=self.base_url,
+            system=self.system,
+            body=dict(self.body),
+            schema=self.schema,
+            stream=self.stream,
+        )
+
+
+def _at_least_one(name: str, value: float | None) -> None:
+    if value is not None and value < 1:
+        raise ConfigError(f"{name} must be at least 1, not {value}")

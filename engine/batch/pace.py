@@ -1,0 +1,103 @@
+"""When the next request may go: limit, gate and rates in one place. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.batch.bucket import Bucket
+from engine.batch.gate import Gate
+from engine.batch.limit import Limit
+from engine.errors import Category, EngineError
+from engine.response import RateLimit
+
+__all__ = ["Pace"]
+
+# Failures in a row, nothing answered in between, after which the server is taken to be down: the
+# requests wait at the gate then, instead of spending their attempts on it.
+_OUTAGE: Final = 10
+_DOWN: Final = frozenset({Category.SERVER, Category.NETWORK, Category.TIMEOUT})
+# A reset further away than this (a day's quota) is left to the 429 that names the wait.
+_LONGEST_HOLD: Final = 120.0
+
+
+class Pace:
+    """Decides when requests go.
+
+    Args:
+        limit: requests in flight.
+        rpm, tpm: requests and tokens a minute; None: no bound but what the provider's headers say.
+        now: the time, on the clock of all other calls.
+
+    Attributes:
+        answered, refused, failed: outcomes so far: good, 429, and everything else.
+    """
+
+    def __init__(
+        self, limit: Limit, rpm: float | None = None, tpm: float | None = None, now: float = 0.0
+    ) -> None:
+        self.limit = limit
+        self.gate = Gate()
+        self.answered = self.refused = self.failed = 0
+        self._requests = Bucket(rpm, now) if rpm is not None else None
+        self._tokens = Bucket(tpm, now) if tpm is not None else None
+        self._failures = 0
+
+    def wait(self, now: float, in_flight: int, tokens: float) -> float | None:
+        """Seconds until a request of about `tokens` may go; 0.0: now; None: not before one of
+        those in flight ends."""
+        if in_flight >= self.limit.value:
+            return None
+        wait = self.gate.wait(now, in_flight)
+        if wait != 0.0:
+            return wait
+        return max(
+            self._requests.wait(now, 1) if self._requests is not None else 0.0,
+            self._tokens.wait(now, tokens) if self._tokens is not None else 0.0,
+        )
+
+    def sent(self, now: float, tokens: float) -> None:
+        """A request of about `tokens` went."""
+        if self._requests is not None:
+            self._requests.take(now, 1)
+        if self._tokens is not None:
+            self._tokens.take(now, tokens)
+
+    def used(self, now: float, estimate: float, tokens: float) -> None:
+        """A request that was taken for `estimate` tokens really took `tokens`."""
+        if self._tokens is not None:
+            self._tokens.give_back(now, estimate - tokens)
+
+    def ended(self, now: float, sent_at: float, in_flight: int, error: EngineError | None) -> None:
+        """A request ended; `in_flight` counts it still. `error`: why it was not answered."""
+        if error is None or error.category not in (Category.RATE_LIMIT, *_DOWN):
+            # What a provider says about one request alone shows that it is at work.
+            self._failures = 0
+            self.answered += error is None
+            self.failed += error is not None
+            self.gate.answered(sent_at, self.limit.value)
+            self.limit.answered(now, in_flight)
+        elif error.category is Category.RATE_LIMIT:
+            self.refused += 1
+            probing = self.gate.probing
+            if self.gate.close(now, sent_at, error.retry_after) and not probing:
+                self.limit.overloaded(now, in_flight)
+        else:
+            self.failed += 1
+            self._failures += 1
+            self.limit.faltered(now)
+            if self._failures >= _OUTAGE or error.retry_after is not None:
+                self.gate.close(now, sent_at, error.retry_after)
+
+    def heard(self, now: float, rate_limit: RateLimit | None) -> None:
+        """The headers of a response. Where they say that nothing is left, nothing goes until they
+        say it is; what a minute may hold is not read from them: some mean a day (Groq)."""
+        if rate_limit is None:
+            return
+        for left in (rate_limit.requests, rate_limit.tokens):
+            if left is None or left.remaining is None or left.reset is None:
+                continue
+            if left.remaining <= 0 and left.reset <= _LONGEST_HOLD:
+                self.gate.until = max(self.gate.until, now + left.reset)
+        left = rate_limit.tokens
+        if self._tokens is not None and left is not None and left.remaining is not None:
+            self._tokens.lower_to(now, left.remaining)

@@ -1,0 +1,133 @@
+"""The files of a batch: output, errors, manifest and lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from engine.batch.journal import GroupCommit, Journal
+from engine.batch.lock import Lock
+from engine.batch.manifest import Manifest, load_manifest, save_manifest
+from engine.batch.plan import Past
+from engine.batch.records import Record, read_entry
+from engine.errors import ConfigError, ResourceError
+
+__all__ = ["Store", "errors_path"]
+
+
+class Store:
+    """Opens the files of a run, or of the one it goes on with.
+
+    Args:
+        output: path of the output, or ``"-"`` for stdout, which leaves nothing to go on with.
+        errors: path of the errors file; None: beside the output.
+        manifest: of this run; takes the name of the run that was begun.
+        force: go on although that was another run.
+
+    Attributes:
+        output: path of the output, links followed.
+        manifest: the one in force.
+        warnings: what the user should know.
+
+    Raises:
+        ConfigError: the output belongs to another run, or to no run at all.
+        ResourceError: another process writes it, or the disk refuses.
+    """
+
+    def __init__(
+        self, output: str, errors: str | None, manifest: Manifest, *, force: bool = False
+    ) -> None:
+        self.output = output if output == "-" else os.path.realpath(output)
+        self.manifest = manifest
+        self.warnings: list[str] = []
+        self._lock: Lock | None = None
+        self._journals: list[Journal] = []
+        self._commits: GroupCommit | None = None
+        try:
+            if output != "-":
+                self._lock = Lock(f"{self.output}.lock")
+                if self._lock.warning is not None:
+                    self.warnings.append(self._lock.warning)
+                self._agree(force)
+            self._answers = self._open(self.output)
+            place = errors or (None if output == "-" else errors_path(self.output))
+            self._failures = self._open(place) if place is not None else self._answers
+        except BaseException:
+            self.close()
+            raise
+
+    def _agree(self, force: bool) -> None:
+        """Go on with the run that was begun, or begin one."""
+        path = f"{self.output}.manifest.json"
+        before = None if force else load_manifest(path)
+        if before is None:
+            exists = os.path.exists(self.output) and os.path.getsize(self.output)
+            if exists and not force:
+                raise ConfigError(
+                    f"{self.output} exists and no batch wrote it ({path} is not there); give "
+                    "another output, or go on with it by --force"
+                )
+            save_manifest(path, self.manifest)
+            return
+        differences = before.differences(self.manifest)
+        if differences:
+            raise ConfigError(
+                f"{self.output} was begun as another run: {'; '.join(differences)}; give another "
+                "output, or mix the two by --force"
+            )
+        self.manifest = before
+
+    def _open(self, path: str) -> Journal:
+        journal = Journal(path)
+        self._journals.append(journal)
+        cut = journal.mend(lambda line: read_entry(line) is not None)
+        if cut:
+            self.warnings.append(
+                f"{journal.path}: the last line was torn ({cut} bytes) and is cut off; its row is "
+                "asked again"
+            )
+        return journal
+
+    def read(self, past: Past) -> Iterator[None]:
+        """Take in what earlier runs left, in pieces."""
+        for journal in self._journals:
+            yield from past.read(journal)
+
+    def begin(self, forget_errors: bool) -> None:
+        """Be ready for `write`; with `forget_errors` the failures of earlier runs go first."""
+        if forget_errors and self._failures is not self._answers:
+            self._failures.truncate()
+        self._commits = GroupCommit()
+
+    def write(self, record: Record) -> None:
+        """Have a line written: a failure to the errors file, an answer to the output."""
+        assert self._commits is not None
+        journal = self._answers if record.error is None else self._failures
+        self._commits.add(journal, record.line_bytes())
+
+    @property
+    def pending(self) -> int:
+        """Lines that are not on disk yet."""
+        return self._commits.pending if self._commits is not None else 0
+
+    @property
+    def failure(self) -> ResourceError | None:
+        """Why nothing more can be written, or None."""
+        return self._commits.failure if self._commits is not None else None
+
+    def close(self) -> None:
+        """Write what is pending and let the files go."""
+        if self._commits is not None:
+            self._commits.close()
+        for journal in self._journals:
+            journal.close()
+        self._journals.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def errors_path(output: str) -> str:
+    """``out.jsonl`` → ``out.errors.jsonl``."""
+    root, ending = os.path.splitext(output)
+    return f"{root}.errors{ending or '.jsonl'}"
