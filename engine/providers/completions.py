@@ -15,10 +15,10 @@ from engine.errors import ConfigError, EngineError, ProtocolError
 from engine.events import Done, Event, LogprobsDelta, Start, StreamError, TextDelta, UsageUpdate
 from engine.messages import FinishReason, Text, Usage
 from engine.providers.contract import Endpoint
-from engine.providers.refusal import stream_error
+from engine.providers.refusal import is_error, stream_error
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import TypedDecoder
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json
 
 __all__ = ["CompletionsDialect", "CompletionsParser"]
 
@@ -33,7 +33,7 @@ class _Choice(msgspec.Struct):
     text: str | None = None
     index: int | None = 0
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: Any = None
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -96,7 +96,7 @@ class CompletionsDialect:
     def parse_answer(self, body: bytes) -> list[Event]:
         parser = CompletionsParser()
         events = parser.feed([SSERecord(body)])
-        return events if parser.ended else events + parser.end()
+        return events + parser.whole()
 
 
 class CompletionsParser:
@@ -107,7 +107,7 @@ class CompletionsParser:
         self._started = False
         self._ended = False
         self._usage: Usage | None = None
-        self._finish: str | None = None
+        self._reasons: dict[int, str | None] = {}  # of each choice
 
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
@@ -117,45 +117,33 @@ class CompletionsParser:
                 break
             try:
                 chunk = decode(record.data)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 again = self._unreadable(record.data, error, events)
                 if again is None:
                     break
                 chunk = again
-            if not self._started:
-                self._started = True
-                events.append(Start(chunk.id, chunk.model))
-            if chunk.usage is not None:
-                self._usage = _usage(chunk.usage)
-                events.append(UsageUpdate(self._usage))
-            if chunk.error:
-                self._fail(stream_error({"error": chunk.error}), events)
-                break
+            if not self._started or not chunk.choices or chunk.usage is not None or chunk.error:
+                self._envelope(chunk, record.data, events)
+                if self._ended:
+                    break
             for choice in chunk.choices or ():
                 number = choice.index or 0
                 if choice.text:
                     events.append(TextDelta(choice.text, number, number))
-                if choice.logprobs:
+                if isinstance(choice.logprobs, dict):
                     events.append(LogprobsDelta([choice.logprobs], number, number))
-                if choice.finish_reason and (number == 0 or self._finish is None):
-                    self._finish = choice.finish_reason
+                self._reasons[number] = choice.finish_reason or self._reasons.get(number)
         return events
 
     def finish(self) -> list[Event]:
+        # Some never send [DONE]: then every choice must have said why it finished.
+        return self.whole() if self._reasons and all(self._reasons.values()) else []
+
+    def whole(self) -> list[Event]:
+        """The last events of an answer that was not streamed."""
         events: list[Event] = []
-        if not self._ended and self._finish is not None:
+        if not self._ended:
             self._end(events)
-        return events
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing that follows counts: the marker came, or the stream failed."""
-        return self._ended
-
-    def end(self) -> list[Event]:
-        """End here, marker or not."""
-        events: list[Event] = []
-        self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -171,14 +159,42 @@ class CompletionsParser:
             self._fail(failure, events)
             return None
 
+    def _envelope(self, chunk: _Chunk, data: bytes, events: list[Event]) -> None:
+        """The start, usage, and errors of a stream that began well."""
+        if chunk.error:
+            self._fail(stream_error({"error": chunk.error}), events)
+            return
+        if chunk.choices is None and chunk.usage is None:
+            plain = decode_json(data)
+            if is_error(plain):
+                self._fail(stream_error(plain), events)
+            return
+        if not self._started:
+            self._started = True
+            events.append(Start(chunk.id, chunk.model))
+        if chunk.usage is not None:
+            self._usage = _usage(chunk.usage)
+            events.append(UsageUpdate(self._usage))
+
     def _end(self, events: list[Event]) -> None:
+        if not self._started:
+            self._fail(_no_answer(), events)
+            return
         self.complete = self._ended = True
-        reason = FINISH_REASONS.get(self._finish or "", FinishReason.UNKNOWN)
-        events.append(Done(reason, self._usage, self._finish))
+        word = self._reasons.get(0)
+        reason = FINISH_REASONS.get(word or "", FinishReason.UNKNOWN)
+        events.append(Done(reason, self._usage, word))
 
     def _fail(self, error: EngineError, events: list[Event]) -> None:
         self._ended = True
         events.append(StreamError(error))
+
+
+def _no_answer() -> ProtocolError:
+    return ProtocolError(
+        "the answer ended without one chunk of a completion; check that the base URL and the "
+        "dialect belong together"
+    )
 
 
 def _refuse(request: ModelRequest) -> None:

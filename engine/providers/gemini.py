@@ -50,7 +50,7 @@ class GeminiDialect:
     def parse_answer(self, body: bytes) -> list[Event]:
         parser = GeminiParser()
         events = parser.feed([SSERecord(part) for part in chunks_of(body)])
-        return events if parser.ended else events + parser.end()
+        return events + parser.whole()
 
 
 class GeminiArrayDialect(GeminiDialect):

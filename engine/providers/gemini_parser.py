@@ -44,10 +44,10 @@ from engine.providers.gemini_types import (
     logprobs,
     usage_of,
 )
-from engine.providers.refusal import stream_error
+from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import OpenCall
 from engine.wire import SSERecord
-from engine.wire.json import TypedDecoder, decode_json
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json, not_json
 
 __all__ = ["GeminiParser", "chunks_of"]
 
@@ -102,12 +102,12 @@ class GeminiParser:
 
     def __init__(self) -> None:
         self.complete = False
-        self._candidates: dict[int, _Alternative] = {0: _Alternative()}
-        self._first = self._candidates[0]
+        self._first = _Alternative()
+        self._candidates: dict[int, _Alternative] = {}
         self._blocks = 0
         self._started = False
         self._ended = False
-        self._blocked = False
+        self._blocked: str | None = None
         self._seed: str | None = None
         self._raw_usage = ABSENT
         self._usage: Usage | None = None
@@ -121,19 +121,19 @@ class GeminiParser:
                 break
             try:
                 chunk = decode(record.data)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 again = self._unreadable(record.data, error, events)
                 if again is None:
                     break
                 chunk = again
             if chunk.response is not None:
                 chunk = chunk.response
-            if not self._started:
-                self._begin(chunk, events)
             if chunk.usageMetadata:
                 self._raw_usage = chunk.usageMetadata
-            if chunk.error is not None or chunk.promptFeedback is not None:
-                self._envelope(chunk, events)
+            if not self._started or chunk.candidates is None or chunk.error is not None:
+                self._envelope(chunk, record.data, events)
+                if self._ended:
+                    break
             for number, candidate in enumerate(chunk.candidates or ()):
                 content = candidate.content
                 if (
@@ -148,6 +148,7 @@ class GeminiParser:
                     and not candidate.index
                     and candidate.groundingMetadata is None
                     and candidate.citationMetadata is None
+                    and candidate.urlContextMetadata is None
                     and candidate.logprobsResult is None
                 ):
                     events.append(TextDelta(part.text, first.block))
@@ -158,20 +159,18 @@ class GeminiParser:
         return events
 
     def finish(self) -> list[Event]:
+        states = self._candidates.values()
+        if self._blocked is not None or (
+            states and all(state.finish is not None for state in states)
+        ):
+            return self.whole()
+        return []
+
+    def whole(self) -> list[Event]:
+        """The last events of an answer that was not streamed."""
         events: list[Event] = []
-        if not self._ended and (self._first.finish is not None or self._blocked):
+        if not self._ended:
             self._end(events)
-        return events
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing that follows counts: it is over, or failed."""
-        return self._ended
-
-    def end(self) -> list[Event]:
-        """End here, finish reason or not."""
-        events: list[Event] = []
-        self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -182,29 +181,31 @@ class GeminiParser:
             if data.lstrip()[:1] == b"[":
                 return _decoder.decode(chunks_of(data)[0])
             return _decoder.recover(data, error)
-        except (ProtocolError, msgspec.MsgspecError, IndexError) as failure:
-            known = failure if isinstance(failure, ProtocolError) else None
-            self._fail(known or ProtocolError(f"the server sent no Gemini chunk: {error}"), events)
-            return None
+        except ProtocolError as failure:
+            self._fail(failure, events)
+        except (IndexError, *UNREADABLE) as failure:
+            self._fail(not_json(data, failure), events)
+        return None
 
-    def _begin(self, chunk: Chunk, events: list[Event]) -> None:
-        self._started = True
-        self._seed = chunk.responseId
-        if chunk.error is None:
-            events.append(Start(chunk.responseId, chunk.modelVersion))
-
-    def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
-        """Errors of a stream that began well, and prompts that are blocked."""
+    def _envelope(self, chunk: Chunk, data: bytes, events: list[Event]) -> None:
+        """The start, prompts that are blocked, and errors of a stream that began well."""
         feedback = chunk.promptFeedback
-        reason = block_word(feedback.blockReason) if feedback is not None else None
-        if feedback is not None and reason is not None:
-            self._block_prompt(reason, feedback, events)
+        known = chunk.candidates is not None or feedback is not None or bool(chunk.usageMetadata)
         if chunk.error:
             self._fail(stream_error({"error": chunk.error}), events)
+        elif known and not self._started:
+            self._started = True
+            self._seed = chunk.responseId
+            events.append(Start(chunk.responseId, chunk.modelVersion))
+        elif not known and is_error(plain := decode_json(data)):
+            self._fail(stream_error(plain), events)
+        reason = block_word(feedback.blockReason) if feedback is not None else None
+        if feedback is not None and reason is not None and not self._ended:
+            self._block_prompt(reason, feedback, events)
 
     def _block_prompt(self, reason: str, feedback: PromptFeedback, events: list[Event]) -> None:
         # No candidate follows. The reason is all that is said, so it stands where a refusal does.
-        self._blocked = True
+        self._blocked = reason
         events.append(RefusalDelta(reason, self._new_block(self._first)))
         if feedback.blockReasonMessage:
             events.append(Unknown("blockReasonMessage", feedback.blockReasonMessage))
@@ -215,7 +216,7 @@ class GeminiParser:
         choice = candidate.index or 0
         state = self._candidates.get(choice)
         if state is None:
-            state = self._candidates[choice] = _Alternative()
+            state = self._candidates[choice] = self._first if choice == 0 else _Alternative()
         parts = candidate.content.parts if candidate.content is not None else None
         for place, part in enumerate(parts or ()):
             if part.functionCall is not None:
@@ -317,7 +318,7 @@ class GeminiParser:
             value = getattr(candidate, name)
             if value:
                 events.append(Unknown(name, value, state.block))
-        if candidate.logprobsResult is not None:
+        if isinstance(candidate.logprobsResult, dict):
             tokens = logprobs(candidate.logprobsResult)
             events.append(LogprobsDelta(tokens, state.block, choice))
 
@@ -339,11 +340,14 @@ class GeminiParser:
             events.append(UsageUpdate(usage))
 
     def _end(self, events: list[Event]) -> None:
+        if not self._started:
+            self._fail(_no_answer(), events)
+            return
         self.complete = self._ended = True
         word = self._first.finish
         reason = FINISH_REASONS.get(word or "", FinishReason.UNKNOWN)
-        if self._blocked:
-            reason = FinishReason.CONTENT_FILTER
+        if self._blocked is not None:
+            reason, word = FinishReason.CONTENT_FILTER, word or self._blocked
         elif reason is FinishReason.STOP and self._first.called:
             reason = FinishReason.TOOL_USE
         events.append(Done(reason, self._usage, word))
@@ -354,13 +358,20 @@ class GeminiParser:
         events.append(StreamError(error))
 
 
+def _no_answer() -> ProtocolError:
+    return ProtocolError(
+        "the answer ended without one chunk of Gemini's; check that the base URL and the dialect "
+        "belong together"
+    )
+
+
 def chunks_of(body: bytes) -> list[bytes]:
     """The chunks of a body that is one, or a list of them."""
     if body.lstrip()[:1] != b"[":
         return [body]
     try:
         return [bytes(chunk) for chunk in _list_decoder.decode(body)]
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return [body]
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.messages import Citation, Usage
 from engine.providers.gemini_arguments import PartialArg
+from engine.wire.json import UNREADABLE
 
 __all__ = [
     "ABSENT",
@@ -93,16 +94,16 @@ class Content(msgspec.Struct):
 
 
 class Candidate(msgspec.Struct):
-    """One of the alternatives; as a rule there is one."""
+    """One of the alternatives; as a rule there is one. No answer fails for what its metadata is."""
 
     content: Content | None = None
     index: int | None = None
     finishReason: str | int | None = None
-    finishMessage: str | None = None
-    citationMetadata: dict[str, Any] | None = None
-    groundingMetadata: dict[str, Any] | None = None
-    urlContextMetadata: dict[str, Any] | None = None
-    logprobsResult: dict[str, Any] | None = None
+    finishMessage: Any = None
+    citationMetadata: Any = None
+    groundingMetadata: Any = None
+    urlContextMetadata: Any = None
+    logprobsResult: Any = None
 
 
 class PromptFeedback(msgspec.Struct):
@@ -148,7 +149,7 @@ def usage_of(raw: msgspec.Raw) -> Usage | None:
     """
     try:
         counts = _usage_decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     if counts is None:
         return None
@@ -176,11 +177,11 @@ def block_word(reason: str | int | None) -> str | None:
 
 def citations(candidate: Candidate) -> Iterator[Citation]:
     """The sources a candidate names for its text."""
-    if candidate.citationMetadata is not None:
-        metadata = candidate.citationMetadata
+    metadata = candidate.citationMetadata
+    if isinstance(metadata, dict):
         for source in _dicts(metadata.get("citationSources") or metadata.get("citations")):
             yield Citation(_str(source, "uri"), _str(source, "title"), None, source)
-    if candidate.groundingMetadata is not None:
+    if isinstance(candidate.groundingMetadata, dict):
         yield from _grounding(candidate.groundingMetadata)
 
 
@@ -203,7 +204,8 @@ def _grounding(metadata: dict[str, Any]) -> Iterator[Citation]:
     for support in _dicts(metadata.get("groundingSupports")):
         segment = support.get("segment")
         quote = _str(segment, "text") if isinstance(segment, dict) else None
-        for number in support.get("groundingChunkIndices") or ():
+        numbers = support.get("groundingChunkIndices")
+        for number in numbers if isinstance(numbers, list) else ():
             if isinstance(number, int) and 0 <= number < len(chunks):
                 named = True
                 yield _source(chunks[number], quote, support)

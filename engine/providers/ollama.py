@@ -27,11 +27,11 @@ from engine.messages import FinishReason, Image, Usage
 from engine.providers.call_ids import made_up_id
 from engine.providers.contract import Endpoint
 from engine.providers.ollama_request import render_chat, render_generate
-from engine.providers.refusal import stream_error
+from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest
 from engine.wire import NDJSONDecoder
-from engine.wire.json import TypedDecoder
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json
 
 __all__ = ["OllamaDialect", "OllamaGenerateDialect", "OllamaParser", "ollama_base_url"]
 
@@ -67,7 +67,7 @@ class _Line(msgspec.Struct):
     created_at: str | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
-    logprobs: list[dict[str, Any]] | None = None
+    logprobs: Any = None
     error: Any = None
 
 
@@ -98,7 +98,7 @@ class OllamaDialect:
     def parse_answer(self, body: bytes) -> list[Event]:
         parser = OllamaParser()
         events = parser.feed([body])
-        return events if parser.ended else events + parser.end()
+        return events + parser.whole()
 
 
 class OllamaGenerateDialect(OllamaDialect):
@@ -135,18 +135,24 @@ class OllamaParser:
                 break
             try:
                 line = decode(record)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 again = self._unreadable(record, error, events)
                 if again is None:
                     break
                 line = again
-            if not self._started or line.done or line.error:
-                self._envelope(line, events)
-                if self._ended:
-                    break
             message = line.message
             text = line.response if message is None else message.content
-            if text and self._kind is TextDelta and line.logprobs is None:
+            if not self._started or line.done or text is None or line.error:
+                self._envelope(line, record, events)
+                if self._ended:
+                    break
+            if (
+                text
+                and self._kind is TextDelta
+                and line.logprobs is None
+                and not line.thinking
+                and (message is None or not (message.thinking or message.tool_calls))
+            ):
                 events.append(TextDelta(text, self._block))
             else:
                 self._content(line, message or _Message(text, line.thinking), events)
@@ -157,15 +163,11 @@ class OllamaParser:
     def finish(self) -> list[Event]:
         return []
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing that follows counts: the marker came, or the stream failed."""
-        return self._ended
-
-    def end(self) -> list[Event]:
-        """End here, marker or not."""
+    def whole(self) -> list[Event]:
+        """The last events of an answer that was not streamed."""
         events: list[Event] = []
-        self._end(events)
+        if not self._ended:
+            self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -178,10 +180,15 @@ class OllamaParser:
             self._fail(failure, events)
             return None
 
-    def _envelope(self, line: _Line, events: list[Event]) -> None:
+    def _envelope(self, line: _Line, data: bytes, events: list[Event]) -> None:
         """The start, the counts of the last line, and errors of a stream that began well."""
         if line.error:
             self._fail(stream_error({"error": line.error}), events)
+            return
+        if line.message is None and line.response is None and not line.done:
+            plain = decode_json(data)
+            if is_error(plain):
+                self._fail(stream_error(plain), events)
             return
         if not self._started:
             self._started = True
@@ -201,7 +208,7 @@ class OllamaParser:
         if message.content:
             self._open(TextDelta)
             events.append(TextDelta(message.content, self._block))
-        if line.logprobs:
+        if isinstance(line.logprobs, list):
             events.append(LogprobsDelta(line.logprobs, self._block))
         for piece in message.tool_calls or ():
             self._tool_call(piece, line.created_at or "", events)
@@ -232,6 +239,9 @@ class OllamaParser:
         self._called = self._called or call.done
 
     def _end(self, events: list[Event]) -> None:
+        if not self._started:
+            self._fail(_no_answer(), events)
+            return
         self.complete = self._ended = True
         reason = FINISH_REASONS.get(self._finish or "", FinishReason.UNKNOWN)
         if reason is FinishReason.STOP and self._called:
@@ -241,6 +251,13 @@ class OllamaParser:
     def _fail(self, error: EngineError, events: list[Event]) -> None:
         self._ended = True
         events.append(StreamError(error))
+
+
+def _no_answer() -> ProtocolError:
+    return ProtocolError(
+        "the answer ended without one line of Ollama's; check that the base URL and the "
+        "dialect belong together"
+    )
 
 
 def ollama_base_url(value: str) -> str:
