@@ -10,7 +10,15 @@ from engine.batch.rows import BadRow, Row, digest
 from engine.errors import Category, EngineError
 from engine.messages import Usage
 
-__all__ = ["Entry", "Record", "failure_record", "invalid_record", "read_entry", "success_record"]
+__all__ = [
+    "Entry",
+    "Record",
+    "failure_record",
+    "invalid_record",
+    "read_entry",
+    "success_record",
+    "usage_fields",
+]
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -50,7 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_hash: str
     provider: str | None = None
     finish_reason: str | None = None
-    usage: Usage | None = None
+    usage: dict[str, int] | None = None
     timing: dict[str, float] | None = None
     attempts: int | None = None
     cost: float | None = None
@@ -62,6 +70,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def usage_fields(usage: Usage | None) -> dict[str, int] | None:
+    """The tokens a provider told, by name."""
+    if usage is None:
+        return None
+    counts = ((name, getattr(usage, name)) for name in usage.__struct_fields__[:-1])
+    return {name: count for name, count in counts if count is not None}
 
 
 def request_id_of(row: Row | BadRow) -> str:

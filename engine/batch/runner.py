@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from time import monotonic
 from typing import Any, Final
 
-from engine.batch.address import Address
-from engine.batch.attempt import Outcome, send
-from engine.batch.budget import Budget
-from engine.batch.limit import AutoLimit, FixedLimit
-from engine.batch.meter import Meter
+from engine.batch.flow import Flow
 from engine.batch.options import Options
 from engine.batch.order import put_in_order
-from engine.batch.pace import Pace
 from engine.batch.plan import Past, Plan
-from engine.batch.queue import Item, Queue
-from engine.batch.records import failure_record, invalid_record, success_record
 from engine.batch.rows import BadRow, Row
-from engine.batch.schema import schema_check
 from engine.batch.source import Format, Source
 from engine.batch.store import Store
 from engine.batch.summary import Progress, Stopped, Summary
-from engine.batch.verdict import Verdict, verdict
-from engine.errors import Category, ConfigError, EngineError, ResourceError
+from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
 from engine.transport.timers import Timer
 
@@ -37,14 +27,6 @@ OnNotice = Callable[[str], object]
 
 # Seconds of reading files at a stretch, between two turns of the host's loop.
 _SLICE: Final = 0.005
-# Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
-_MOST_UNWRITTEN: Final = 4096
-# Seconds a row waits after a failure of the server: at most the first, doubled each time up to the
-# second, all of it left to chance (full jitter).
-_BASE_DELAY: Final = 0.5
-_MAX_DELAY: Final = 30.0
-# Seconds that what is under way gets when every further row would fail.
-_HALT_DRAIN: Final = 5.0
 
 
 class _Phase(Enum):
@@ -95,7 +77,6 @@ class Batch:
         self._options = options = options or Options()
         self._on_done = on_done
         self._notice = on_notice or (lambda sentence: None)
-        self._misfit = schema_check(options.schema)
         _check_paths(input, output, options.errors)
         self._source = Source(input, format)
         try:
@@ -108,19 +89,13 @@ class Batch:
         except BaseException:
             self._source.close()
             raise
-        self._address = Address(self._store.manifest, options.api_key)
-        self._limit = (
-            AutoLimit(options.max_concurrency)
-            if options.concurrency == "auto"
-            else FixedLimit(options.concurrency)
-        )
-        self._pace = Pace(self._limit, options.rpm, options.tpm, monotonic())
-        self._budget = Budget(options.max_cost, options.max_tokens_total, options.prices)
+        try:
+            self._flow = Flow(multi, options, self._store, self)
+        except BaseException:
+            self._close()
+            raise
         self._past = Past()
         self._plan = Plan()
-        self._queue = Queue(iter(()))
-        self._flying: dict[int, tuple[Item, Any]] = {}
-        self.meter = Meter(monotonic())
         self._steps: Iterator[None] = iter(())
         self._phase = _Phase.NEW
         self._timer: Timer | None = None
@@ -130,7 +105,7 @@ class Batch:
         self.summary: Summary | None = None
 
     def __repr__(self) -> str:
-        return f"<Batch {self._phase.value} {len(self._flying)} in flight>"
+        return f"<Batch {self._phase.value} {len(self._flow.flying)} in flight>"
 
     # -- for users ---------------------------------------------------------------------------
 
@@ -143,16 +118,16 @@ class Batch:
             self._steps = self._read()
             for warning in self._store.warnings:
                 self._notice(warning)
-            self._wake_at(monotonic())
+            self.wake_at(monotonic())
         return self
 
     def drain(self, seconds: float) -> None:
         """Begin no more rows, give those under way so many seconds, then stop."""
-        self._stop("interrupted", "interrupted; run the same command again to go on", seconds)
+        self.stop("interrupted", "interrupted; run the same command again to go on", seconds)
 
     def cancel(self) -> None:
         """Stop now. Rows under way are asked again in the next run."""
-        self._stop("interrupted", "stopped; run the same command again to go on", 0.0)
+        self.stop("interrupted", "stopped; run the same command again to go on", 0.0)
 
     def progress(self) -> Progress:
         """Where it is; cheap, at any time."""
@@ -164,22 +139,17 @@ class Batch:
         self._timer = None
         try:
             self._advance()
-        except EngineError as error:
-            self._fail(error)
-        except OSError as error:
-            failure = ResourceError(f"the batch cannot go on: {error}", retryable=False)
-            failure.__cause__ = error
-            self._fail(failure)
+        except (EngineError, OSError) as error:
+            self.fail(error)
 
     def _advance(self) -> None:
         if self._phase is _Phase.READING:
             if self._work():
                 self._begin()
         elif self._phase is _Phase.RUNNING:
-            self._fill()
+            self._flow.fill()
         elif self._phase is _Phase.DRAINING:
-            for _, handle in list(self._flying.values()):
-                handle.cancel()
+            self._flow.cancel()
         elif self._phase is _Phase.ENDING:
             self._end()
 
@@ -188,7 +158,7 @@ class Batch:
         until = monotonic() + _SLICE
         for _ in self._steps:
             if monotonic() > until:
-                self._wake_at(until)
+                self.wake_at(until)
                 return False
         return True
 
@@ -199,7 +169,7 @@ class Batch:
             self._source,
             self._past,
             self._belongs,
-            self._address.check,
+            self._flow.check,
             options.retry_errors,
             options.limit,
         )
@@ -207,12 +177,11 @@ class Batch:
     def _begin(self) -> None:
         for sentence in self._plan.report(self._past, self._source.name):
             self._notice(sentence)
-        past = self._past
         self._store.begin(self._options.retry_errors)
-        self._budget.cost, self._budget.tokens = past.cost, past.tokens
-        self._queue = Queue(self._rows())
+        budget = self._flow.budget
+        budget.cost, budget.tokens = self._past.cost, self._past.tokens
         self._phase = _Phase.RUNNING
-        self._fill()
+        self._flow.open(self._rows())
 
     def _rows(self) -> Iterator[Row | BadRow]:
         """The rows that are left, read a second time."""
@@ -227,191 +196,59 @@ class Batch:
         shard = self._options.shard
         return shard is None or int.from_bytes(row.key[:8], "big") % shard[1] == shard[0] - 1
 
-    # -- rows --------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        """Send whatever may go now, and know when to look again."""
-        while self._phase is _Phase.RUNNING:
-            if self._store.failure is not None:
-                self._fail(self._store.failure)
-                return
-            if self._store.pending > _MOST_UNWRITTEN:
-                self._wake_at(monotonic() + 0.01)
-                return
-            now = monotonic()
-            item = self._queue.peek(now, 100 + 2 * self._limit.value)
-            if item is None:
-                self._nothing_to_send()
-                return
-            if isinstance(item, BadRow):
-                self._queue.take(item)
-                self._invalid(item, item.message)
-            elif self._ready(item) and not self._send(item, now):
-                return
-
-    def _nothing_to_send(self) -> None:
-        when = self._queue.when()
-        if when is not None:
-            self._wake_at(when)
-        elif self._queue.empty and not self._flying:
-            self._settle()
-
-    def _ready(self, item: Item) -> bool:
-        """Write the row as a request; False: it cannot be, and is out of the way."""
-        if item.call is not None:
-            return True
-        try:
-            why = self._address.check(item.row)
-            if why is None:
-                key = f"{self._store.manifest.batch}-{item.row.key.hex()}"
-                item.call = self._address.call(item.row, key)
-                return True
-        except ConfigError as error:
-            why = error.message
-        self._queue.take(item)
-        self._invalid(item.row, f"line {item.row.number}: {why}")
-        return False
-
-    def _send(self, item: Item, now: float) -> bool:
-        """Send `item` if it may go; False: not now."""
-        call = item.call
-        assert call is not None
-        wait = self._pace.wait(now, len(self._flying), call.tokens)
-        if wait != 0.0:
-            if wait is not None:
-                self._wake_at(now + wait)
-            return False
-        reason = self._budget.room(len(self._flying), call.model, call.tokens)
-        if reason is not None:
-            if not self._flying:
-                self._stop("budget", f"{reason}; raise it and run the same command again", 0.0)
-            return False
-        self._queue.take(item)
-        self._pace.sent(now, call.tokens)
-        item.sent_at = now
-        item.attempts += 1
-        handle = send(
-            self._multi, call, self._options.timeouts, lambda outcome: self._ended(item, outcome)
-        )
-        self._flying[id(item)] = (item, handle)
-        return True
-
-    def _ended(self, item: Item, outcome: Outcome) -> None:
-        """An attempt is over; called in `info_read`."""
-        now = monotonic()
-        in_flight = len(self._flying)
-        del self._flying[id(item)]
-        if not outcome.cancelled:
-            self._account(item, outcome, now, in_flight)
-            error = outcome.error or self._misfit(outcome.text)
-            if error is None:
-                self._answered(item, outcome, now)
-            else:
-                self._failed(item, outcome, error, now)
-        if self._phase is _Phase.RUNNING:
-            try:
-                self._fill()
-            except (EngineError, OSError):
-                self._wake_at(now)  # raised again, and dealt with, where files are read
-        elif self._phase is _Phase.DRAINING and not self._flying:
-            self._settle()
-
-    def _account(self, item: Item, outcome: Outcome, now: float, in_flight: int) -> None:
-        call = item.call
-        assert call is not None
-        usage = outcome.usage
-        self._pace.heard(now, outcome.rate_limit)
-        self._pace.ended(now, item.sent_at, in_flight, outcome.error)
-        if usage is not None:
-            tokens = usage.total_tokens or (usage.input_tokens or 0) + (usage.output_tokens or 0)
-            self._pace.used(now, call.tokens, tokens)
-        elif outcome.error is not None:
-            self._pace.used(now, call.tokens, 0)
-        cost = self._budget.spent(call.model, usage)
-        if cost is not None:
-            item.cost = (item.cost or 0.0) + cost
-        self.meter.ended(now, outcome, self._limit.value)
-
-    def _answered(self, item: Item, outcome: Outcome, now: float) -> None:
-        assert outcome.body is not None
-        record = success_record(
-            item.row,
-            outcome.status or 200,
-            outcome.request_id,
-            outcome.body,
-            finish_reason=outcome.finish_reason,
-            **_beside(item, outcome),
-        )
-        self._store.write(record)
-        self.meter.done += 1
-
-    def _failed(self, item: Item, outcome: Outcome, error: EngineError, now: float) -> None:
-        limited = error.category is Category.RATE_LIMIT
-        item.failures += not limited
-        if not limited:
-            item.refusals = 0
-        elif self._pace.answered > item.answered:
-            item.refusals += 1
-        item.answered = self._pace.answered
-        what = verdict(
-            error, item.failures, self._options.max_attempts, item.refusals, self._pace.answered
-        )
-        if what is Verdict.HALT:
-            self._stop("error", error.message, _HALT_DRAIN, error)
-        elif what is Verdict.FAILED:
-            self._store.write(
-                failure_record(item.row, error, outcome.body, **_beside(item, outcome))
-            )
-            self.meter.fail(error.category)
-        elif limited:
-            self._queue.put_back(item, now)  # the gate does the waiting
-        else:
-            self._queue.put_back(item, now + _delay(item.failures, error))
-
-    def _invalid(self, row: Row | BadRow, message: str) -> None:
-        self._store.write(invalid_record(row, message))
-        self.meter.fail(Category.INVALID_ARG)
-
     # -- the end -----------------------------------------------------------------------------
 
-    def _fail(self, error: EngineError) -> None:
-        self._stop("error", error.message, 0.0, error)
+    def fail(self, error: EngineError | OSError) -> None:
+        """It cannot go on: stop, and keep what is there."""
+        if isinstance(error, OSError) and not isinstance(error, EngineError):
+            cause, error = error, ResourceError(f"the batch cannot go on: {error}", retryable=False)
+            error.__cause__ = cause
+        self.stop("error", error.message, 0.0, error)
 
-    def _stop(
+    def stop(
         self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
     ) -> None:
         """Begin no more rows; end when those under way have ended, or after so many seconds."""
-        if self._phase in (_Phase.ENDING, _Phase.OVER):
+        if self._phase is _Phase.OVER:
             return
+        if self._phase is _Phase.ENDING and stopped == "interrupted":
+            return  # every row has its outcome, or it stops already
         if self._stopped is None:
             self._stopped, self._reason, self._error = stopped, reason, error
-        if self._phase is _Phase.NEW:
+        before, self._phase = self._phase, _Phase.DRAINING
+        if before is _Phase.NEW:
             self._phase = _Phase.OVER
             self._close()
             return
-        self._phase = _Phase.DRAINING
-        if self._timer is not None:
+        if before is not _Phase.DRAINING and self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._flying:
-            self._wake_at(monotonic() + seconds)
+        self._flow.close()
+        if self._flow.flying:
+            self.wake_at(monotonic() + seconds)
         else:
-            self._settle()
+            self.landed()
 
-    def _settle(self) -> None:
+    def landed(self) -> None:
         """No row is under way any more: wait for the disk, then end."""
         self._phase = _Phase.ENDING
+        left = self.progress().left
+        if left and self._stopped is None:
+            self._stopped = "error"
+            self._reason = (
+                f"{left} rows of {self._source.name} were not there when it was read again; leave "
+                "it alone while the batch runs, and run the same command again"
+            )
         self._steps = iter(())
         if self._options.ordered and self._stopped is None and self._store.output != "-":
             self._steps = put_in_order(self._store.output, self._source)
-        self._wake_at(monotonic())
+        self.wake_at(monotonic())
 
     def _end(self) -> None:
         failure = self._store.failure
         if failure is not None:
             self._stopped, self._reason, self._error = "error", failure.message, failure
         elif self._store.pending:
-            self._wake_at(monotonic() + 0.002)
+            self.wake_at(monotonic() + 0.002)
             return
         elif not self._work():
             return
@@ -443,49 +280,34 @@ class Batch:
     # ----------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        plan, meter, now = self._plan, self.meter, monotonic()
+        plan, flow, now = self._plan, self._flow, monotonic()
+        meter = flow.meter
         return {
             "rows": plan.rows,
             "done": plan.done + meter.done,
             "failed": plan.failed + meter.failed,
             "begun": plan.done + plan.failed,
-            "in_flight": len(self._flying),
-            "limit": self._limit.value,
-            "waiting": len(self._queue),
+            "in_flight": len(flow.flying),
+            "limit": flow.limit.value,
+            "waiting": len(flow.queue),
             "requests": meter.requests,
-            "refused": self._pace.refused,
+            "refused": flow.pace.refused,
             "input_tokens": meter.input_tokens,
             "output_tokens": meter.output_tokens,
-            "cost": self._budget.cost,
-            "held": max(self._pace.gate.until - now, 0.0),
+            "cost": flow.budget.cost,
+            "held": max(flow.pace.gate.until - now, 0.0),
             "ttft": meter.ttft.median(),
             "seconds": meter.seconds(now),
             "errors": dict(meter.errors),
         }
 
-    def _wake_at(self, when: float) -> None:
+    def wake_at(self, when: float) -> None:
         """Have `_turn` called at `when`, unless it is called earlier."""
         if self._timer is not None and self._timer.call is not None and self._timer.when <= when:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._multi.call_at(when, self._turn)
-
-
-def _beside(item: Item, outcome: Outcome) -> dict[str, Any]:
-    """The facts beside the response."""
-    return {
-        "provider": item.call.provider if item.call is not None else None,
-        "usage": outcome.usage,
-        "timing": outcome.timing or None,
-        "attempts": item.attempts,
-        "cost": round(item.cost, 9) if item.cost is not None else None,
-    }
-
-
-def _delay(failures: int, error: EngineError) -> float:
-    bound = min(_MAX_DELAY, _BASE_DELAY * 2.0 ** min(failures - 1, 16))
-    return max(error.retry_after or 0.0, bound * random.random())
 
 
 def _check_paths(input: object, output: object, errors: object) -> None:

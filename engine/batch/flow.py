@@ -1,0 +1,269 @@
+"""Rows on their way: which goes when, and what becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from engine.batch.address import Address
+from engine.batch.attempt import Outcome, send
+from engine.batch.budget import Budget
+from engine.batch.limit import AutoLimit, FixedLimit
+from engine.batch.meter import Meter
+from engine.batch.options import Options
+from engine.batch.pace import Pace
+from engine.batch.queue import Item, Queue
+from engine.batch.records import failure_record, invalid_record, success_record, usage_fields
+from engine.batch.rows import BadRow, Row
+from engine.batch.schema import schema_check
+from engine.batch.store import Store
+from engine.batch.summary import Stopped
+from engine.batch.verdict import Verdict, verdict
+from engine.errors import Category, ConfigError, EngineError
+from engine.transport.multi import Multi
+
+__all__ = ["Flow"]
+
+_log: Final = logging.getLogger("engine.batch")
+
+# Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
+_MOST_UNWRITTEN: Final = 4096
+# Seconds a row waits after a failure of the server: at most the first, doubled each time up to the
+# second, all of it left to chance (full jitter).
+_BASE_DELAY: Final = 0.5
+_MAX_DELAY: Final = 30.0
+# Seconds that what is under way gets when every further row would fail.
+_HALT_DRAIN: Final = 5.0
+
+
+class Keeper(Protocol):
+    """What a flow asks of the batch it belongs to."""
+
+    def wake_at(self, when: float) -> None:
+        """Call `Flow.fill` at `when`, or earlier."""
+
+    def stop(
+        self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
+    ) -> None:
+        """No more rows; `Flow.cancel` after so many seconds."""
+
+    def fail(self, error: EngineError | OSError) -> None:
+        """It cannot go on."""
+
+    def landed(self) -> None:
+        """Nothing is under way any more, and nothing more will be."""
+
+
+class Flow:
+    """Sends rows as the pace and the budget allow, asks again, and has outcomes written.
+
+    Attributes:
+        pace, budget, meter: see there.
+        flying: the rows under way, and the handles of their attempts.
+    """
+
+    def __init__(self, multi: Multi, options: Options, store: Store, keeper: Keeper) -> None:
+        now = monotonic()
+        self._multi = multi
+        self._options = options
+        self._store = store
+        self._keeper = keeper
+        self._address = Address(store.manifest, options.api_key)
+        self._misfit = schema_check(options.schema)
+        self.limit = (
+            AutoLimit(options.max_concurrency)
+            if options.concurrency == "auto"
+            else FixedLimit(options.concurrency)
+        )
+        self.pace = Pace(self.limit, options.rpm, options.tpm, now)
+        self.budget = Budget(options.max_cost, options.max_tokens_total, options.prices)
+        self.meter = Meter(now)
+        self.queue = Queue(iter(()))
+        self.flying: dict[int, tuple[Item, Any]] = {}
+        self._open = False
+
+    def check(self, row: Row) -> str | None:
+        """None where `row` can be sent, else why not; raises as `Address.check` does."""
+        return self._address.check(row)
+
+    def open(self, rows: Iterator[Row | BadRow]) -> None:
+        """Begin with `rows`, read as they are needed."""
+        self.queue = Queue(rows)
+        self._open = True
+        self.fill()
+
+    def close(self) -> None:
+        """Begin no more rows."""
+        self._open = False
+
+    def cancel(self) -> None:
+        """Cancel what is under way; it ends in `info_read`."""
+        for _, handle in list(self.flying.values()):
+            handle.cancel()
+
+    def fill(self) -> None:
+        """Send whatever may go now, and know when to look again."""
+        while self._open:
+            if self._store.failure is not None:
+                self._keeper.fail(self._store.failure)
+                return
+            if self._store.pending > _MOST_UNWRITTEN:
+                self._keeper.wake_at(monotonic() + 0.01)
+                return
+            now = monotonic()
+            item = self.queue.peek(now, 100 + 2 * self.limit.value)
+            if item is None:
+                self._nothing_to_send()
+                return
+            if isinstance(item, BadRow):
+                self.queue.take(item)
+                self._invalid(item, item.message)
+            elif self._ready(item) and not self._send(item, now):
+                return
+
+    def _nothing_to_send(self) -> None:
+        when = self.queue.when()
+        if when is not None:
+            self._keeper.wake_at(when)
+        elif self.queue.empty and not self.flying:
+            self._keeper.landed()
+
+    def _ready(self, item: Item) -> bool:
+        """Write the row as a request; False: it cannot be, and is out of the way."""
+        if item.call is not None:
+            return True
+        try:
+            why = self._address.check(item.row)
+            if why is None:
+                key = f"{self._store.manifest.batch}-{item.row.key.hex()}"
+                item.call = self._address.call(item.row, key)
+                return True
+        except ConfigError as error:
+            why = error.message
+        self.queue.take(item)
+        self._invalid(item.row, f"line {item.row.number}: {why}")
+        return False
+
+    def _send(self, item: Item, now: float) -> bool:
+        """Send `item` if it may go; False: not now."""
+        call = item.call
+        assert call is not None
+        wait = self.pace.wait(now, len(self.flying), call.tokens)
+        if wait != 0.0:
+            if wait is not None:
+                self._keeper.wake_at(now + wait)
+            return False
+        reason = self.budget.room(len(self.flying), call.model, call.tokens)
+        if reason is not None:
+            if not self.flying:
+                self._keeper.stop(
+                    "budget", f"{reason}; raise it and run the same command again", 0.0
+                )
+            return False
+        self.queue.take(item)
+        self.pace.sent(now, call.tokens)
+        item.sent_at = now
+        item.attempts += 1
+        handle = send(
+            self._multi, call, self._options.timeouts, lambda outcome: self._ended(item, outcome)
+        )
+        self.flying[id(item)] = (item, handle)
+        return True
+
+    def _ended(self, item: Item, outcome: Outcome) -> None:
+        """An attempt is over; called in `info_read`."""
+        now = monotonic()
+        in_flight = len(self.flying)
+        del self.flying[id(item)]
+        if not outcome.cancelled:
+            self._account(item, outcome, now, in_flight)
+            error = outcome.error or self._misfit(outcome.text)
+            if error is None:
+                self._answered(item, outcome, now)
+            else:
+                self._failed(item, outcome, error, now)
+        if self._open:
+            try:
+                self.fill()
+            except (EngineError, OSError) as error:
+                self._keeper.fail(error)
+        elif not self.flying:
+            self._keeper.landed()
+
+    def _account(self, item: Item, outcome: Outcome, now: float, in_flight: int) -> None:
+        call = item.call
+        assert call is not None
+        usage = outcome.usage
+        self.pace.heard(now, outcome.rate_limit)
+        limit = self.limit.value
+        self.pace.ended(now, item.sent_at, in_flight, outcome.error)
+        if self.limit.value != limit:
+            _log.info("concurrency %d, was %d", self.limit.value, limit)
+        if usage is not None:
+            tokens = usage.total_tokens or (usage.input_tokens or 0) + (usage.output_tokens or 0)
+            self.pace.used(now, call.tokens, tokens)
+        elif outcome.error is not None:
+            self.pace.used(now, call.tokens, 0)
+        cost = self.budget.spent(call.model, usage)
+        if cost is not None:
+            item.cost = (item.cost or 0.0) + cost
+        self.meter.ended(now, outcome, self.limit.value)
+
+    def _answered(self, item: Item, outcome: Outcome, now: float) -> None:
+        assert outcome.body is not None
+        record = success_record(
+            item.row,
+            outcome.status or 200,
+            outcome.request_id,
+            outcome.body,
+            finish_reason=outcome.finish_reason,
+            **_beside(item, outcome),
+        )
+        self._store.write(record)
+        self.meter.done += 1
+
+    def _failed(self, item: Item, outcome: Outcome, error: EngineError, now: float) -> None:
+        limited = error.category is Category.RATE_LIMIT
+        item.failures += not limited
+        if not limited:
+            item.refusals = 0
+        elif self.pace.answered > item.answered:
+            item.refusals += 1
+        item.answered = self.pace.answered
+        what = verdict(
+            error, item.failures, self._options.max_attempts, item.refusals, self.pace.answered
+        )
+        if what is Verdict.HALT:
+            self._keeper.stop("error", error.message, _HALT_DRAIN, error)
+        elif what is Verdict.FAILED:
+            self._store.write(
+                failure_record(item.row, error, outcome.body, **_beside(item, outcome))
+            )
+            self.meter.fail(error.category)
+        elif limited:
+            self.queue.put_back(item, now)  # the gate does the waiting
+        else:
+            self.queue.put_back(item, now + _delay(item.failures, error))
+
+    def _invalid(self, row: Row | BadRow, message: str) -> None:
+        self._store.write(invalid_record(row, message))
+        self.meter.fail(Category.INVALID_ARG)
+
+
+def _beside(item: Item, outcome: Outcome) -> dict[str, Any]:
+    """The facts beside the response."""
+    return {
+        "provider": item.call.provider if item.call is not None else None,
+        "usage": usage_fields(outcome.usage),
+        "timing": outcome.timing or None,
+        "attempts": item.attempts,
+        "cost": round(item.cost, 9) if item.cost is not None else None,
+    }
+
+
+def _delay(failures: int, error: EngineError) -> float:
+    bound = min(_MAX_DELAY, _BASE_DELAY * 2.0 ** min(failures - 1, 16))
+    return max(error.retry_after or 0.0, bound * random.random())
