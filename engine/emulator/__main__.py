@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Final
 
-from engine.emulator.settings import Settings
+from engine.emulator.settings import NAMES, Settings
 from engine.errors import ConfigError
 
 __all__ = ["add_arguments", "main", "run"]
@@ -30,11 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags; `run` reads them."""
     parser.add_argument("--host", default="127.0.0.1", help="address (default %(default)s)")
     parser.add_argument("--port", type=int, default=8089, help="0: any free (default %(default)s)")
-    for name, help in _HELP.items():
+    for name in NAMES:
         default = getattr(Settings(), name)
         kind = str if default is None else type(default)
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=default, help=help, metavar=kind.__name__)
+        metavar = {str: "NAME", int: "N"}.get(kind, "X")
+        parser.add_argument(flag, type=kind, default=default, help=_HELP[name], metavar=metavar)
     # `start` holds the other end of stdin: the emulator must not outlive it.
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise ConfigError("the emulator needs h11: pip install 'streamengine[emulator]'") from None
     try:
-        settings = Settings(**{name: getattr(arguments, name) for name in _HELP})
+        settings = Settings(**{name: getattr(arguments, name) for name in NAMES})
     except ValueError as error:
         raise ConfigError(str(error)) from None
     _raise_descriptor_limit()
@@ -90,10 +91,14 @@ def main() -> int:
         description="An LLM provider on this machine: no key, no network, the same answers always.",
     )
     add_arguments(parser)
+    arguments = parser.parse_args()
     try:
-        return run(parser.parse_args())
+        return run(arguments)
     except ConfigError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        if arguments.with_parent:
+            print(error)  # `start` reads this line, and raises it
+        else:
+            print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 
 

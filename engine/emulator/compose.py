@@ -33,10 +33,10 @@ __all__ = ["compose", "conversation_seed"]
 _REFUSAL: Final = "I cannot help with that request."
 
 
-def conversation_seed(question: Question) -> str:
-    """What the answer depends on: the model and every word said so far."""
+def conversation_seed(question: Question, name: str) -> str:
+    """What the answer depends on: the model, by its bare `name`, and every word said so far."""
     turns = "\x1e".join(f"{turn.role}\x1f{turn.text}" for turn in question.turns)
-    return f"{question.model}\x1d{turns}"
+    return f"{name}\x1d{turns}"
 
 
 def compose(question: Question, name: str, settings: Settings, alternative: int = 0) -> Answer:
@@ -46,7 +46,7 @@ def compose(question: Question, name: str, settings: Settings, alternative: int 
         name: the model's name without settings in it.
         alternative: which of `Question.n`; each has words of its own.
     """
-    seed = conversation_seed(question) + (f"\x1d{alternative}" if alternative else "")
+    seed = conversation_seed(question, name) + (f"\x1d{alternative}" if alternative else "")
     act = scripted(question)
     if act is None:
         act = _act(question, name, settings, seed)
@@ -59,6 +59,7 @@ def compose(question: Question, name: str, settings: Settings, alternative: int 
     stop = None
     if question.stop:
         blocks, stop = _until_stop(blocks, question.stop)
+        finish = finish if stop is None else Finish.STOP
     if question.max_tokens is not None and sum(len(b.pieces) for b in blocks) > question.max_tokens:
         blocks, finish, stop = _first_tokens(blocks, question.max_tokens), Finish.LENGTH, None
     spoken = sum(count_tokens(turn.text) for turn in question.turns)
@@ -81,8 +82,7 @@ def _act(question: Question, name: str, settings: Settings, seed: str) -> Act:
     if last.role == "tool":
         return Act(text=_quoting(question.turns))
     if question.schema is not None:
-        value = Sampler(last.text).sample({"type": "object", **question.schema})
-        return Act(text=json.dumps(value, ensure_ascii=False))
+        return Act(text=json.dumps(_json_value(question, settings, seed), ensure_ascii=False))
     return Act(pieces=sentences(seed, settings.tokens))
 
 
@@ -118,6 +118,12 @@ def _call(tool: ToolOffer, question: Question) -> tuple[str, dict[str, Any]]:
     return tool.name, value if isinstance(value, dict) else {}
 
 
+def _json_value(question: Question, settings: Settings, seed: str) -> Any:
+    if not question.schema:
+        return {"answer": "".join(sentences(seed, settings.tokens))}
+    return Sampler(question.turns[-1].text).sample(question.schema)
+
+
 def _quoting(turns: list[Turn]) -> str:
     """An answer to the tool results at the end of `turns`."""
     results: list[str] = []
@@ -135,7 +141,8 @@ def _react(question: Question, settings: Settings) -> Act:
     """ReAct as text, for models without tools; the observation is looked for in the last turn."""
     text = question.turns[-1].text
     _, marker, seen = text.rpartition("Observation:")
-    if marker:
+    # In the first turn it is the prompt that tells what an observation looks like.
+    if marker and any(turn.role == "assistant" for turn in question.turns):
         answer = seen.strip().partition("\n")[0]
         return Act(text=f"Thought: I now know the answer.\nFinal Answer: {answer}")
     if settings.tool is None:

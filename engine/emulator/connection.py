@@ -97,7 +97,7 @@ class Connection:
             self._next_time += self._interval
             if size >= _TURN_BYTES or self._next_time > now:
                 self._send_steps(b"".join(pieces))
-                self._server.call_at(self._next_time, self)
+                self._server.call_at(self._next_time, self.due)
                 return
         self._finish(b"".join(pieces))
 
@@ -187,7 +187,7 @@ class Connection:
             if reply.delay:
                 self._send(self._lead)
                 self._lead = b""
-        self._server.call_at(self._next_time, self)
+        self._server.call_at(self._next_time, self.due)
 
     def _whole(self, reply: Reply, body: bytes) -> bytes:
         """A response in one piece; half of its body, if it is to be cut."""
@@ -249,7 +249,7 @@ class Connection:
             self.close()
 
     def _send(self, data: bytes) -> None:
-        if self.closed:
+        if self.closed or not data:
             return
         if self._out:
             self._out += data
@@ -281,4 +281,4 @@ class Connection:
             self.close()
         elif self._blocked:
             self._blocked = False
-            self._server.call_at(self._server.now, self)
+            self._server.call_at(self._server.now, self.due)

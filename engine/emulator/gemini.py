@@ -64,21 +64,21 @@ class _Tool(msgspec.Struct, rename="camel"):
     function_declarations: list[_Declaration] = []
 
 
-class _CallingConfig(msgspec.Struct, rename="camel"):
+class _CallingConfig(msgspec.Struct, frozen=True, rename="camel"):
     mode: str = "AUTO"
     allowed_function_names: list[str] = []
 
 
-class _ToolConfig(msgspec.Struct, rename="camel"):
+class _ToolConfig(msgspec.Struct, frozen=True, rename="camel"):
     function_calling_config: _CallingConfig = _CallingConfig()
 
 
-class _ThinkingConfig(msgspec.Struct, rename="camel"):
+class _ThinkingConfig(msgspec.Struct, frozen=True, rename="camel"):
     include_thoughts: bool = False
     thinking_budget: int | None = None
 
 
-class _GenerationConfig(msgspec.Struct, rename="camel"):
+class _GenerationConfig(msgspec.Struct, frozen=True, rename="camel"):
     max_output_tokens: int | None = None
     stop_sequences: list[str] = []
     candidate_count: int = 1
@@ -170,7 +170,8 @@ class Gemini:
         return self._record(question, _json(error))
 
     def malformed(self, question: Question) -> bytes:
-        return self._record(question, b'{"candidates": [{"content": {"parts": [{"te')
+        # Framed well: in the array an element ends with its brackets.
+        return self._record(question, b'{"candidates": nonsense}')
 
     def _record(self, question: Question, data: bytes) -> bytes:
         """A record after the first one."""
@@ -268,7 +269,7 @@ def _turns(content: _Content) -> list[Turn]:
     for part in content.parts:
         response, call = part.get("functionResponse"), part.get("functionCall")
         if isinstance(response, dict):
-            text = _json(response.get("response")).decode()
+            text = _response_text(response.get("response"))
             results.append(Turn("tool", text, result_of=_call_key(response)))
         elif isinstance(call, dict):
             calls.append(_call_key(call))
@@ -280,6 +281,15 @@ def _turns(content: _Content) -> list[Turn]:
     if results and not rest:
         return results
     return [*results, Turn(as_role(content.role), _text(rest), tuple(calls))]
+
+
+def _response_text(response: Any) -> str:
+    """A function's response; a lone ``result`` or ``output`` by itself."""
+    if isinstance(response, dict) and len(response) == 1:
+        (value,) = response.values()
+        if isinstance(value, str):
+            return value
+    return _json(response).decode()
 
 
 def _call_key(part: dict[str, Any]) -> str:

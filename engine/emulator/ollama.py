@@ -90,7 +90,7 @@ class _Ollama:
         return {"error": message}
 
     def stream_error(self, question: Question) -> bytes:
-        return _json({"error": "The emulator was asked to fail in mid-stream."}) + b"\n"
+        return _json({"error": "model runner has unexpectedly stopped"}) + b"\n"
 
     def malformed(self, question: Question) -> bytes:
         return b'{"model":"demo","message":{"role":"assista\n'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import subprocess
 import sys
 import time
@@ -11,7 +11,10 @@ import weakref
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
+
 import engine
+from engine.emulator.settings import Settings
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Emulator", "start"]
@@ -64,10 +67,13 @@ def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Em
         settings: as in `engine.emulator.Settings`: ``ttft=0.2, tps=50, tokens=100``.
 
     Raises:
-        ConfigError: a setting is wrong, h11 is not installed, or the address is taken; the message
-            has the child's words.
-        ResourceError: no process could be started, or it did not answer in 30 s.
+        ConfigError: a setting is wrong, h11 is not installed, or the address is taken.
+        ResourceError: no process could be started, or it did not listen within 30 s.
     """
+    try:
+        values = msgspec.structs.asdict(msgspec.convert(settings, Settings))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the emulator's settings: {error}") from None
     if not sys.executable:
         raise ConfigError(
             "the emulator needs a Python interpreter of its own and sys.executable is empty; run "
@@ -75,7 +81,9 @@ def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Em
         )
     command = [sys.executable, "-m", "engine.emulator", "--with-parent"]
     command += [f"--host={host}", f"--port={port}"]
-    command += [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    command += [
+        f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
+    ]
     # The child must find this same package, wherever it was imported from.
     paths = [str(Path(engine.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -84,7 +92,6 @@ def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Em
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             env=environment,
             start_new_session=True,  # Ctrl-C in the terminal is the parent's affair
         )
@@ -99,35 +106,36 @@ def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Em
 
 def _read_address(process: subprocess.Popen[bytes]) -> str:
     """The line in which the child says where it listens."""
-    line = _read_line(process.stdout, time.monotonic() + _START_SECONDS)
-    if line.startswith(b"http"):
-        return line.decode().strip().removesuffix("/v1")
-    if process.poll() is None and not line:
-        try:
-            process.wait(_STOP_SECONDS if line is not None else 0)
-        except subprocess.TimeoutExpired:
-            raise ResourceError(
-                f"the emulator did not answer within {_START_SECONDS:g} s; is the machine busy?"
-            ) from None
-    words = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
-    raise ConfigError(f"the emulator did not start: {words.splitlines()[-1] if words else line!r}")
+    line = _read_line(process.stdout, time.monotonic() + _START_SECONDS).decode(errors="replace")
+    if line.startswith("http"):
+        return line.strip().removesuffix("/v1")
+    if line:
+        raise ConfigError(line.strip())
+    raise ResourceError(
+        f"the emulator ended, or said nothing for {_START_SECONDS:g} s, before it listened; its "
+        "own words, if any, are on stderr"
+    )
 
 
 def _read_line(stream: IO[bytes] | None, deadline: float) -> bytes:
     """A line, or what came of it before its end or the deadline."""
     line = b""
-    while stream is not None and not line.endswith(b"\n"):
-        readable, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-        piece = os.read(stream.fileno(), 4096) if readable else b""
-        if not piece:
-            break
-        line += piece
+    if stream is None:
+        return line
+    with selectors.DefaultSelector() as selector:  # select() would fail beyond descriptor 1,023
+        selector.register(stream, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            readable = selector.select(max(0.0, deadline - time.monotonic()))
+            piece = os.read(stream.fileno(), 4096) if readable else b""
+            if not piece:
+                break
+            line += piece
     return line
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """The end of its stdin tells the child to go; one that does not is killed."""
-    for stream in (process.stdin, process.stdout, process.stderr):
+    for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
     try:

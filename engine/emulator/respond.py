@@ -79,7 +79,7 @@ class Responder:
             error = scripted_error(question)
             if error is not None:
                 settings = with_settings(settings, {"error": error, "times": "0"}, "script")
-            if settings.error is not None and self._fails_now(question, settings):
+            if settings.error is not None and self._fails_now(question, name, settings):
                 return _failure(dialect, question, name, settings)
             return _reply(dialect, question, name, settings)
         except (BadRequest, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error_:
@@ -102,10 +102,10 @@ class Responder:
             settings = msgspec.structs.replace(settings, error=name)
         return name, settings
 
-    def _fails_now(self, question: Question, settings: Settings) -> bool:
+    def _fails_now(self, question: Question, name: str, settings: Settings) -> bool:
         if not settings.times:
             return True
-        key = f"{settings.error}\x1d{conversation_seed(question)}"
+        key = f"{settings.error}\x1d{conversation_seed(question, name)}"
         count = self._failed.pop(key, 0)
         while len(self._failed) >= _MOST_COUNTED:
             self._failed.pop(next(iter(self._failed)))  # the one asked for longest ago

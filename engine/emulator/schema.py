@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 __all__ = ["Sampler", "arguments_after"]
 
-_DEEPEST: Final = 12  # a schema that contains itself would never end
-_MOST_ITEMS: Final = 100
+# A schema that contains itself would never end, or grow by the power of its depth.
+_DEEPEST: Final = 12
+_MOST_VALUES: Final = 10_000
 
 _FORMATS: Final = {
     "date": "2025-01-01",
@@ -21,7 +23,7 @@ _FORMATS: Final = {
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",
 }
-_NUMBER: Final = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\w)")
+_NUMBER: Final = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?![\w.]*\w)")
 _QUOTED: Final = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|`([^`]{1,200})`")
 
 
@@ -36,6 +38,7 @@ class Sampler:
             match[match.lastindex or 0] for match in _QUOTED.finditer(prompt)
         )
         self._root: Mapping[str, Any] = {}
+        self._left = _MOST_VALUES
 
     def sample(self, schema: Mapping[str, Any]) -> Any:
         """A value that matches `schema`: required properties only, the shortest arrays."""
@@ -43,7 +46,8 @@ class Sampler:
         return self._value(schema, "value", 0)
 
     def _value(self, schema: Any, name: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        self._left -= 1
+        if not isinstance(schema, Mapping) or depth > _DEEPEST or self._left < 0:
             return None
         for fixed in ("const", "default"):
             if fixed in schema:
@@ -57,7 +61,7 @@ class Sampler:
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
-            items = min(max(_whole(schema.get("minItems")), 1), _MOST_ITEMS)
+            items = min(max(_whole(schema.get("minItems")), 1), max(self._left, 0))
             return [self._value(schema.get("items", {}), name, depth + 1) for _ in range(items)]
         if kind in ("integer", "number"):
             return self._number(schema, whole=kind == "integer")
@@ -91,6 +95,8 @@ class Sampler:
     def _number(self, schema: Mapping[str, Any], *, whole: bool) -> int | float:
         said = next(self._numbers, None)
         number = float(said) if said is not None else 1.0
+        if not math.isfinite(number):
+            number = 1.0  # four hundred digits
         low = schema.get("minimum", schema.get("exclusiveMinimum"))
         high = schema.get("maximum", schema.get("exclusiveMaximum"))
         if isinstance(low, int | float):

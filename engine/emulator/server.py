@@ -55,13 +55,13 @@ class Server:
         self.requests = 0
         self._responder = Responder(settings or Settings())
         self._connections: set[Connection] = set()
-        self._timers: list[tuple[float, int, Connection]] = []
+        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._running = True
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._listen(self.now)
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
 
     def __repr__(self) -> str:
@@ -103,9 +103,10 @@ class Server:
         """An id for a response's head."""
         return f"req_{self.requests:08x}"
 
-    def call_at(self, when: float, connection: Connection) -> None:
-        """Call `connection.due` at `when` by time.monotonic, in the next turn at the earliest."""
-        heapq.heappush(self._timers, (when, next(self._order), connection))
+    def call_at(self, when: float, call: Callable[[float], None]) -> None:
+        """Call `call` with the time when `when` has come, by time.monotonic; in the next turn at
+        the earliest."""
+        heapq.heappush(self._timers, (when, next(self._order), call))
 
     def watch(self, connection: Connection, sock: socket.socket, *, write: bool) -> None:
         """Say when `sock` can be read, and written too if `write`."""
@@ -130,8 +131,8 @@ class Server:
         timers, due = self._timers, []
         while timers and timers[0][0] <= self.now:
             due.append(heapq.heappop(timers)[2])
-        for connection in due:
-            self._guarded(connection.due, self.now)
+        for call in due:
+            self._guarded(call, self.now)
 
     def _guarded(self, call: Callable[[Any], None], argument: Any) -> None:
         """A mistake of ours ends one connection, and is told; the others go on."""
@@ -143,6 +144,9 @@ class Server:
             if isinstance(owner, Connection):
                 owner.close()
 
+    def _listen(self, _: float) -> None:
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
     def _accept(self, _: int) -> None:
         while True:
             try:
@@ -151,8 +155,9 @@ class Server:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                    # The listener stays readable: without a pause the loop would do nothing else.
-                    time.sleep(_ACCEPT_PAUSE)
+                    # The listener stays readable: without a pause the loop would only spin.
+                    self._selector.unregister(self._listener)
+                    self.call_at(self.now + _ACCEPT_PAUSE, self._listen)
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -37,7 +37,7 @@ _PAIR: Final = re.compile(r"-([a-z_]+)=([^-]*)")
 _MOST_TOKENS: Final = 1_000_000  # an answer this long is 200 MB of events: a slip of the pen
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
     Attributes:
