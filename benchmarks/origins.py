@@ -73,7 +73,7 @@ def nginx(folder: Path, streams: dict[str, WireStream]) -> Iterator[str]:
     config = root / "nginx.conf"
     config.write_text(_NGINX.format(connections=connections, port=port, locations=locations))
     command = [program, "-p", str(root), "-c", str(config), "-e", str(root / "nginx.err")]
-    with _running(subprocess.Popen(command)) as process:
+    with _running(subprocess.Popen(command, text=True)) as process:
         _wait_for(port, process)
         yield f"http://127.0.0.1:{port}"
 
@@ -92,20 +92,22 @@ def paced(
     program: Path, stream: WireStream, streams: int, tick_ms: int, events: int
 ) -> Iterator[str]:
     """A server that waits until `streams` streams are open, and then sends each the first event of
-    `stream` every `tick_ms` milliseconds, `events` times.
+    `stream` every `tick_ms` milliseconds, `events` times; the first with the head before it.
 
     Yields:
         the base URL, without a trailing slash.
     """
-    files = []
-    parts = {"head": stream.head, "event": stream.events[0], "tail": stream.tail}
+    event = stream.events[0]
+    parts = {
+        "head": _chunk(stream.head + event),
+        "event": _chunk(event),
+        "tail": _chunk(stream.tail) + _chunk(b""),
+    }
+    command = [str(program), str(streams), str(tick_ms), str(events - 1)]
     for name, part in parts.items():
         path = program.with_name(name)
-        path.write_bytes(b"%x\r\n%b\r\n" % (len(part), part))
-        files.append(path)
-    with files[-1].open("ab") as tail:
-        tail.write(b"0\r\n\r\n")
-    command = [program, str(streams), str(tick_ms), str(events), *files]
+        path.write_bytes(part)
+        command.append(str(path))
     with _running(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
         assert process.stdout is not None
         with process.stdout as output:
@@ -113,6 +115,11 @@ def paced(
         if not port:
             raise BenchmarkError("the paced server did not start")
         yield f"http://127.0.0.1:{port}"
+
+
+def _chunk(data: bytes) -> bytes:
+    """`data` as one chunk of a chunked body; without data, the last."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from statistics import median
 
 from benchmarks.clients.job import Job, Report
 from benchmarks.origins import BenchmarkError
+from benchmarks.streams import WireStream
 
 __all__ = ["Case", "Outcome", "run_client", "take_turns"]
 
@@ -28,20 +29,30 @@ class Case:
         client: module of `benchmarks.clients`.
         origin: a new server for each run; gives the base URL.
         dialect: wire format, and the first part of the path.
-        events: pieces of text the server sends in all: what CPU time is divided by.
-        expected: `Report.received` of a run without loss.
+        stream: what the server sends.
         includes: what the row's time pays for.
+        decodes: whether the client counts characters; if not, bytes.
     """
 
     label: str
     client: str
     origin: Callable[[], AbstractContextManager[str]]
     dialect: str
+    stream: WireStream
     streams: int
     at_once: int
-    events: int
-    expected: int
-    includes: str = ""
+    includes: str
+    decodes: bool = True
+
+    @property
+    def events(self) -> int:
+        """Pieces of text the server sends in all: what CPU time is divided by."""
+        return self.streams * len(self.stream.events)
+
+    @property
+    def expected(self) -> int:
+        """`Report.received` of a run without loss."""
+        return self.streams * len(self.stream.text if self.decodes else self.stream.body)
 
 
 @dataclass
@@ -62,6 +73,11 @@ class Outcome:
     def best(self, *, steady: bool = False) -> float | None:
         """The least CPU time an event of any round, in microseconds."""
         return min((x for x in self.microseconds(steady=steady) if x is not None), default=None)
+
+    def best_around(self) -> float | None:
+        """The least CPU time to open and end a stream, in microseconds."""
+        spent = [(run.cpu - run.steady_cpu) / self.case.streams * 1e6 for run in self.runs if run]
+        return min(spent, default=None)
 
     def ratio(self, to: Outcome, *, steady: bool = False) -> float | None:
         """The median of the rounds' ratios to another case."""

@@ -16,6 +16,8 @@ from benchmarks.table import Goal, Table, number
 
 __all__ = ["start_up"]
 
+_IMPORTED = ("engine", "aiohttp", "httpx", "openai")
+
 _ROOT = Path(__file__).resolve().parent.parent
 _IMPORT = (
     "from time import perf_counter; begin = perf_counter(); import {}; "
@@ -27,8 +29,7 @@ def start_up(setting: Setting) -> Table:
     """Milliseconds on the clock, each in a new interpreter with its bytecode already written; the
     least of several counts, since whatever disturbs makes it longer."""
     measures: dict[str, Callable[[], float]] = {
-        f"import {name}": partial(_import, name)
-        for name in ("engine", "aiohttp", "httpx", "openai")
+        f"import {name}": partial(_import, name) for name in _IMPORTED
     }
     measures["engine --help"] = partial(_whole, "-m", "engine", "--help")
     measures["python -c pass"] = partial(_whole, "-c", "pass")

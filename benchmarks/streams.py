@@ -43,7 +43,8 @@ def wire_stream(format: str, texts: list[str]) -> WireStream:
 
 
 def _json(value: Any, separators: tuple[str, str] = (",", ":")) -> bytes:
-    return json.dumps(value, separators=separators, ensure_ascii=False).encode()
+    text: str = json.dumps(value, separators=separators, ensure_ascii=False)
+    return text.encode()
 
 
 def _data(value: Any) -> bytes:
@@ -51,7 +52,7 @@ def _data(value: Any) -> bytes:
 
 
 def _named(value: dict[str, Any]) -> bytes:
-    return b"event: " + value["type"].encode() + b"\n" + _data(value)
+    return f"event: {value['type']}\n".encode() + _data(value)
 
 
 def _chat(texts: list[str]) -> WireStream:
@@ -134,7 +135,7 @@ def _responses(texts: list[str]) -> WireStream:
 def _messages(texts: list[str]) -> WireStream:
     """https://docs.anthropic.com/en/docs/build-with-claude/streaming"""
     usage = {"input_tokens": 12, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_01Kd7PqWx3RtYbN5sVhJgCzL",
         "type": "message",
         "role": "assistant",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Goal", "Table", "number", "times"]
@@ -30,7 +31,7 @@ class Table:
 
     title: str
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     goals: list[Goal] = field(default_factory=list)
 
     def render(self, *, goals: bool = True) -> str:

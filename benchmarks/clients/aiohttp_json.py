@@ -28,7 +28,7 @@ async def read(job: Job) -> Report:
                     if text:
                         received += len(text)
                     else:
-                        meter.first_event()
+                        meter.event()
             return received
 
         return await read_all(job, read_one)

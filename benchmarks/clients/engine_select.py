@@ -26,12 +26,13 @@ def read(job: Job) -> Report:
         if type(event) is TextDelta:
             received += len(event.text)
         else:
-            meter.first_event()
+            meter.event()
 
     def on_done(completion: engine.Completion, stream: engine.Stream) -> None:
         nonlocal accumulated
         completion.raise_for_status()
         accumulated += len(completion.message.text)
+        meter.end()
         begin()
 
     def begin() -> None:

@@ -45,7 +45,7 @@ class Report:
     Attributes:
         received: characters of text it handed over; a bare client: bytes.
         cpu: processor time of the process, from the first request to the last completion.
-        steady_cpu: the part of `cpu` after the first event of all.
+        steady_cpu: the part of `cpu` between the first event of all and the first end of a stream.
         wall: time on the clock for the whole.
         memory: the most it held resident, beyond what it held before the first request.
     """
@@ -58,27 +58,33 @@ class Report:
 
 
 class Meter:
-    """Reads the clocks of this process: at its making, at the first event, and at `report`."""
+    """Reads the clocks of this process, from its making to `report`."""
 
     def __init__(self) -> None:
         self._idle_memory = _memory("VmRSS")
+        self._first_event: float | None = None
+        self._first_end: float | None = None
         self._began = perf_counter()
-        self._cpu = self._first_cpu = _cpu()
-        self._heard = False
+        self._cpu = _cpu()
 
-    def first_event(self) -> None:
-        """An event came; only the first call counts."""
-        if not self._heard:
-            self._heard = True
-            self._first_cpu = _cpu()
+    def event(self) -> None:
+        """An event came. Only the first call counts: call it where it costs nothing."""
+        if self._first_event is None:
+            self._first_event = _cpu()
+
+    def end(self) -> None:
+        """A stream is complete."""
+        if self._first_end is None:
+            self._first_end = _cpu()
 
     def report(self, received: int) -> Report:
         """Everything is complete."""
         cpu = _cpu()
+        assert self._first_event is not None and self._first_end is not None
         return Report(
             received=received,
             cpu=cpu - self._cpu,
-            steady_cpu=cpu - self._first_cpu,
+            steady_cpu=self._first_end - self._first_event,
             wall=perf_counter() - self._began,
             memory=_memory("VmHWM") - self._idle_memory,
         )

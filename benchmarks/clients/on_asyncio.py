@@ -17,7 +17,9 @@ async def read_all(job: Job, read_one: Callable[[Meter], Awaitable[int]]) -> Rep
 
     async def place() -> int:
         async with places:
-            return await read_one(meter)
+            received = await read_one(meter)
+            meter.end()
+            return received
 
     received = await asyncio.gather(*(place() for _ in range(job.streams)))
     return meter.report(sum(received))

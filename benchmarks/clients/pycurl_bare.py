@@ -61,7 +61,7 @@ def read(job: Job) -> Report:
         nonlocal received, found
         received += len(data)
         found += data.count(b"\n\n")
-        meter.first_event()
+        meter.event()
 
     def request() -> pycurl.Curl:
         easy = pycurl.Curl()
@@ -84,6 +84,7 @@ def read(job: Job) -> Report:
             more, done, failed = multi.info_read()
             assert not failed, failed
             for easy in done:
+                meter.end()
                 multi.remove_handle(easy)
                 if left:
                     left -= 1
