@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import Any
 
 from engine import events
 from engine.accumulate import Accumulator
-from engine.errors import EngineError, ProtocolError
+from engine.answer import Answer
+from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.messages import Message, PartialToolCall, Usage
 from engine.providers.contract import Dialect
+from engine.wire.headers import Head
 
 _HERE = Path(__file__).resolve().parent
 CORPUS = Path(os.environ.get("ENGINE_CORPUS") or _HERE.parent.parent / "shared" / "corpus")
@@ -33,7 +35,7 @@ DIALECTS = {
     "openai-completions": "completions",
     "anthropic": "messages",
     "gemini": "gemini",
-    "gemini-array": "gemini",
+    "gemini-array": "gemini-array",
     "ollama": "ollama",
 }
 OUT_OF_SCOPE = {
@@ -84,15 +86,20 @@ class Recording:
         return json.loads(path.read_text()) if path.exists() else None
 
     @cached_property
-    def expected(self) -> dict[str, Any] | None:
-        """The reading to believe, or None where the corpus has none."""
+    def readings(self) -> list[dict[str, Any]]:
+        """The reading to believe; two where the corpus says that either may be meant."""
         path = CORPUS / "expected" / Path(self.file).with_suffix(".json")
         if not path.exists():
-            return None
-        whole = json.loads(path.read_text())
-        best: dict[str, Any] = whole["concat"] if whole["best"] == "concat" else whole
-        error = whole["concat"].get("error") or whole.get("stream_error")
-        return {**best, "error": error, "choices": whole.get("choices")}
+            return [PLAIN_READINGS[self.wire](self.body)]
+        sdk = json.loads(path.read_text())
+        concat = {**sdk["concat"], "choices": ()}
+        sdk["error"] = concat["error"] or sdk.get("stream_error")
+        return {"sdk": [sdk], "concat": [concat]}.get(sdk["best"], [sdk, concat])
+
+    @property
+    def fails(self) -> bool:
+        """Whether the stream reports an error of its own."""
+        return bool(self.readings[0]["error"])
 
 
 def recordings() -> list[Recording]:
@@ -143,29 +150,34 @@ class Given:
     events: list[events.Event] = field(default_factory=list)
 
 
-def replay(dialect: Dialect, parts: list[bytes]) -> Given:
-    """Decoder, parser and accumulator over `parts`, without a socket."""
-    decoder, parser = dialect.decoder(), dialect.parser()
+def replay(recording: Recording, dialect: Dialect, parts: Iterable[bytes]) -> Given:
+    """What `dialect` makes of the response body `parts`, without a socket."""
+    answer = Answer(dialect, "provider", None, True)
+    answer.head(Head(200, {"content-type": recording.content_type}, True))
     seen: list[events.Event] = []
+    error: EngineError | None = None
     try:
         for part in parts:
-            seen += parser.feed(decoder.feed(part))
-        if not parser.complete and not (seen and isinstance(seen[-1], events.StreamError)):
-            seen += parser.feed(decoder.finish())
-            if not parser.complete:
-                seen += parser.finish()
-    except ProtocolError as error:
-        seen.append(events.StreamError(error))
+            seen += answer.feed(part)
+            if answer.complete or (seen and isinstance(seen[-1], events.StreamError)):
+                break
+    except ProtocolError as failure:
+        error = failure
+    if seen and isinstance(seen[-1], events.StreamError):
+        error = seen.pop().error
+    elif error is None:
+        seen += answer.end(None)
+        error = answer.failure
     accumulator = Accumulator()
     accumulator.extend(seen)
     messages = [accumulator.message(None, n) for n in range(accumulator.choices())]
-    given = Given("truncated", messages, usage=accumulator.usage, events=seen)
-    last = seen[-1] if seen else None
-    if isinstance(last, events.Done):
-        given.status, given.finish = "complete", last.finish_reason_raw
-        given.usage = last.usage or given.usage
-    elif isinstance(last, events.StreamError):
-        given.status, given.error = "error", last.error
+    given = Given("complete", messages, usage=accumulator.usage, error=error, events=seen)
+    if error is not None:
+        given.status = "truncated" if isinstance(error, TruncatedError) else "error"
+    else:
+        done = seen[-1]
+        assert isinstance(done, events.Done)
+        given.finish, given.usage = done.finish_reason_raw, done.usage or given.usage
     return given
 
 
@@ -173,14 +185,18 @@ def replay(dialect: Dialect, parts: list[bytes]) -> Given:
 
 
 def differences(recording: Recording, given: Given) -> list[str]:
-    """What differs from the reading to believe, one line each; empty: exact."""
-    wanted = recording.expected
-    assert wanted is not None
-    found: list[str] = []
+    """What differs from the reading to believe, one line each; empty: exact. Where two readings
+    may be meant, each fact must be that of one of them."""
+    first, *others = (_differences(recording, given, reading) for reading in recording.readings)
+    return [line for name, line in first.items() if all(name in other for other in others)]
+
+
+def _differences(recording: Recording, given: Given, wanted: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
 
     def check(name: str, have: object, want: object) -> None:
         if have != want:
-            found.append(f"{name}: {str(have)[:300]!r} instead of {str(want)[:300]!r}")
+            found[name] = f"{name}: {str(have)[:300]!r} instead of {str(want)[:300]!r}"
 
     message = given.messages[0]
     check("status", given.status, "error" if wanted["error"] else "complete")
@@ -193,10 +209,10 @@ def differences(recording: Recording, given: Given) -> list[str]:
     for number, choice in enumerate(wanted.get("choices") or ()):
         if 0 < number < len(given.messages):
             check(f"text of {number}", given.messages[number].text, choice.get("text") or "")
-    if not wanted["error"]:
+    # A blocked prompt has no finish reason; to give the reason of the block instead is right too.
+    if not wanted["error"] and not wanted.get("prompt_feedback"):
         check("finish", given.finish, _finish(recording, wanted))
-    usage = _usage(recording.wire, wanted.get("usage") or {})
-    for name, number in usage.items():
+    for name, number in _usage(recording.wire, wanted.get("usage") or {}).items():
         check(name, getattr(given.usage, name, None), number)
     return found
 
@@ -206,9 +222,6 @@ def _finish(recording: Recording, wanted: dict[str, Any]) -> str | None:
     if recording.wire == "openai-responses" and finish == "incomplete":
         # The provider's own word for why is in incomplete_details.
         finish = (wanted.get("incomplete_details") or {}).get("reason", finish)
-    if finish is None and wanted.get("prompt_feedback"):
-        feedback = wanted["prompt_feedback"]
-        finish = feedback.get("block_reason") or feedback.get("blockReason")
     return finish
 
 
@@ -231,26 +244,30 @@ def _canonical(arguments: Any) -> Any:
         return arguments
 
 
-def _wanted_calls(wanted: dict[str, Any]) -> list[Any]:
-    """Calls whose arguments are no JSON must not be handed over, whatever an SDK does."""
-    return [
-        (call.get("id"), call.get("name"), _canonical(call.get("arguments")))
-        for call in wanted.get("tool_calls") or ()
-    ]
+def _wanted_calls(wanted: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Those that must be handed over, and those that must not, since their arguments are no JSON
+    (or none at all where the answer was cut off), whatever an SDK does."""
+    whole: list[Any] = []
+    partial: list[Any] = []
+    cut = wanted.get("finish_reason") in ("length", "max_tokens")
+    for call in wanted.get("tool_calls") or ():
+        arguments = _canonical(call.get("arguments"))
+        bad = isinstance(arguments, str) or (cut and not call.get("arguments"))
+        row = (call.get("id"), call.get("name"), arguments)
+        (partial if bad else whole).append(row)
+    return whole, partial
 
 
-def _calls(message: Message, wanted: dict[str, Any]) -> list[Any]:
-    calls = [(call.id, call.name, _canonical(call.arguments)) for call in message.tool_calls]
-    calls += [
-        (part.id, part.name, _canonical(part.arguments))
-        for part in message.parts
-        if isinstance(part, PartialToolCall)
-    ]
+def _calls(message: Message, wanted: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    whole = [(call.id, call.name, _canonical(call.arguments)) for call in message.tool_calls]
+    parts = [part for part in message.parts if isinstance(part, PartialToolCall)]
+    partial = [(part.id, part.name, _canonical(part.arguments)) for part in parts]
     # Where the provider gives no id, ours is made up.
-    ids = [call.get("id") for call in wanted.get("tool_calls") or ()]
-    if len(ids) == len(calls):
-        calls = [(id and call[0], *call[1:]) for id, call in zip(ids, calls, strict=True)]
-    return calls
+    ids = [row[0] for row in _wanted_calls(wanted)[0]]
+    if len(ids) == len(whole):
+        whole = [(id and row[0], *row[1:]) for id, row in zip(ids, whole, strict=True)]
+    # An SDK that lost a call it had begun says nothing of it.
+    return whole, partial if _wanted_calls(wanted)[1] else []
 
 
 def _usage(wire: str, given: dict[str, Any]) -> dict[str, int]:
@@ -313,3 +330,46 @@ _USAGE: dict[str, dict[str, list[str]]] = {
     },
 }
 _USAGE["gemini-array"] = _USAGE["gemini"]
+
+
+# -- readings of our own, where the corpus has none --------------------------------------------
+
+
+def _completions(body: bytes) -> dict[str, Any]:
+    """A plain concatenation of a legacy completions stream."""
+    lines = [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
+    chunks = [json.loads(line) for line in lines if line != "[DONE]"]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    finishes = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    usages = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+    return {
+        "text": "".join(choice["text"] for choice in choices),
+        "finish_reason": finishes[-1] if finishes else None,
+        "usage": usages[-1] if usages else None,
+        "error": None,
+    }
+
+
+def _gemini_array(body: bytes) -> dict[str, Any]:
+    """A plain concatenation of Gemini's chunks, which come as one array."""
+    chunks = json.loads(body)
+    candidates = [candidate for chunk in chunks for candidate in chunk.get("candidates", ())]
+    parts = [part for c in candidates for part in c.get("content", {}).get("parts", ())]
+    calls = [part["functionCall"] for part in parts if "functionCall" in part]
+    # Asked with enum-encoding=int, Gemini sends numbers for words.
+    words = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY"}
+    finishes = [words.get(f, f) for c in candidates if (f := c.get("finishReason"))]
+    return {
+        "text": "".join(part.get("text", "") for part in parts if not part.get("thought")),
+        "reasoning": "".join(part.get("text", "") for part in parts if part.get("thought")),
+        "tool_calls": [
+            {"id": call.get("id"), "name": call["name"], "arguments": call.get("args", {})}
+            for call in calls
+        ],
+        "finish_reason": finishes[-1] if finishes else None,
+        "usage": chunks[-1].get("usageMetadata"),
+        "error": None,
+    }
+
+
+PLAIN_READINGS = {"openai-completions": _completions, "gemini-array": _gemini_array}
