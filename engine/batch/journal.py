@@ -1,7 +1,8 @@
 """A file that only grows, line by line, and whose lines survive the process and the machine.
 
-A line counts once `Journal.commit` has returned: it is then on the disk. Whatever a crash leaves
-after the last whole line is cut off when the file is opened again; nothing else is ever changed.
+A line is written at once, so that it survives the process, and synced with others of its time, so
+that it survives the machine. Whatever a crash leaves after the last whole line is cut off when the
+file is opened again; nothing else is ever changed.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from engine.errors import ResourceError
 
-__all__ = ["GroupCommit", "Journal"]
+__all__ = ["GroupSync", "Journal"]
 
 # macOS has no fdatasync.
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -23,7 +24,7 @@ _BLOCK: Final = 64 * 1024
 
 
 class Journal:
-    """An append-only file of lines. One thread at a time.
+    """An append-only file of lines. `sync` may be called from another thread than the rest.
 
     Args:
         path: the file, made where there is none; ``"-"`` is stdout, which has no past to read.
@@ -43,10 +44,10 @@ class Journal:
         status = os.fstat(self._fd)
         self._regular = path != "-" and stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
-        self._size = status.st_size  # all of it on disk, once `mend` was called
+        self._size = self._synced = status.st_size
 
     def close(self) -> None:
-        """Close the file; lines that were not committed are not in it."""
+        """Close the file."""
         os.close(self._fd)
 
     def mend(self, is_whole: Callable[[bytes], bool]) -> int:
@@ -69,7 +70,7 @@ class Journal:
                 os.ftruncate(self._fd, self._size - cut)
             # What is read now may still be in the page cache only: it counts from here on.
             _sync(self._fd)
-            self._size = os.fstat(self._fd).st_size
+            self._size = self._synced = os.fstat(self._fd).st_size
         return cut
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
@@ -80,35 +81,50 @@ class Journal:
             for number, line in enumerate(file, 1):
                 yield number, line.rstrip(b"\r\n")
 
-    def commit(self, data: bytes) -> None:
-        """Append whole lines and wait until they are on the disk.
+    def append(self, line: bytes) -> None:
+        """Write `line`, which ends with a line break.
 
         Raises:
-            ResourceError: they are not, and the file is as it was before; or another file has
-                taken its place. Nothing more may be committed then.
+            ResourceError: it cannot be written, and the file is as it was before.
         """
-        if not self._regular:
-            with _Advice(self.path, "write to"):
-                self._write(data)
-            return
         with _Advice(self.path, "write to"):
-            self._check_place()
             try:
-                self._write(data)
-                _sync(self._fd)
+                self._write(line)
             except OSError:
-                # After a failed sync the kernel forgets which pages it lost (fsyncgate, 2018): the
-                # lines would be read back as good. Without them the rows are asked again instead.
-                os.ftruncate(self._fd, self._size)
+                if self._regular:
+                    os.ftruncate(self._fd, self._size)  # a short write leaves half a line
                 raise
-        self._size += len(data)
+        self._size += len(line)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk.
+
+        Raises:
+            ResourceError: it is not; or another file has taken the place of this one. Call
+                `forget_unsynced` then, and nothing else.
+        """
+        size = self._size
+        if self._regular and size > self._synced:
+            with _Advice(self.path, "write to"):
+                self._check_place()
+                _sync(self._fd)
+            self._synced = size
+
+    def forget_unsynced(self) -> None:
+        """Take back what no `sync` has put on the disk. After a failed one the kernel forgets which
+        pages it lost (fsyncgate, 2018): the next run would take the lines for good."""
+        if self._regular and self._size > self._synced:
+            try:
+                os.ftruncate(self._fd, self._synced)
+            except OSError:
+                pass  # the disk takes nothing at all any more; the failure is reported already
 
     def truncate(self) -> None:
         """Forget everything."""
         with _Advice(self.path, "empty"):
             os.ftruncate(self._fd, 0)
             _sync(self._fd)
-        self._size = 0
+        self._size = self._synced = 0
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -142,22 +158,28 @@ class Journal:
             )
 
 
-class GroupCommit:
-    """Commits lines in groups, in a thread: a disk needs milliseconds to sync, and neither the
-    streams nor the loop they run in can wait for it.
+class GroupSync:
+    """Syncs journals in a thread: a disk needs milliseconds for it, and neither the streams nor the
+    loop they run in can wait so long.
 
     Args:
+        journals: the files.
         max_delay: seconds a line waits for others at most.
-        max_lines: lines that are committed without waiting for more.
+        max_lines: lines that are synced without waiting for more.
+
+    Attributes:
+        failure: why nothing is synced any more, or None.
     """
 
-    def __init__(self, max_delay: float = 0.05, max_lines: int = 256) -> None:
+    def __init__(
+        self, journals: Iterable[Journal], max_delay: float = 0.05, max_lines: int = 256
+    ) -> None:
+        self._journals = list(journals)
         self._max_delay = max_delay
         self._max_lines = max_lines
         self._changed = threading.Condition()
-        self._lines: list[tuple[Journal, bytes]] = []
+        self._written = self._synced = 0
         self._closing = False
-        self._busy = 0
         self.failure: ResourceError | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -165,18 +187,17 @@ class GroupCommit:
     @property
     def pending(self) -> int:
         """Lines that are not on disk yet."""
-        with self._changed:
-            return len(self._lines) + self._busy
+        return self._written - self._synced
 
-    def add(self, journal: Journal, line: bytes) -> None:
-        """Have `line`, which ends with a line break, committed. Nothing after a `failure`."""
+    def note(self) -> None:
+        """A line was written."""
         with self._changed:
-            self._lines.append((journal, line))
-            if len(self._lines) in (1, self._max_lines):
+            self._written += 1
+            if self.pending in (1, self._max_lines):
                 self._changed.notify()
 
     def close(self) -> None:
-        """Commit what is left and end the thread; see `failure`."""
+        """Sync what is left and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -185,24 +206,21 @@ class GroupCommit:
     def _run(self) -> None:
         while self.failure is None:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._closing)
+                self._changed.wait_for(lambda: self.pending or self._closing)
                 self._changed.wait_for(self._enough, self._max_delay)
-                lines, self._lines = self._lines, []
-                self._busy = len(lines)
-            if not lines:
+                written = self._written
+            if written == self._synced:
                 return
             try:
-                for journal in dict.fromkeys(journal for journal, _ in lines):
-                    journal.commit(b"".join(line for to, line in lines if to is journal))
+                for journal in self._journals:
+                    journal.sync()
             except ResourceError as error:
                 self.failure = error
-            except Exception as error:
-                self.failure = ResourceError(f"the journal failed: {error!r}", retryable=False)
-                self.failure.__cause__ = error
-            self._busy = 0
+            else:
+                self._synced = written
 
     def _enough(self) -> bool:
-        return self._closing or len(self._lines) >= self._max_lines
+        return self._closing or self.pending >= self._max_lines
 
 
 class _Advice:

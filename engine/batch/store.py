@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from engine.batch.journal import GroupCommit, Journal
+from engine.batch.journal import GroupSync, Journal
 from engine.batch.lock import Lock
 from engine.batch.manifest import Manifest, load_manifest, save_manifest
 from engine.batch.plan import Past
@@ -42,7 +42,8 @@ class Store:
         self.warnings: list[str] = []
         self._lock: Lock | None = None
         self._journals: list[Journal] = []
-        self._commits: GroupCommit | None = None
+        self._syncs: GroupSync | None = None
+        self._unwritten: ResourceError | None = None
         try:
             if output != "-":
                 self._lock = Lock(f"{self.output}.lock")
@@ -97,28 +98,37 @@ class Store:
         """Be ready for `write`; with `forget_errors` the failures of earlier runs go first."""
         if forget_errors and self._failures is not self._answers:
             self._failures.truncate()
-        self._commits = GroupCommit()
+        self._syncs = GroupSync(self._journals)
 
     def write(self, record: Record) -> None:
-        """Have a line written: a failure to the errors file, an answer to the output."""
-        assert self._commits is not None
+        """Write a line: a failure to the errors file, an answer to the output. Where the disk
+        refuses it is lost, and `failure` is set."""
+        assert self._syncs is not None
         journal = self._answers if record.error is None else self._failures
-        self._commits.add(journal, record.line_bytes())
+        try:
+            journal.append(record.line_bytes())
+        except ResourceError as error:
+            self._unwritten = error
+        else:
+            self._syncs.note()
 
     @property
     def pending(self) -> int:
         """Lines that are not on disk yet."""
-        return self._commits.pending if self._commits is not None else 0
+        return self._syncs.pending if self._syncs is not None else 0
 
     @property
     def failure(self) -> ResourceError | None:
         """Why nothing more can be written, or None."""
-        return self._commits.failure if self._commits is not None else None
+        return self._unwritten or (self._syncs.failure if self._syncs is not None else None)
 
     def close(self) -> None:
-        """Write what is pending and let the files go."""
-        if self._commits is not None:
-            self._commits.close()
+        """Sync what was written and let the files go."""
+        if self._syncs is not None:
+            self._syncs.close()
+            if self._syncs.failure is not None:
+                for journal in self._journals:
+                    journal.forget_unsynced()
         for journal in self._journals:
             journal.close()
         self._journals.clear()

@@ -1,0 +1,68 @@
+"""Runs a batch and kills its own process, as `kill -9` does, at a named point.
+
+python -m tests.batch.killed INPUT OUTPUT BASE_URL POINT COUNT
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from engine.batch import Options, run
+from engine.batch import journal as journal_module
+from engine.batch.journal import Journal
+from engine.batch.plan import Past
+from engine.batch.store import Store
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at(count: int, call: Callable[..., Any], before: Callable[..., object]) -> Callable[..., Any]:
+    """`call`, with `before` called instead of it the `count`-th time."""
+    calls = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            before(*arguments)
+        return call(*arguments)
+
+    return counted
+
+
+def half_a_write(journal: Journal, data: bytes) -> None:
+    os.write(journal._fd, data[: len(data) * 2 // 3])
+    die()
+
+
+def synced(fd: int) -> None:
+    os.fdatasync(fd)
+    die()
+
+
+def arm(point: str, count: int) -> None:
+    """Have the process die at `point`, the `count`-th time it gets there."""
+    if point == "before the append":
+        Store.write = at(count, Store.write, lambda *_: die())  # type: ignore[method-assign]
+    elif point == "in the append":
+        Journal._write = at(count, Journal._write, half_a_write)  # type: ignore[method-assign]
+    elif point == "before the sync":
+        journal_module._sync = at(count, journal_module._sync, lambda *_: die())
+    elif point == "after the sync":
+        journal_module._sync = at(count, journal_module._sync, synced)
+    elif point == "in recovery":
+        Past.read = at(count, Past.read, lambda *_: die())  # type: ignore[method-assign]
+    else:
+        assert point == "never", point
+
+
+if __name__ == "__main__":
+    input, output, base_url, point, count = sys.argv[1:]
+    arm(point, int(count))
+    sys.exit(run(input, output, Options(base_url=base_url, concurrency=8)).exit_code)
