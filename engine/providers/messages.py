@@ -45,12 +45,14 @@ from engine.providers.refusal import stream_error
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import TypedDecoder, decode_json
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json
 
 __all__ = ["MessagesDialect", "MessagesParser"]
 
-_event_decoder = TypedDecoder(StreamEvent)
-_message_decoder = TypedDecoder(WholeMessage)
+_SPARE: Final = frozenset({"usage", "citation", "stop_details"})
+
+_event_decoder = TypedDecoder(StreamEvent, _SPARE)
+_message_decoder = TypedDecoder(WholeMessage, _SPARE)
 
 
 class MessagesDialect:
@@ -129,7 +131,7 @@ class MessagesParser:
                 break
             try:
                 event = decode(record.data)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 self._unreadable(record, error, events)
                 continue
             delta = event.delta
@@ -154,7 +156,7 @@ class MessagesParser:
         try:
             try:
                 message = _message_decoder.decode(body)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 message = _message_decoder.recover(body, error)
         except ProtocolError as failure:
             self._fail(failure, events)

@@ -44,7 +44,7 @@ from engine.providers.responses_item import Item
 from engine.providers.responses_request import render_responses
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import TypedDecoder, decode_json
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json
 
 __all__ = ["ResponsesDialect", "ResponsesParser"]
 
@@ -68,9 +68,11 @@ _REPEATED: Final = frozenset(
     }
 )
 
+_SPARE: Final = frozenset({"usage", "incomplete_details"})
+
 _text_decoder = TypedDecoder(TextPiece)
-_event_decoder = TypedDecoder(StreamEvent)
-_response_decoder = TypedDecoder(Response)
+_event_decoder = TypedDecoder(StreamEvent, _SPARE)
+_response_decoder = TypedDecoder(Response, _SPARE)
 
 
 class ResponsesDialect:
@@ -123,7 +125,7 @@ class ResponsesParser:
                 continue
             try:
                 piece = decode(record.data)
-            except (msgspec.MsgspecError, RecursionError):
+            except UNREADABLE:
                 self._record(record, events)
                 continue
             if (
@@ -149,7 +151,7 @@ class ResponsesParser:
         try:
             try:
                 response = _response_decoder.decode(body)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 response = _response_decoder.recover(body, error)
         except ProtocolError as failure:
             self._fail(failure, events)
@@ -165,7 +167,7 @@ class ResponsesParser:
     def _record(self, record: SSERecord, events: list[Event]) -> None:
         try:
             event = _event_decoder.decode(record.data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             mended = self._mended(record, error, events)
             if mended is None:
                 return
@@ -213,15 +215,18 @@ class ResponsesParser:
 
     def _refusal_delta(self, event: StreamEvent, events: list[Event]) -> None:
         block = self._item(event.output_index).part("refusal", event.content_index)
-        events.append(RefusalDelta(text_of(event.delta), block))
+        if piece := text_of(event.delta):
+            events.append(RefusalDelta(piece, block))
 
     def _summary_delta(self, event: StreamEvent, events: list[Event]) -> None:
         block = self._item(event.output_index).part("summary", event.summary_index)
-        events.append(ThinkingDelta(text_of(event.delta), block))
+        if piece := text_of(event.delta):
+            events.append(ThinkingDelta(piece, block))
 
     def _reasoning_delta(self, event: StreamEvent, events: list[Event]) -> None:
         block = self._item(event.output_index).part("reasoning", event.content_index)
-        events.append(ThinkingDelta(text_of(event.delta), block))
+        if piece := text_of(event.delta):
+            events.append(ThinkingDelta(piece, block))
 
     def _annotation(self, event: StreamEvent, events: list[Event]) -> None:
         item = self._item(event.output_index)
@@ -279,7 +284,7 @@ class ResponsesParser:
         if self._items and all(item.done for item in self._items.values()):
             return
         streamed = bool(self._items)
-        for index, data in enumerate(dicts(_json_or_text(bytes(response.output)))):
+        for index, data in enumerate(dicts(response.output)):
             if index in self._items or not streamed:
                 events.extend(self._item(index).end(data))
 

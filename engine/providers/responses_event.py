@@ -70,13 +70,12 @@ class IncompleteDetails(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """A whole answer, or its head in ``response.created``. The output is decoded only where the
-    events before have not told it."""
+    """A whole answer, or its head in ``response.created``."""
 
     id: str | None = None
     model: str | None = None
     status: str | None = None
-    output: msgspec.Raw = msgspec.Raw(b"null")
+    output: Any = None
     usage: Counts | None = None
     incomplete_details: IncompleteDetails | None = None
     error: Any = None
