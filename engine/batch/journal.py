@@ -39,8 +39,10 @@ class Journal:
             if path == "-":
                 self._fd = os.dup(1)
             else:
+                new = not os.path.exists(self.path)
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-                _sync_folder(self.path)
+                if new:
+                    _sync_folder(self.path)
         status = os.fstat(self._fd)
         self._regular = path != "-" and stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
@@ -196,11 +198,15 @@ class GroupSync:
             if self.pending in (1, self._max_lines):
                 self._changed.notify()
 
-    def close(self) -> None:
-        """Sync what is left and end the thread."""
+    def finish(self) -> None:
+        """No more lines come: sync what is left without waiting for company; see `pending`."""
         with self._changed:
             self._closing = True
             self._changed.notify()
+
+    def close(self) -> None:
+        """`finish`, and wait for it."""
+        self.finish()
         self._thread.join()
 
     def _run(self) -> None:

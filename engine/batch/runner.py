@@ -231,6 +231,7 @@ class Batch:
     def landed(self) -> None:
         """No row is under way any more: wait for the disk, then end."""
         self._phase = _Phase.ENDING
+        self._store.finish()
         left = self.progress().left
         if left and self._stopped is None:
             self._stopped = "error"

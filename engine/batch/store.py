@@ -122,6 +122,11 @@ class Store:
         """Why nothing more can be written, or None."""
         return self._unwritten or (self._syncs.failure if self._syncs is not None else None)
 
+    def finish(self) -> None:
+        """No more is written: put what is `pending` on the disk at once."""
+        if self._syncs is not None:
+            self._syncs.finish()
+
     def close(self) -> None:
         """Sync what was written and let the files go."""
         if self._syncs is not None:
