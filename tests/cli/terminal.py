@@ -54,6 +54,16 @@ class Terminal:
         """Press these keys; ``\\x03`` is Ctrl-C and ``\\x04`` Ctrl-D."""
         os.write(self.screen, text.encode())
 
+    def press_until(self, key: str, text: str) -> None:
+        """Press `key` once a second until `text` is shown. CPython's readline does not see a
+        signal that comes just before its select() until the next key."""
+        for _ in range(20):
+            self.type(key)
+            ready, _, _ = select.select([self.screen], [], [], 1)
+            if ready:
+                break
+        self.read_until(text)
+
     def _read(self) -> bytes:
         try:
             return os.read(self.screen, 65536)

@@ -212,8 +212,7 @@ def test_ctrl_c_cancels_the_answer_and_not_the_program() -> None:
         screen.type("\x03")
         screen.read_until("cancelled")
         screen.read_until("> ")
-        screen.type("\x03")  # at the prompt it only begins a new line
-        screen.read_until("> ")
+        screen.press_until("\x03", "> ")  # at the prompt it only begins a new line
         screen.type("and now?\n")
         screen.read_until("Still here")
         screen.read_until("> ")
