@@ -122,18 +122,11 @@ class GeminiParser:
             try:
                 chunk = decode(record.data)
             except UNREADABLE as error:
-                again = self._unreadable(record.data, error, events)
-                if again is None:
-                    break
-                chunk = again
-            if chunk.response is not None:
-                chunk = chunk.response
+                chunk = self._unreadable(record.data, error, events)
+            if not self._started or chunk.candidates is None or chunk.error is not None:
+                chunk = self._envelope(chunk, record.data, events)
             if chunk.usageMetadata:
                 self._raw_usage = chunk.usageMetadata
-            if not self._started or chunk.candidates is None or chunk.error is not None:
-                self._envelope(chunk, record.data, events)
-                if self._ended:
-                    break
             for number, candidate in enumerate(chunk.candidates or ()):
                 content = candidate.content
                 if (
@@ -175,7 +168,7 @@ class GeminiParser:
 
     # ----------------------------------------------------------------------------------------
 
-    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk | None:
+    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk:
         """What can be mended, or an error that Google wraps in a list; or the end."""
         try:
             if data.lstrip()[:1] == b"[":
@@ -185,23 +178,31 @@ class GeminiParser:
             self._fail(failure, events)
         except (IndexError, *UNREADABLE) as failure:
             self._fail(not_json(data, failure), events)
-        return None
+        return Chunk()
 
-    def _envelope(self, chunk: Chunk, data: bytes, events: list[Event]) -> None:
-        """The start, prompts that are blocked, and errors of a stream that began well."""
+    def _envelope(self, chunk: Chunk, data: bytes, events: list[Event]) -> Chunk:
+        """The start, prompts that are blocked, and errors of a stream that began well; the chunk
+        to go on with."""
+        chunk = chunk.response or chunk
+        if self._ended:
+            return chunk
         feedback = chunk.promptFeedback
         known = chunk.candidates is not None or feedback is not None or bool(chunk.usageMetadata)
         if chunk.error:
             self._fail(stream_error({"error": chunk.error}), events)
-        elif known and not self._started:
+            return Chunk()
+        if not known:
+            plain = decode_json(data)
+            if is_error(plain):
+                self._fail(stream_error(plain), events)
+        elif not self._started:
             self._started = True
             self._seed = chunk.responseId
             events.append(Start(chunk.responseId, chunk.modelVersion))
-        elif not known and is_error(plain := decode_json(data)):
-            self._fail(stream_error(plain), events)
         reason = block_word(feedback.blockReason) if feedback is not None else None
-        if feedback is not None and reason is not None and not self._ended:
+        if feedback is not None and reason is not None:
             self._block_prompt(reason, feedback, events)
+        return chunk
 
     def _block_prompt(self, reason: str, feedback: PromptFeedback, events: list[Event]) -> None:
         # No candidate follows. The reason is all that is said, so it stands where a refusal does.
