@@ -10,6 +10,7 @@ import msgspec
 
 from engine.batch.budget import Price
 from engine.batch.manifest import Manifest
+from engine.batch.rows import BadRow, Row
 from engine.errors import ConfigError
 from engine.transport.deadlines import Timeouts
 
@@ -76,6 +77,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("max_cost needs prices (--prices FILE): nobody else knows them")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise ConfigError(f"shard must be I/N with I from 1 to N, not {self.shard}")
+
+    def takes(self, row: Row | BadRow) -> bool:
+        """Whether `row` belongs to this shard: its id decides, wherever in the input it is."""
+        if self.shard is None:
+            return True
+        index, count = self.shard
+        return int.from_bytes(row.key[:8], "big") % count == index - 1
 
     def manifest(self) -> Manifest:
         """The facts that must stay the same from run to run."""

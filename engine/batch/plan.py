@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from engine.batch.journal import Journal
 from engine.batch.records import read_entry
 from engine.batch.rows import BadRow, Row
 from engine.batch.source import Source
@@ -36,13 +35,13 @@ class Past:
         self.tokens = 0
         self.damaged: list[str] = []
 
-    def read(self, journal: Journal) -> Iterator[None]:
-        """Take in the lines of `journal`."""
-        for number, line in journal.lines():
+    def read(self, path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[None]:
+        """Take in `lines`, numbered, of the file at `path`."""
+        for number, line in lines:
             entry = read_entry(line)
             if entry is None:
                 if line:
-                    self.damaged.append(f"{journal.path}:{number}")
+                    self.damaged.append(f"{path}:{number}")
                 continue
             rows = self.failed if entry.failed else self.done
             rows[entry.key] = entry.content

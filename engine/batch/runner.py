@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 from engine.batch.flow import Flow
+from engine.batch.meter import Meter
 from engine.batch.options import Options
 from engine.batch.order import put_in_order
 from engine.batch.plan import Past, Plan
@@ -129,6 +130,11 @@ class Batch:
         """Stop now. Rows under way are asked again in the next run."""
         self.stop("interrupted", "stopped; run the same command again to go on", 0.0)
 
+    @property
+    def meter(self) -> Meter:
+        """What was measured, for a report."""
+        return self._flow.meter
+
     def progress(self) -> Progress:
         """Where it is; cheap, at any time."""
         return Progress(**self._facts())
@@ -168,7 +174,7 @@ class Batch:
         yield from self._plan.read(
             self._source,
             self._past,
-            self._belongs,
+            options.takes,
             self._flow.check,
             options.retry_errors,
             options.limit,
@@ -189,12 +195,8 @@ class Batch:
         for number, row in enumerate(self._source.rows()):
             if options.limit is not None and number >= options.limit:
                 return
-            if self._belongs(row) and not self._past.settled(row, options.retry_errors):
+            if options.takes(row) and not self._past.settled(row, options.retry_errors):
                 yield row
-
-    def _belongs(self, row: Row | BadRow) -> bool:
-        shard = self._options.shard
-        return shard is None or int.from_bytes(row.key[:8], "big") % shard[1] == shard[0] - 1
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class Store:
     def read(self, past: Past) -> Iterator[None]:
         """Take in what earlier runs left, in pieces."""
         for journal in self._journals:
-            yield from past.read(journal)
+            yield from past.read(journal.path, journal.lines())
 
     def begin(self, forget_errors: bool) -> None:
         """Be ready for `write`; with `forget_errors` the failures of earlier runs go first."""

@@ -1,0 +1,240 @@
+"""What people see of a batch that runs: a table, lines, or JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, Literal, Protocol, TextIO
+
+import msgspec
+
+from engine.batch.summary import Progress, Summary
+
+__all__ = ["Mode", "View", "plain_line", "summary_lines", "view"]
+
+Mode = Literal["auto", "rich", "plain", "json", "none"]
+
+# Seconds between two looks, and between two lines.
+_LOOK: Final = 0.25
+_LINE: Final = 5.0
+_JSON: Final = 1.0
+
+
+class View(Protocol):
+    """One way of showing."""
+
+    def show(self, progress: Progress) -> None:
+        """Called several times a second; shows it when it is time."""
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence, once."""
+
+    def close(self, summary: Summary | None) -> None:
+        """The end; None: there is no summary."""
+
+
+def view(mode: Mode, stream: TextIO) -> View:
+    """The view `mode` asks for; ``auto``: a table on a terminal where rich is installed, else
+    lines. Whoever asks for ``rich`` without it gets lines."""
+    if mode == "none":
+        return _Silent()
+    if mode == "json":
+        return _Json(stream)
+    terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    if mode == "rich" or (mode == "auto" and terminal):
+        try:
+            return _Table(stream)
+        except ImportError:
+            pass
+    return _Plain(stream)
+
+
+class _Silent:
+    def show(self, progress: Progress) -> None:
+        pass
+
+    def say(self, sentence: str) -> None:
+        pass
+
+    def close(self, summary: Summary | None) -> None:
+        pass
+
+
+class _Lines:
+    """A line now and then."""
+
+    def __init__(self, stream: TextIO, every: float) -> None:
+        self._stream = stream
+        self._every = every
+        self._next = 0.0
+
+    def show(self, progress: Progress) -> None:
+        if progress.rows and progress.seconds >= self._next:
+            self._next = progress.seconds + self._every
+            self._print(self.line(progress))
+
+    def line(self, progress: Progress) -> str:
+        raise NotImplementedError
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class _Plain(_Lines):
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream, _LINE)
+
+    def line(self, progress: Progress) -> str:
+        return plain_line(progress)
+
+    def say(self, sentence: str) -> None:
+        self._print(f"batch: {sentence}")
+
+    def close(self, summary: Summary | None) -> None:
+        for line in summary_lines(summary) if summary is not None else ():
+            self._print(line)
+
+
+class _Json(_Lines):
+    """For machines: ``progress``, ``notice`` and, last, ``summary`` objects."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream, _JSON)
+
+    def line(self, progress: Progress) -> str:
+        return _json("progress", _facts(progress))
+
+    def say(self, sentence: str) -> None:
+        self._print(_json("notice", {"text": sentence}))
+
+    def close(self, summary: Summary | None) -> None:
+        if summary is not None:
+            facts = {
+                **_facts(summary),
+                "stopped": summary.stopped,
+                "reason": summary.reason,
+                "exit_code": summary.exit_code,
+            }
+            self._print(_json("summary", facts))
+
+
+class _Table:
+    """rich's live table, drawn when it is asked to: no thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=stream, highlight=False)
+        self._live: Any = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+        self._next = 0.0
+
+    def show(self, progress: Progress) -> None:
+        if progress.seconds >= self._next:
+            self._next = progress.seconds + _LOOK
+            self._live.update(_table(progress), refresh=True)
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, style="yellow", markup=False)
+
+    def close(self, summary: Summary | None) -> None:
+        self._live.stop()
+        for line in summary_lines(summary) if summary is not None else ():
+            self._console.print(line, markup=False)
+
+
+def _table(progress: Progress) -> Any:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    cells = [f"[dim]{name}[/] {text}" for name, text in _cells(progress)]
+    for start in range(0, len(cells), 4):
+        table.add_row(*cells[start : start + 4])
+    settled = progress.done + progress.failed
+    return Group(ProgressBar(total=progress.rows or 1, completed=settled), table)
+
+
+def _cells(progress: Progress) -> list[tuple[str, str]]:
+    cells = [
+        ("done", f"{progress.done}/{progress.rows}"),
+        ("failed", str(progress.failed)),
+        ("in flight", f"{progress.in_flight} of {progress.limit}"),
+        ("waiting", str(progress.waiting)),
+        ("tokens/s", f"{_rate(progress):.0f}"),
+        ("429s", str(progress.refused)),
+        ("first token", _duration(progress.ttft)),
+        ("ETA", _duration(progress.eta)),
+    ]
+    if progress.cost:
+        cells.append(("cost", f"${progress.cost:.4f}"))
+    if progress.held:
+        cells.append(("held", _duration(progress.held)))
+    return cells
+
+
+def plain_line(progress: Progress) -> str:
+    """One line for a log."""
+    parts = [
+        f"{progress.done}/{progress.rows} done",
+        f"{progress.failed} failed",
+        f"{progress.in_flight} in flight (limit {progress.limit})",
+        f"{_rate(progress):.0f} tokens/s",
+        f"{progress.refused} refused (429)",
+    ]
+    if progress.ttft is not None:
+        parts.append(f"first token {_duration(progress.ttft)}")
+    if progress.cost:
+        parts.append(f"${progress.cost:.4f}")
+    if progress.held:
+        parts.append(f"held for {_duration(progress.held)}")
+    parts.append(f"ETA {_duration(progress.eta)}")
+    return ", ".join(parts)
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """What it came to, in a few lines."""
+    settled = summary.done + summary.failed - summary.begun
+    speed = settled / summary.seconds if summary.seconds else 0.0
+    lines = [
+        f"{summary.done} of {summary.rows} rows done, {summary.failed} failed, {summary.left} left",
+        f"{settled} in {_duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
+        f"requests, {summary.refused} of them refused (429)",
+        f"{summary.input_tokens} tokens in, {summary.output_tokens} out"
+        + (f", ${summary.cost:.4f} so far" if summary.cost else ""),
+    ]
+    if summary.errors:
+        errors = sorted(summary.errors.items(), key=lambda item: -item[1])
+        lines.append("failed: " + ", ".join(f"{count} {name}" for name, count in errors))
+    if summary.reason is not None:
+        lines.append(f"stopped: {summary.reason}")
+    return lines
+
+
+def _rate(progress: Progress) -> float:
+    return progress.output_tokens / progress.seconds if progress.seconds else 0.0
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _facts(progress: Progress) -> dict[str, Any]:
+    names = Progress.__struct_fields__
+    return {**{name: getattr(progress, name) for name in names}, "eta": progress.eta}
+
+
+_encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+
+
+def _json(kind: str, facts: dict[str, Any]) -> str:
+    return _encode({"event": kind, **facts}).decode()

@@ -1,0 +1,193 @@
+"""`engine batch`: a file of prompts in, a file of answers out, nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import Any, Final
+
+from engine.batch import Batch, Options, Summary, load_prices
+from engine.batch.progress import View, view
+from engine.batch.report import write_report
+from engine.cli.console import complain
+from engine.cli.neutral import one_line
+from engine.errors import ConfigError
+from engine.transport.multi import Multi
+
+__all__ = ["add_arguments", "run"]
+
+# Seconds rows under way get after the first Ctrl-C.
+_DRAIN: Final = 10.0
+# Seconds between two looks at the progress.
+_LOOK: Final = 0.25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.epilog = (
+        "The output is the journal: run the same command again after any end, and what is missing "
+        "is asked. Exit codes: 0 all rows, 1 some failed, 2 usage, 3 could not run, 4 stopped by a "
+        "budget, 130 interrupted."
+    )
+    parser.add_argument("input", help="rows: JSONL, CSV or text; - is stdin")
+    parser.add_argument("-o", "--output", required=True, help="answers; - is stdout")
+    parser.add_argument("--format", choices=("jsonl", "csv", "text"), help="of the input")
+    parser.add_argument("--errors", metavar="FILE", help="failures (default: OUTPUT.errors.jsonl)")
+    parser.add_argument("--force", action="store_true", help="go on with another run's output")
+    _add_request_arguments(parser.add_argument_group("what is asked"))
+    _add_pace_arguments(parser.add_argument_group("pace and budget"))
+    _add_row_arguments(parser.add_argument_group("which rows"))
+    shown = parser.add_argument_group("what is shown")
+    modes = ("auto", "rich", "plain", "json", "none")
+    shown.add_argument("--progress", choices=modes, default="auto", help="on stderr")
+    shown.add_argument("--report", metavar="FILE.html", help="write a page with plots at the end")
+
+
+def _add_request_arguments(group: Any) -> None:
+    group.add_argument("-m", "--model", help="PROVIDER/MODEL; instead of what the rows name")
+    group.add_argument("--provider", help="see `engine providers`")
+    group.add_argument("--base-url", metavar="URL", help="address of any other server")
+    group.add_argument("--system", metavar="TEXT", help="instructions for rows that are prompts")
+    group.add_argument("--body", metavar="JSON", help='merged into each request: {"temperature":0}')
+    group.add_argument("--schema", metavar="FILE", help="JSON schema the answers must fit")
+    group.add_argument("--stream", action="store_true", help="stream chat rows, to time tokens")
+
+
+def _add_pace_arguments(group: Any) -> None:
+    group.add_argument("--concurrency", default="auto", metavar="N|auto", type=_concurrency)
+    group.add_argument("--max-concurrency", type=int, default=1000, metavar="N", help="for auto")
+    group.add_argument("--rpm", type=float, metavar="N", help="requests a minute")
+    group.add_argument("--tpm", type=float, metavar="N", help="tokens a minute")
+    group.add_argument("--max-attempts", type=int, default=5, metavar="N", help="for each row")
+    group.add_argument("--max-cost", type=float, metavar="USD", help="needs --prices")
+    group.add_argument("--prices", metavar="FILE", help="JSON: USD a million tokens, by model")
+    group.add_argument("--max-tokens-total", type=int, metavar="N", help="in and out, all rows")
+
+
+def _add_row_arguments(group: Any) -> None:
+    group.add_argument("--retry-errors", action="store_true", help="ask again what failed")
+    group.add_argument("--ordered", action="store_true", help="sort the output at the end")
+    group.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+    group.add_argument("--shard", type=_shard, metavar="I/N", help="the I-th of N parts; see merge")
+    group.add_argument("--dry-run", action="store_true", help="read, check, count; ask nothing")
+
+
+def _concurrency(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    return int(index), int(count)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the batch and return its exit code."""
+    options = _options(arguments)
+    if arguments.dry_run:
+        return _dry_run(arguments, options)
+    shown = view(arguments.progress, sys.stderr)
+    summary: Summary | None = None
+    try:
+        with Multi() as multi:
+            batch = Batch(
+                multi,
+                arguments.input,
+                arguments.output,
+                options,
+                format=arguments.format,
+                on_notice=lambda sentence: shown.say(one_line(sentence)),
+            )
+            summary, signalled = _drive(multi, batch, shown)
+    finally:
+        shown.close(summary)
+    if summary.stopped == "error" and arguments.progress == "none":
+        complain(summary.reason)
+    if arguments.report:
+        write_report(arguments.report, summary, batch.meter)
+    return signalled if signalled and summary.stopped == "interrupted" else summary.exit_code
+
+
+def _drive(multi: Multi, batch: Batch, shown: View) -> tuple[Summary, int]:
+    """Run `batch` to its end; its summary, and the exit code of a signal that came, or 0."""
+    signals: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        # Between any two bytecodes: no more than a note, and a reason for the loop to look.
+        signals.append(number)
+        multi.wakeup()
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in watched}
+    try:
+        seen = 0
+        batch.start()
+        while batch.summary is None:
+            multi.poll(_LOOK)
+            shown.show(batch.progress())
+            if len(signals) > seen:
+                if seen or len(signals) > 1:
+                    batch.cancel()
+                else:
+                    shown.say(f"finishing what is under way, {_DRAIN:g} s at most; again: stop now")
+                    batch.drain(_DRAIN)
+                seen = len(signals)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return batch.summary, 128 + signals[0] if signals else 0
+
+
+def _dry_run(arguments: argparse.Namespace, options: Options) -> int:
+    from engine.batch.estimate import estimate
+
+    found = estimate(arguments.input, arguments.output, options, arguments.format)
+    for line in found.lines():
+        print(line)
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    return Options(
+        model=arguments.model,
+        provider=arguments.provider,
+        base_url=arguments.base_url,
+        system=arguments.system,
+        body=_object("--body", arguments.body) if arguments.body else {},
+        schema=_schema(arguments.schema) if arguments.schema else None,
+        errors=arguments.errors,
+        concurrency=arguments.concurrency,
+        max_concurrency=arguments.max_concurrency,
+        rpm=arguments.rpm,
+        tpm=arguments.tpm,
+        max_attempts=arguments.max_attempts,
+        max_cost=arguments.max_cost,
+        max_tokens_total=arguments.max_tokens_total,
+        prices=load_prices(arguments.prices) if arguments.prices else {},
+        retry_errors=arguments.retry_errors,
+        ordered=arguments.ordered,
+        limit=arguments.limit,
+        shard=arguments.shard,
+        stream=arguments.stream,
+        force=arguments.force,
+    )
+
+
+def _schema(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return _object(f"--schema {path}", file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--schema {path} cannot be read: {error}") from error
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name} must be a JSON object")
+    return value
