@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 from engine.errors import ConfigError
 from engine.providers.contract import Endpoint
 
-__all__ = ["detect", "endpoint", "endpoints", "key_variable_for_host", "register", "split_model"]
+__all__ = [
+    "detect",
+    "endpoint",
+    "endpoints",
+    "key_variable_for_host",
+    "register",
+    "row_for_url",
+    "split_model",
+]
 
 _ROWS: Final = (
     Endpoint(
@@ -66,7 +74,9 @@ _ROWS: Final = (
         "ollama-openai",
         "http://127.0.0.1:11434/v1",
         ("chat", "responses", "completions"),
+        ("OLLAMA_API_KEY",),
         key_required=False,
+        base_variables=("OLLAMA_HOST",),
     ),
     Endpoint(
         "groq",
@@ -98,7 +108,12 @@ _ROWS: Final = (
         ("chat", "responses", "messages"),
         ("OPENROUTER_API_KEY",),
     ),
-    Endpoint("cerebras", "https://api.cerebras.ai/v1", key_variables=("CEREBRAS_API_KEY",)),
+    Endpoint(
+        "cerebras",
+        "https://api.cerebras.ai/v1",
+        key_variables=("CEREBRAS_API_KEY",),
+        max_tokens_field="max_completion_tokens",
+    ),
     Endpoint("moonshot", "https://api.moonshot.ai/v1", key_variables=("MOONSHOT_API_KEY",)),
     Endpoint("zai", "https://api.z.ai/api/paas/v4", key_variables=("ZAI_API_KEY",)),
     Endpoint(
@@ -208,7 +223,7 @@ def endpoint(name: str) -> Endpoint:
 def register(row: Endpoint) -> None:
     """Add a provider, or replace the one of that name, for this process."""
     _table[row.name] = row
-    key_variable_for_host.cache_clear()
+    row_for_url.cache_clear()
 
 
 def split_model(model: str) -> tuple[str | None, str]:
@@ -227,12 +242,32 @@ def detect(model: str) -> str | None:
 
 
 @lru_cache(maxsize=128)
+def row_for_url(url: str) -> Endpoint | None:
+    """The provider whose host `url` names, or None. Local servers are not told apart by address.
+    Where several rows share a host, the one whose path goes the furthest with the url's."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    path = parts.path.rstrip("/") + "/"
+    found: Endpoint | None = None
+    depth = -1
+    for row in _table.values():
+        row_parts = urlsplit(row.base_url)
+        row_path = row_parts.path.rstrip("/") + "/"
+        if _is_of(host, row_parts.hostname or ""):
+            fits = len(row_path) if path.startswith(row_path) else 0
+            if fits > depth:
+                found, depth = row, fits
+    return found
+
+
+def _is_of(host: str, row_host: str) -> bool:
+    name, brace, domain = row_host.partition("}")
+    if brace:  # "{resource}.openai.azure.com": a name of one's own, and a domain
+        return name.startswith("{") and host.endswith(domain) and host != domain.lstrip(".")
+    return host == row_host and host not in ("localhost", "127.0.0.1")
+
+
 def key_variable_for_host(url: str) -> str:
     """libchatty's rule: the host of the base URL selects the variable that holds the key."""
-    host = (urlsplit(url).hostname or "").lower()
-    for row in _table.values():
-        row_host = urlsplit(row.base_url).hostname or ""
-        local = row_host in ("localhost", "127.0.0.1") or "{" in row_host
-        if row.key_variables and not local and host == row_host:
-            return row.key_variables[0]
-    return "OPENAI_API_KEY"
+    row = row_for_url(url)
+    return row.key_variables[0] if row is not None and row.key_variables else "OPENAI_API_KEY"

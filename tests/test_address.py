@@ -1,0 +1,76 @@
+"""Addresses: the environment's, the table's, and what one request's URL is made of."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.address import base_url_of, request_url
+from engine.errors import ConfigError
+from engine.providers import endpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "url"),
+    [
+        ("openai", {}, "https://api.openai.com/v1"),
+        ("openai", {"OPENAI_BASE_URL": "https://a.example/v1/"}, "https://a.example/v1"),
+        ("openai", {"OPENAI_API_BASE": "https://b.example/v1"}, "https://b.example/v1"),
+        ("openai", {"OPENAI_BASE_URL": "", "OPENAI_API_BASE": "http://b/v1"}, "http://b/v1"),
+        (
+            "azure",
+            {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/"},
+            "https://r.openai.azure.com/openai/v1",
+        ),
+        (
+            "azure",
+            {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/openai/v1"},
+            "https://r.openai.azure.com/openai/v1",
+        ),
+        ("groq", {"GROQ_BASE_URL": "https://g.example"}, "https://g.example/openai/v1"),
+        ("gemini", {"GOOGLE_GEMINI_BASE_URL": "https://g.example"}, "https://g.example/v1beta"),
+        ("anthropic", {"ANTHROPIC_BASE_URL": "https://a.example/x"}, "https://a.example/x"),
+        ("ollama", {"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434"),
+        ("ollama", {"OLLAMA_HOST": "https://ollama.com"}, "https://ollama.com:443"),
+        ("ollama", {"OLLAMA_HOST": "gpu:56789"}, "http://gpu:56789"),
+        ("ollama-openai", {"OLLAMA_HOST": "gpu"}, "http://gpu:11434/v1"),
+    ],
+)
+def test_the_environment_may_move_a_provider(name: str, environ: dict[str, str], url: str) -> None:
+    assert base_url_of(endpoint(name), environ) == url
+
+
+def test_an_address_of_ones_own_must_be_given() -> None:
+    variables = {"azure": "AZURE_OPENAI_ENDPOINT", "cloudflare": "CLOUDFLARE_ACCOUNT_ID"}
+    for name, variable in variables.items():
+        with pytest.raises(ConfigError, match=rf"set {variable}, or give base_url="):
+            base_url_of(endpoint(name), {})
+    account = {"CLOUDFLARE_ACCOUNT_ID": "acc"}
+    url = "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1"
+    assert base_url_of(endpoint("cloudflare"), account) == url
+
+
+@pytest.mark.parametrize(
+    "value", ["api.example.com/v1", "ftp://x/", "https://u:p@x/", "https:///v1"]
+)
+def test_what_is_no_address_is_refused_by_the_variables_name(value: str) -> None:
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL"):
+        base_url_of(endpoint("openai"), {"OPENAI_BASE_URL": value})
+
+
+@pytest.mark.parametrize(
+    ("base_url", "dialect", "path", "url"),
+    [
+        ("http://h/v1", "chat", "/chat/completions", "http://h/v1/chat/completions"),
+        ("http://h/v1/", "responses", "/responses", "http://h/v1/responses"),
+        ("http://h", "messages", "/v1/messages", "http://h/v1/messages"),
+        ("http://h/v1", "messages", "/v1/messages", "http://h/v1/messages"),
+        ("https://h/api/v1", "messages", "/v1/messages", "https://h/api/v1/messages"),
+        ("http://h/v1", "ollama", "/api/chat", "http://h/api/chat"),
+        ("http://h/v1", "gemini", "/models/m:x?alt=sse", "http://h/v1beta/models/m:x?alt=sse"),
+        ("http://h/v1beta", "gemini", "/models/m:x", "http://h/v1beta/models/m:x"),
+        ("http://h/d?api-version=1", "chat", "/chat", "http://h/d/chat?api-version=1"),
+        ("http://h/d?v=1", "gemini", "/m:x?alt=sse", "http://h/d/m:x?alt=sse&v=1"),
+    ],
+)
+def test_the_url_of_a_request(base_url: str, dialect: str, path: str, url: str) -> None:
+    assert request_url(base_url, dialect, path) == url
