@@ -153,14 +153,18 @@ def usage_of(raw: msgspec.Raw) -> Usage | None:
         return None
     if counts is None:
         return None
-    usage = Usage(
-        input_tokens=_sum(counts.promptTokenCount, counts.toolUsePromptTokenCount),
-        output_tokens=_sum(counts.candidatesTokenCount, counts.thoughtsTokenCount),
-        total_tokens=counts.totalTokenCount,
+    asked, answered = counts.promptTokenCount, counts.candidatesTokenCount
+    tools, thoughts = counts.toolUsePromptTokenCount, counts.thoughtsTokenCount
+    total = counts.totalTokenCount
+    if asked is None and answered is None and thoughts is None and total is None:
+        return None  # Vertex AI tells the kind of traffic here before it counts
+    return Usage(
+        input_tokens=asked if tools is None else tools + (asked or 0),
+        output_tokens=answered if thoughts is None else thoughts + (answered or 0),
+        total_tokens=total,
         cached_tokens=counts.cachedContentTokenCount,
-        reasoning_tokens=counts.thoughtsTokenCount,
+        reasoning_tokens=thoughts,
     )
-    return None if usage == Usage() else usage
 
 
 def finish_word(reason: str | int | None) -> str | None:
@@ -226,10 +230,6 @@ def _word(value: str | int | None, words: tuple[str, ...]) -> str | None:
     if isinstance(value, int):
         return words[value] if 0 <= value < len(words) else str(value)
     return value or None
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other + (one or 0)
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

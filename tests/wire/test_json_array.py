@@ -39,6 +39,7 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("a BOM", b"\xef\xbb\xbf [{}]", [b"{}"]),
     ("an empty array", b"[ ]", []),
     ("what follows the array is no element", b'[{}]{"x":1}', [b"{}"]),
+    ("lines without indent", b'[\n{"a":{\n}\n}\n,\n{\n}\n]', [b'{"a":{\n}\n}', b"{\n}"]),
     ("a lone object", b'{"error":{"code":[]}}', [b'{"error":{"code":[]}}']),
     ("a lone number has no bracket to end it", b"12", [b"12"]),
     ("of a cut array what was whole", b'[{"a":1},{"b":', [b'{"a":1}']),
@@ -63,7 +64,11 @@ values = st.recursive(
 
 
 @settings(max_examples=300)
-@given(st.lists(values, max_size=5), st.integers(1, 9), st.sampled_from([None, 0, 2]))
+@given(
+    st.lists(values, max_size=5),
+    st.sampled_from([1, 2, 7, 60, 4096]),
+    st.sampled_from([None, 0, 2]),
+)
 def test_any_array_in_any_pieces(elements: list[Any], size: int, indent: int | None) -> None:
     body = json.dumps(elements, ensure_ascii=False, indent=indent).encode()
     assert [json.loads(record) for record in decode(in_pieces(body, size))] == elements
@@ -75,9 +80,10 @@ def test_an_element_is_there_with_its_last_bracket() -> None:
     assert decoder.feed(b",") == []
 
 
-def test_an_element_over_the_limit_is_refused_after_those_before_it() -> None:
+@pytest.mark.parametrize("line", [b"", b"\n"], ids=["one line", "lines"])
+def test_an_element_over_the_limit_is_refused_after_those_before_it(line: bytes) -> None:
     decoder = JSONArrayDecoder(max_element_bytes=8)
-    assert decoder.feed(b'[{"a":1},{"bcd":123}') == [b'{"a":1}']
+    assert decoder.feed(b'[{"a":1' + line + b'},{"bcd":123' + line + b"}") == [b'{"a":1%b}' % line]
     for call in (lambda: decoder.feed(b","), decoder.finish):
         with pytest.raises(ProtocolError, match="max_element_bytes=8") as failure:
             call()
