@@ -16,7 +16,7 @@ MODULE = "import pytest\npytest.skip({!r}, allow_module_level=True)\n"
 
 @pytest.mark.parametrize("source", [FUNCTION, MODULE])
 @pytest.mark.parametrize(
-    ("reason", "failed"), [("nginx is not installed", True), ("../shared is not here", False)]
+    ("reason", "failed"), [("nginx is not installed", True), ("the corpus is not here", False)]
 )
 def test_a_skip_fails_unless_it_is_for_the_recordings(
     tmp_path: Path, source: str, reason: str, failed: bool
