@@ -283,7 +283,8 @@ class Batch:
     # ----------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        plan, flow, now = self._plan, self._flow, monotonic()
+        reading = self._phase in (_Phase.NEW, _Phase.READING)
+        plan, flow, now = Plan() if reading else self._plan, self._flow, monotonic()
         meter = flow.meter
         return {
             "rows": plan.rows,

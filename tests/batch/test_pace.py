@@ -1,0 +1,235 @@
+"""Pace, on a virtual clock: a simulated server, integers and no waiting."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+
+from engine.batch.bucket import Bucket
+from engine.batch.gate import Gate
+from engine.batch.limit import AutoLimit, FixedLimit, Limit
+from engine.batch.pace import Pace
+from engine.errors import Category, EngineError, ProviderError
+from engine.response import Limit as HeaderLimit
+from engine.response import RateLimit
+
+
+def refusal(retry_after: float | None = None) -> EngineError:
+    return ProviderError("429", category=Category.RATE_LIMIT, retry_after=retry_after)
+
+
+def failure() -> EngineError:
+    return ProviderError("503", category=Category.SERVER)
+
+
+class Simulation:
+    """Rows against a server that answers `serve(now, in_flight)`, each after about `latency`."""
+
+    def __init__(
+        self, pace: Pace, serve: Callable[[float, int], EngineError | None], latency: float = 1.0
+    ) -> None:
+        self.pace = pace
+        self.serve = serve
+        self.latency = latency
+        self.now = 0.0
+        self.requests = 0
+        self.answers: list[float] = []
+        self.sent: list[float] = []
+        self.in_flight: list[tuple[float, int, float, EngineError | None]] = []
+        self.dice = random.Random(5)
+
+    def run(self, rows: int, until: float = math.inf) -> None:
+        """Until `rows` are answered, or the clock says `until`."""
+        left = rows
+        while left or self.in_flight:
+            wait: float | None = None
+            while left:
+                wait = self.pace.wait(self.now, len(self.in_flight), 1)
+                if wait != 0.0:
+                    break
+                left -= 1
+                self.send()
+            due = self.in_flight[0][0] if self.in_flight else math.inf
+            if wait is not None and wait > 0 and self.now + wait < due:
+                self.now += wait
+            else:
+                assert due < math.inf, "nothing is in flight and nothing may go"
+                left += self.end()
+            if self.now >= until:
+                return
+
+    def send(self) -> None:
+        error = self.serve(self.now, len(self.in_flight))
+        # A refusal comes at once, an answer takes its time.
+        delay = self.latency * (0.05 if error else self.dice.uniform(0.8, 1.2))
+        self.requests += 1
+        self.sent.append(self.now)
+        self.pace.sent(self.now, 1)
+        entry = (self.now + delay, self.requests, self.now, error)
+        heapq.heappush(self.in_flight, entry)
+
+    def end(self) -> int:
+        """The next one ends; 1 where it is to be asked again."""
+        in_flight = len(self.in_flight)
+        self.now, _, sent_at, error = heapq.heappop(self.in_flight)
+        self.pace.ended(self.now, sent_at, in_flight, error)
+        if error is None:
+            self.answers.append(self.now)
+        return int(error is not None)
+
+
+@pytest.mark.parametrize("hidden", [7, 50, 400])
+def test_auto_converges_to_within_a_fifth_of_a_hidden_limit(hidden: int) -> None:
+    limit = AutoLimit(1000)
+    simulation = Simulation(
+        Pace(limit), lambda now, in_flight: refusal(0.1) if in_flight >= hidden else None
+    )
+    simulation.run(rows=1_000_000, until=120)
+    values = []
+    for second in range(120, 180):
+        simulation.run(rows=1_000_000, until=float(second))
+        values.append(limit.value)
+    assert 0.8 * hidden <= sum(values) / len(values) <= 1.2 * hidden
+
+
+def test_auto_grows_to_its_bound_where_nothing_is_refused() -> None:
+    limit = AutoLimit(200)
+    Simulation(Pace(limit), lambda now, in_flight: None).run(rows=3000)
+    assert limit.value == 200
+    assert [change.limit for change in limit.changes] == [20, 40, 80, 160, 200]
+
+
+def test_a_limit_that_is_not_used_does_not_grow() -> None:
+    limit = AutoLimit(1000)
+    for now in range(1000):
+        limit.answered(float(now), in_flight=3)
+    assert limit.value == 10
+
+
+def test_failures_of_the_server_pause_growth_and_do_not_cut() -> None:
+    limit = AutoLimit(1000)
+    limit.faltered(0.0)
+    for _ in range(100):
+        limit.answered(1.0, in_flight=10)
+    assert limit.value == 10
+    for _ in range(10):
+        limit.answered(6.0, in_flight=10)
+    assert limit.value == 20
+
+
+def test_one_episode_of_refusals_cuts_once() -> None:
+    limit = AutoLimit(1000)
+    pace = Pace(limit)
+    for _ in range(10):
+        pace.ended(1.0, sent_at=0.5, in_flight=10, error=refusal())
+    assert limit.value == 8
+
+
+@pytest.mark.parametrize("concurrency", ["fixed", "auto"])
+def test_a_storm_of_refusals_costs_few_requests_and_is_over_soon(concurrency: str) -> None:
+    storm = (10.0, 70.0)
+    limit: Limit = FixedLimit(1000) if concurrency == "fixed" else AutoLimit(1000)
+    simulation = Simulation(
+        Pace(limit), lambda now, in_flight: refusal() if storm[0] <= now < storm[1] else None
+    )
+    rows = 20_000
+    simulation.run(rows)
+    assert simulation.requests <= 1.1 * rows + 1000
+    first = min(when for when in simulation.answers if when >= storm[1])
+    assert first <= storm[1] + 5.0 + simulation.latency * 1.2
+    in_storm = [when for when in simulation.sent if storm[0] + 1 <= when < storm[1]]
+    assert len(in_storm) < 40
+
+
+def test_a_server_that_is_down_is_asked_now_and_then() -> None:
+    outage = (10.0, 70.0)
+    simulation = Simulation(
+        Pace(FixedLimit(1000)),
+        lambda now, in_flight: failure() if outage[0] <= now < outage[1] else None,
+    )
+    rows = 20_000
+    simulation.run(rows)
+    assert simulation.requests <= 1.1 * rows + 1000
+    assert min(when for when in simulation.answers if when >= outage[1]) <= outage[1] + 6.2
+
+
+def test_retry_after_is_honoured_by_all() -> None:
+    pace = Pace(FixedLimit(100))
+    pace.ended(10.0, sent_at=9.0, in_flight=100, error=refusal(30.0))
+    pace.ended(10.5, sent_at=9.0, in_flight=99, error=refusal(2.0))
+    assert pace.wait(11.0, 98, 1) == pytest.approx(29.0)
+    assert pace.wait(40.0, 0, 1) == 0.0
+    assert pace.wait(40.0, 1, 1) is None  # one first
+
+
+def test_the_gate_opens_wider_with_each_answer() -> None:
+    gate = Gate()
+    gate.close(0.0, sent_at=-1.0, retry_after=None)
+    assert gate.wait(0.5, 0) == pytest.approx(0.5)
+    gate.answered(sent_at=-1.0, limit=10)  # sent before: says nothing
+    assert gate.ramp == 1
+    for ramp in (3, 5, 7, 9):
+        gate.answered(sent_at=1.0, limit=10)
+        assert gate.ramp == ramp
+    gate.answered(sent_at=1.0, limit=10)
+    assert gate.ramp == math.inf
+
+
+def test_waits_of_our_own_grow_to_four_seconds() -> None:
+    gate = Gate()
+    waits = []
+    now = 0.0
+    for _ in range(5):
+        assert gate.close(now + 0.1, sent_at=now, retry_after=None)
+        waits.append(round(gate.until - now - 0.1, 6))
+        now = gate.until + 0.1
+    assert waits == [1.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_retry_after_of_zero_is_no_endless_loop() -> None:
+    gate = Gate()
+    now, requests = 0.0, 0
+    while now < 60:
+        now += 0.001
+        gate.close(now, sent_at=now - 0.0005, retry_after=0.0)
+        requests += 1
+        now = max(now, gate.until)
+    assert requests < 25
+
+
+def test_no_minute_sees_more_than_the_rate() -> None:
+    simulation = Simulation(Pace(FixedLimit(1000), rpm=120), lambda now, in_flight: None)
+    simulation.run(rows=600)
+    assert simulation.now >= 297
+    for start in range(240):
+        in_minute = [when for when in simulation.sent if start <= when < start + 60]
+        assert len(in_minute) <= 122
+
+
+def test_tokens_that_were_not_used_are_given_back() -> None:
+    bucket = Bucket(600, now=0.0)
+    bucket.take(0.0, 100)
+    assert bucket.wait(0.0, 10) == pytest.approx(10.0)
+    bucket.give_back(0.0, 90)
+    assert bucket.wait(0.0, 10) == pytest.approx(1.0)
+    bucket.give_back(0.0, -10)  # another used more than was thought
+    assert bucket.wait(0.0, 10) == pytest.approx(2.0)
+
+
+def test_a_row_larger_than_a_second_of_the_rate_goes_when_the_bucket_is_full() -> None:
+    bucket = Bucket(600, now=0.0)
+    assert bucket.wait(0.0, 5000) == 0.0
+    bucket.take(0.0, 5000)
+    assert bucket.wait(0.0, 1) == pytest.approx(499.1)
+
+
+def test_headers_that_say_nothing_is_left_hold_the_next_request() -> None:
+    pace = Pace(FixedLimit(10))
+    pace.heard(0.0, RateLimit(requests=HeaderLimit(limit=60, remaining=0, reset=7.0)))
+    assert pace.wait(1.0, 0, 1) == pytest.approx(6.0)
+    pace.heard(0.0, RateLimit(tokens=HeaderLimit(limit=60, remaining=0, reset=80_000.0)))
+    assert pace.wait(7.0, 0, 1) == 0.0
