@@ -96,7 +96,8 @@ class ChatCompletions:
         body = _decode(request.body)
         if not body.messages:
             raise BadRequest("messages: must hold at least one message")
-        if not 1 <= (n := body.n or 1) <= 128:
+        n = 1 if body.n is None else body.n
+        if not 1 <= n <= 128:
             raise BadRequest(f"n: must be from 1 to 128, got {n}")
         options = body.stream_options
         return Question(
@@ -153,10 +154,10 @@ class ChatCompletions:
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         return openai_error(status, message)
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         return sse(openai_error(500, "The emulator was asked to fail in mid-stream."))
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         return b'data: {"id": "chatcmpl-1", "choices": [{"delta": {"content": \n\n'
 
 

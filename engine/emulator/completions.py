@@ -52,7 +52,8 @@ class Completions:
         prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
         if len(prompts) != 1:
             raise BadRequest(f"prompt: the emulator takes one at a time, got {len(prompts)}")
-        if not 1 <= (n := body.n or 1) <= 128:
+        n = 1 if body.n is None else body.n
+        if not 1 <= n <= 128:
             raise BadRequest(f"n: must be from 1 to 128, got {n}")
         options = body.stream_options
         return Question(
@@ -99,10 +100,10 @@ class Completions:
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         return openai_error(status, message)
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         return sse(openai_error(500, "The emulator was asked to fail in mid-stream."))
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         return b'data: {"id": "cmpl-1", "choices": [{"text": \n\n'
 
 

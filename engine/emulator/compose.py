@@ -26,7 +26,13 @@ from engine.emulator.contract import Answer, Block, Finish, Kind, Question, Tool
 from engine.emulator.schema import Sampler, arguments_after
 from engine.emulator.script import Act, scripted
 from engine.emulator.settings import Settings
-from engine.emulator.words import count_tokens, identifier, sentences, split_tokens
+from engine.emulator.words import (
+    count_tokens,
+    identifier,
+    sentences,
+    split_json,
+    split_tokens,
+)
 
 __all__ = ["compose", "conversation_seed"]
 
@@ -174,7 +180,7 @@ def _blocks(act: Act, question: Question, settings: Settings, seed: str) -> list
         add(Kind.TEXT, act.pieces or split_tokens(act.text))
     for name, arguments in act.calls:
         written = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        add(Kind.CALL, split_tokens(written), name)
+        add(Kind.CALL, split_json(written), name)
     return blocks
 
 

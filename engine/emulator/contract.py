@@ -185,8 +185,8 @@ class Dialect(Protocol):
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         """The JSON of an HTTP error with `status`; `retry_after` in seconds, 0: not said."""
 
-    def stream_error(self, question: Question) -> bytes:
-        """An error in the midst of a stream that began with 200."""
+    def stream_error(self, question: Question, first: bool) -> bytes:
+        """An error in a stream that began with 200; `first`: before any step."""
 
-    def malformed(self, question: Question) -> bytes:
-        """A record of a stream that is framed well and is not JSON."""
+    def malformed(self, question: Question, first: bool) -> bytes:
+        """A record of a stream that is framed well and is not JSON; `first`: before any step."""

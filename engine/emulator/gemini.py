@@ -138,11 +138,10 @@ class Gemini:
         return "text/event-stream" if question.variant == _SSE else "application/json"
 
     def stream(self, question: Question, answers: list[Answer]) -> Iterator[bytes]:
-        before, after = (b"data: ", b"\r\n\r\n") if question.variant == _SSE else (b"[", b"")
+        first = True
         for chunk in _chunks(question, answers[0]):
-            yield before + _json(chunk) + after
-            if question.variant != _SSE:
-                before = b"\n,\r\n"
+            yield _record(question, _json(chunk), first)
+            first = False
         if question.variant != _SSE:
             yield b"\n]"
 
@@ -165,17 +164,20 @@ class Gemini:
             error["details"] = [{"@type": kind, "retryDelay": f"{retry_after:g}s"}]
         return {"error": error}
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         error = self.error(503, "The model is overloaded. Please try again later.")
-        return self._record(question, _json(error))
+        return _record(question, _json(error), first)
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         # Framed well: in the array an element ends with its brackets.
-        return self._record(question, b'{"candidates": nonsense}')
+        return _record(question, b'{"candidates": nonsense}', first)
 
-    def _record(self, question: Question, data: bytes) -> bytes:
-        """A record after the first one."""
-        return b"data: " + data + b"\r\n\r\n" if question.variant == _SSE else b"\n,\r\n" + data
+
+def _record(question: Question, data: bytes, first: bool) -> bytes:
+    """One chunk, framed."""
+    if question.variant == _SSE:
+        return b"data: " + data + b"\r\n\r\n"
+    return (b"[" if first else b"\n,\r\n") + data
 
 
 def _chunks(question: Question, answer: Answer) -> Iterator[dict[str, Any]]:

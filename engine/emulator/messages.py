@@ -135,10 +135,10 @@ class Messages:
         error = {"type": _ERRORS.get(status, default), "message": message}
         return {"type": "error", "error": error}
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         return sse_event("error", self.error(529, "Overloaded"))
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         return b'event: content_block_delta\ndata: {"type": "content_block_delta", "ind\n\n'
 
 

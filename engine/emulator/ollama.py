@@ -89,10 +89,10 @@ class _Ollama:
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         return {"error": message}
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         return _json({"error": "model runner has unexpectedly stopped"}) + b"\n"
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         return b'{"model":"demo","message":{"role":"assista\n'
 
     def said(self, block: Block, piece: str) -> dict[str, Any]:

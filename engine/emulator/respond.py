@@ -82,8 +82,11 @@ class Responder:
             if settings.error is not None and self._fails_now(question, name, settings):
                 return _failure(dialect, question, name, settings)
             return _reply(dialect, question, name, settings)
-        except (BadRequest, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error_:
-            return _json_reply(400, dialect.error(400, f"Bad request: {error_}"))
+        except (BadRequest, msgspec.ValidationError) as refusal:
+            return _json_reply(400, dialect.error(400, f"Bad request: {refusal}"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refusal:
+            message = f"Bad request: the body is not JSON: {refusal}"
+            return _json_reply(400, dialect.error(400, message))
 
     def _settings_of(self, request: Request, question: Question) -> tuple[str, Settings]:
         """The bare name of the model, and the settings of this request."""
@@ -159,20 +162,23 @@ def _faulty_steps(
 ) -> Iterator[bytes]:
     """`steps` up to where they fail; those after it, where that is not the end."""
     error = settings.error
-    yield from _before_end(steps, 0 if error == "empty" else settings.after)
+    after = 0 if error == "empty" else settings.after
+    # One is held back: the last step has the end marker, and must not come before the failure.
+    held = b""
+    yielded = 0
+    for step in steps:
+        if held:
+            yield held
+            yielded += 1
+        held = step
+        if yielded == after:
+            break
     if error == "instream-error":
-        yield dialect.stream_error(question)
+        yield dialect.stream_error(question, yielded == 0)
     elif error == "malformed":
-        yield dialect.malformed(question)
+        yield dialect.malformed(question, yielded == 0)
+        yield held
         yield from steps
-
-
-def _before_end(steps: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """The first `count` steps, but never the last one: it holds the end marker."""
-    step = next(steps, b"") if count else b""
-    for _, following in zip(range(count), steps, strict=False):
-        yield step
-        step = following
 
 
 def _whole_failure(dialect: Dialect, question: Question, good: Reply, error: str | None) -> Reply:

@@ -141,7 +141,7 @@ class Responses:
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
         return openai_error(status, message)
 
-    def stream_error(self, question: Question) -> bytes:
+    def stream_error(self, question: Question, first: bool) -> bytes:
         error = {
             "code": "server_error",
             "message": "The emulator was asked to fail in mid-stream.",
@@ -149,7 +149,7 @@ class Responses:
         }
         return _Events().write("error", error)
 
-    def malformed(self, question: Question) -> bytes:
+    def malformed(self, question: Question, first: bool) -> bytes:
         return b'event: response.output_text.delta\ndata: {"type": "response.output_text.de\n\n'
 
 

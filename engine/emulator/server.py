@@ -41,10 +41,12 @@ class Server:
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, settings: Settings | None = None
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise ConfigError(f"the emulator's port must be from 0 to 65535, got {port}")
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise ConfigError(
                 f"the emulator cannot listen on {host} port {port}: {error}; choose another port"
             ) from error

@@ -6,10 +6,12 @@ import re
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["count_tokens", "identifier", "sentences", "split_tokens"]
+__all__ = ["count_tokens", "identifier", "sentences", "split_json", "split_tokens"]
 
 # A token is a word with the space before it; a longer run without spaces is several.
 _TOKEN: Final = re.compile(r"\s*\S{1,24}|\s+")
+# JSON comes in smaller pieces: a token ends where a name, a number or a string does.
+_JSON_TOKEN: Final = re.compile(r"\s*[\w.]{1,12}|\s*[^\w\s.]+|\s+")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -56,6 +58,11 @@ _SENTENCES_A_PARAGRAPH: Final = 5
 def split_tokens(text: str) -> list[str]:
     """`text` in pieces of one token; joined they are `text` again."""
     return _TOKEN.findall(text)
+
+
+def split_json(text: str) -> list[str]:
+    """The same for the JSON of a call's arguments."""
+    return _JSON_TOKEN.findall(text)
 
 
 def count_tokens(text: str) -> int:
