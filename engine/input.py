@@ -1,24 +1,17 @@
-"""What users may give as input and tools, made into `Message` and `Tool`."""
+"""What users may give as input and tools, made into `Message` and `Tool`.
+
+Messages may be the engine's own or dicts in the shapes of OpenAI (Chat Completions and Responses),
+Anthropic and Gemini. What cannot be read is refused before anything is sent, by its place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast, get_args, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from engine.errors import ConfigError
-from engine.messages import (
-    Document,
-    Image,
-    Message,
-    Part,
-    RedactedThinking,
-    Role,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
+from engine.messages import Message, Part, Role, Text, Tool, ToolCall, ToolResult
+from engine.parts import as_json, as_part, member, text_of
 
 __all__ = ["Input", "ToolLike", "as_messages", "as_tools"]
 
@@ -40,15 +33,18 @@ def as_messages(input: Input, system: str | None) -> list[Message]:
     """The messages of `input`, with `system` before them.
 
     Raises:
-        ConfigError: `input` is empty, or holds something that is no message.
+        ConfigError: `input` is empty, or holds something that is no message; it is named by its
+            place, as in ``input[2].content[0]``.
     """
+    if system is not None and not isinstance(system, str):
+        raise ConfigError(f"system must be a string, not {type(system).__name__}")
     messages = [Message.system(system)] if system else []
     if isinstance(input, str):
         messages.append(Message.user(input))
     elif isinstance(input, Message | Mapping):
-        messages.append(_message(input, 0))
-    elif isinstance(input, Iterable) and not isinstance(input, bytes):
-        messages += [_message(item, number) for number, item in enumerate(input)]
+        messages.append(_message(input, "input"))
+    elif isinstance(input, Iterable) and not isinstance(input, bytes | bytearray):
+        messages += [_message(item, f"input[{number}]") for number, item in enumerate(input)]
     else:
         raise ConfigError(f"input must be a string or messages, not {type(input).__name__}")
     if all(message.role == "system" for message in messages):
@@ -62,124 +58,154 @@ def as_tools(tools: Iterable[ToolLike] | None) -> list[Tool]:
     Raises:
         ConfigError: one is no tool, or two have the same name.
     """
-    definitions = [_tool(tool) for tool in tools or ()]
-    names = [tool.name for tool in definitions]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"tools: two of them are called {name!r}")
+    if tools is None:
+        return []
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):
+        raise ConfigError(f"tools must be a list of tools, not {type(tools).__name__}")
+    definitions = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+    names: set[str] = set()
+    for number, tool in enumerate(definitions):
+        if not tool.name:
+            raise ConfigError(f"tools[{number}].name is empty")
+        if tool.name in names:
+            raise ConfigError(f"tools: two of them are called {tool.name!r}")
+        names.add(tool.name)
     return definitions
 
 
-def _tool(tool: ToolLike) -> Tool:
+def _tool(tool: Any, where: str) -> Tool:
     if isinstance(tool, Tool):
         return tool
     if isinstance(tool, Mapping):
         # OpenAI: {"type": "function", "function": {…}}; Responses has it flat; Anthropic says
         # input_schema; Gemini and others have the bare function.
-        inner = tool.get("function", tool)
-        if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
-            schema = inner.get("parameters") or inner.get("input_schema")
-            given = {"parameters": schema} if isinstance(schema, Mapping) else {}
-            return Tool(
-                inner["name"], inner.get("description") or "", strict=inner.get("strict"), **given
-            )
-    elif isinstance(tool, HasDefinition):
-        return tool.definition
-    raise ConfigError(
-        f"tools: {tool!r} is no tool; give engine.Tool(name, description, parameters)"
-    )
+        nested = isinstance(tool.get("function"), Mapping)
+        inner = member(tool, "function", Mapping, where) if nested else tool
+        schema = inner.get("parameters")
+        if schema is None:
+            schema = inner.get("input_schema")
+        if schema is not None and not isinstance(schema, Mapping):
+            raise ConfigError(f"{where} has parameters that are no JSON schema (a dict)")
+        strict = inner.get("strict")
+        return Tool(
+            member(inner, "name", str, where),
+            member(inner, "description", str, where, default="") or "",
+            strict=strict if isinstance(strict, bool) else None,
+            **({"parameters": schema} if schema is not None else {}),
+        )
+    definition = getattr(tool, "definition", None)
+    if isinstance(definition, Tool):
+        return definition
+    raise ConfigError(f"{where} is no tool; give engine.Tool(name, description, parameters)")
 
 
-def _message(item: Message | Mapping[str, Any], number: int) -> Message:
+# Other names of the roles: OpenAI's newer "system", Gemini's assistant, the tools before 2023-11.
+_ROLES: Final[dict[Any, Role]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+def _message(item: Any, where: str) -> Message:
     if isinstance(item, Message):
         return item
     if not isinstance(item, Mapping):
         raise ConfigError(
-            f"input[{number}] must be a Message or a dict with role and content, "
-            f"not {type(item).__name__}"
+            f"{where} must be a Message or a dict with role and content, not {type(item).__name__}"
         )
-    role = "system" if item.get("role") == "developer" else item.get("role")
-    if role not in get_args(Role):
+    if "role" not in item and item.get("type") in _ITEMS:
+        return _item(item, where)
+    name = item.get("role", "user" if "parts" in item else None)
+    role = _ROLES.get(name) if isinstance(name, str) else None
+    if role is None:
         raise ConfigError(
-            f"input[{number}] has the role {role!r}; there are system, user, assistant and tool"
+            f"{where} has the role {name!r}; there are system, user, assistant and tool"
         )
-    where = f"input[{number}]"
-    content = item.get("content")
-    if role == "tool":
-        text = content if isinstance(content, str) else _joined(content, where)
-        result = ToolResult(str(item.get("tool_call_id") or ""), text, item.get("name"))
-        return Message("tool", [result])
+    if role == "tool" and not _is_results(item):
+        return Message("tool", [_result(item, where)])
+    parts = _parts(item, where)
+    # Anthropic and Gemini send the results of tools as the user's.
+    if role == "user" and parts and all(isinstance(part, ToolResult) for part in parts):
+        role = "tool"
+    if not parts:
+        raise ConfigError(f"{where} has no content")
+    return Message(role, parts)
+
+
+def _parts(item: Mapping[str, Any], where: str) -> list[Part]:
+    place = "parts" if "parts" in item and "content" not in item else "content"
+    content = item.get(place)
     parts: list[Part] = []
     if isinstance(content, str):
         parts.append(Text(content))
-    elif isinstance(content, Sequence):
-        parts += [_part(part, where) for part in content]
+    elif isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
+        parts += [as_part(part, f"{where}.{place}[{n}]") for n, part in enumerate(content)]
     elif content is not None:
-        raise ConfigError(f"{where} has a content that is neither a string nor a list")
-    for call in item.get("tool_calls") or ():
-        function = call.get("function") or call
-        parts.append(ToolCall(call.get("id", ""), function["name"], function["arguments"]))
-    if not parts:
-        raise ConfigError(f"{where} has no content")
-    if any(isinstance(part, ToolResult) for part in parts) and role == "user":
-        role = "tool" if all(isinstance(part, ToolResult) for part in parts) else role
-    return Message(cast(Role, role), parts)
+        raise ConfigError(f"{where}.{place} must be a string or a list of parts")
+    calls = item.get("tool_calls")
+    if calls is not None and (isinstance(calls, str) or not isinstance(calls, Sequence)):
+        raise ConfigError(f"{where}.tool_calls must be a list")
+    for number, call in enumerate(calls or ()):
+        parts.append(_call(call, f"{where}.tool_calls[{number}]"))
+    return parts
 
 
-def _joined(content: Any, where: str) -> str:
-    parts = [_part(part, where) for part in content or ()]
-    return "".join(part.text for part in parts if isinstance(part, Text))
+def _call(call: Any, where: str) -> ToolCall:
+    if isinstance(call, ToolCall):
+        return call
+    if not isinstance(call, Mapping):
+        raise ConfigError(f"{where} must be a dict, not {type(call).__name__}")
+    function = call.get("function", call)
+    if not isinstance(function, Mapping):
+        raise ConfigError(f"{where}.function must be a dict, not {type(function).__name__}")
+    return ToolCall(
+        member(call, "id", str, where, default="") or "",
+        member(function, "name", str, where),
+        as_json(function.get("arguments"), f"{where}.arguments"),
+    )
 
 
-def _part(part: Any, where: str) -> Part:
-    """A content part, in OpenAI's or Anthropic's shape."""
-    if isinstance(part, str):
-        return Text(part)
-    if not isinstance(part, Mapping):
-        if isinstance(part, Part):
-            return part
-        raise ConfigError(f"{where} has a part that is {type(part).__name__}, not a dict")
-    kind = part.get("type")
-    if kind in ("text", "input_text", "output_text"):
-        return Text(part["text"])
-    if kind in ("image_url", "input_image"):
-        image = part["image_url"]
-        url = image["url"] if isinstance(image, Mapping) else image
-        detail = image.get("detail") if isinstance(image, Mapping) else part.get("detail")
-        return _image(url, detail)
-    if kind in ("image", "document") and isinstance(part.get("source"), Mapping):
-        source = part["source"]
-        make = Image if kind == "image" else Document
-        return make(
-            url=source.get("url"), data=source.get("data"), media_type=source.get("media_type")
+def _is_results(item: Mapping[str, Any]) -> bool:
+    """Whether a message of the role tool holds whole results (Anthropic's, Gemini's, the engine's
+    own), rather than the text of one (OpenAI's)."""
+    content = item.get("content", item.get("parts"))
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return False
+    return any(
+        isinstance(part, ToolResult)
+        or (isinstance(part, Mapping) and not _RESULTS.isdisjoint((part.get("type"), *part)))
+        for part in content
+        if not isinstance(part, Mapping) or isinstance(part.get("type"), str | None)
+    )
+
+
+_RESULTS: Final = frozenset({"tool_result", "functionResponse", "function_response"})
+
+
+def _result(item: Mapping[str, Any], where: str) -> ToolResult:
+    return ToolResult(
+        member(item, "tool_call_id", str, where, default="") or "",
+        text_of(item.get("content"), f"{where}.content"),
+        member(item, "name", str, where, default=None),
+    )
+
+
+# Items of the Responses API that have no role.
+_ITEMS: Final = ("function_call", "function_call_output")
+
+
+def _item(item: Mapping[str, Any], where: str) -> Message:
+    if item["type"] == "function_call":
+        call = ToolCall(
+            member(item, "call_id", str, where),
+            member(item, "name", str, where),
+            as_json(item.get("arguments"), f"{where}.arguments"),
         )
-    return _other_part(part, kind, where)
-
-
-def _other_part(part: Mapping[str, Any], kind: Any, where: str) -> Part:
-    if kind == "file" and isinstance(part.get("file"), Mapping):
-        file = part["file"]
-        head, _, data = str(file.get("file_data", "")).rpartition(",")
-        media_type = head.removeprefix("data:").partition(";")[0] or None
-        return Document(data=data, media_type=media_type, title=file.get("filename"))
-    if kind == "thinking":
-        return Thinking(part.get("thinking", ""), part.get("signature"))
-    if kind == "redacted_thinking":
-        return RedactedThinking(part["data"])
-    if kind == "tool_use":
-        import msgspec
-
-        arguments = msgspec.json.encode(part.get("input", {})).decode()
-        return ToolCall(part["id"], part["name"], arguments)
-    if kind == "tool_result":
-        content = part.get("content")
-        text = content if isinstance(content, str) else _joined(content, where)
-        return ToolResult(part["tool_use_id"], text, is_error=bool(part.get("is_error")))
-    raise ConfigError(f"{where} has a part of type {kind!r}, which is not known")
-
-
-def _image(url: str, detail: str | None) -> Image:
-    if url.startswith("data:"):
-        head, _, data = url[5:].partition(",")
-        return Image(data=data, media_type=head.partition(";")[0] or None, detail=detail)
-    return Image(url=url, detail=detail)
+        return Message("assistant", [call])
+    output = text_of(item.get("output"), f"{where}.output")
+    return Message("tool", [ToolResult(member(item, "call_id", str, where), output)])
