@@ -200,7 +200,7 @@ class GeminiParser:
             self._seed = chunk.responseId
             events.append(Start(chunk.responseId, chunk.modelVersion))
         reason = block_word(feedback.blockReason) if feedback is not None else None
-        if feedback is not None and reason is not None:
+        if feedback is not None and reason is not None and self._blocked is None:
             self._block_prompt(reason, feedback, events)
         return chunk
 

@@ -15,10 +15,12 @@ from engine.messages import FinishReason, Image, Message, Tool, Usage
 from engine.providers.completions import CompletionsDialect
 from engine.providers.endpoints import endpoint
 from engine.request import ModelRequest
+from engine.wire import SSERecord
 
 DIALECT = CompletionsDialect()
 JSON = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
+TAIL = b"\n\n" + DONE + b"data: nonsense\n\n"
 
 
 def chunk(text: str, finish: str | None = None, **more: Any) -> JSON:
@@ -72,8 +74,10 @@ def test_neither_marker_nor_finish_reason_is_truncated() -> None:
 
 
 def test_the_marker_alone_is_complete_and_nothing_after_it_counts() -> None:
-    seen, complete = streamed(chunk("x"), tail=DONE + b"data: nonsense\n\n")
-    assert complete
+    parser = DIALECT.parser()
+    seen = parser.feed(DIALECT.decoder().feed(b"data: " + json.dumps(chunk("x")).encode() + TAIL))
+    assert parser.complete
+    assert parser.feed([SSERecord(b"nonsense")]) == parser.whole() == []
     assert (last(seen).finish_reason, last(seen).finish_reason_raw) == (FinishReason.UNKNOWN, None)
 
 
@@ -120,6 +124,11 @@ def test_a_chunk_of_something_else_is_passed_over() -> None:
     assert seen[1] == events.TextDelta("x")
 
 
+def test_a_lone_surrogate_is_mended() -> None:
+    seen, _ = streamed(chunk("a\ud83d", "stop"))
+    assert seen[1] == events.TextDelta("a\ufffd")
+
+
 def test_an_answer_that_was_not_streamed_gives_the_same_events() -> None:
     whole = {**chunk("This is", "stop"), "usage": USAGE}
     seen = DIALECT.parse_answer(json.dumps(whole).encode())
@@ -163,7 +172,8 @@ def test_a_prompt_and_its_limits() -> None:
         "stream_options": {"include_usage": True},
     }
     assert "stream_options" not in render(ASKED, "transformers")
-    assert DIALECT.path(ModelRequest("davinci", ASKED)) == "/completions"
+    request = ModelRequest("davinci", ASKED)
+    assert (DIALECT.path(request), DIALECT.headers(request)) == ("/completions", {})
 
 
 @pytest.mark.parametrize(

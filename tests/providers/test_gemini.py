@@ -164,11 +164,16 @@ def test_the_last_event_needs_no_blank_line_where_its_json_is_whole() -> None:
 
 def test_a_blocked_prompt_has_no_candidates_and_is_complete() -> None:
     feedback = {"blockReason": "SAFETY", "blockReasonMessage": "Not allowed"}
-    seen = streamed({"promptFeedback": feedback})
+    seen = streamed({"promptFeedback": feedback}, {"promptFeedback": {"blockReason": 2}})
     end = done(seen)
     assert (end.finish_reason, end.finish_reason_raw) == (FinishReason.CONTENT_FILTER, "SAFETY")
     assert message(seen).parts == [Refusal("SAFETY")]
     assert events.Unknown("blockReasonMessage", "Not allowed") in seen
+
+
+def test_a_block_without_a_message() -> None:
+    seen = streamed({"promptFeedback": {"blockReason": 2}})
+    assert message(seen).parts == [Refusal("OTHER")]
 
 
 def test_feedback_without_a_block_changes_nothing() -> None:
@@ -252,15 +257,20 @@ def test_a_call_may_come_value_by_value() -> None:
         piece({"jsonPath": "$.dish.name", "stringValue": ""}),
         piece({"jsonPath": "$.dish.steps[0].text", "stringValue": "Boil"}),
         piece({"jsonPath": "$.dish.steps[1]['time in s']", "numberValue": 90}),
-        piece({"jsonPath": "$.hot", "boolValue": True}),
+        piece({"jsonPath": "$.dish.steps[0].text", "stringValue": " it"}),
+        piece({"jsonPath": "$.hot", "boolValue": False}, {"jsonPath": "$.hot", "boolValue": True}),
+        piece({"jsonPath": "$.marks[0]", "numberValue": 1}),
+        piece({"jsonPath": "$.marks[0]", "numberValue": 2.5}),
+        piece({"jsonPath": "$.later", "willContinue": True}),
         piece({"jsonPath": '$.wine["a.b"]', "nullValue": None}),
         piece(more=False),
         parts({"functionCall": {}}, finish="STOP"),  # the end of nothing
     )
     (call,) = message(seen).tool_calls
     assert call.input == {
-        "dish": {"name": "Lasagna", "steps": [{"text": "Boil"}, {"time in s": 90}]},
+        "dish": {"name": "Lasagna", "steps": [{"text": "Boil it"}, {"time in s": 90}]},
         "hot": True,
+        "marks": [2.5],
         "wine": {"a.b": None},
     }
 
@@ -385,7 +395,11 @@ def test_logprobs_of_the_chosen_tokens() -> None:
 OVERLOADED = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
 
 
-@pytest.mark.parametrize("error", [OVERLOADED, [OVERLOADED]], ids=["bare", "in a list"])
+@pytest.mark.parametrize(
+    "error",
+    [OVERLOADED, [OVERLOADED], {"message": "Overloaded.", "status": "UNAVAILABLE"}],
+    ids=["bare", "in a list", "without its wrapping"],
+)
 def test_an_error_inside_the_stream_ends_it_and_keeps_what_came(error: Any) -> None:
     seen = streamed(HELLO[0], error, HELLO[1])
     assert failure(seen).category is Category.SERVER
@@ -402,7 +416,7 @@ def test_an_error_as_the_first_chunk_is_no_start() -> None:
     assert failure([only]).retry_after == 17
 
 
-@pytest.mark.parametrize("data", [b"nonsense", b"[]", b"[1]", b'{"candidates":3}', b"1"])
+@pytest.mark.parametrize("data", [b"nonsense", b"[]", b"[1]", b"[{", b'{"candidates":3}', b"1"])
 def test_what_is_no_chunk_is_a_protocol_error(data: bytes) -> None:
     seen, complete = replay(SSE, [b"data: " + data + b"\n\n"])
     assert failure(seen).category is Category.PROTOCOL

@@ -65,6 +65,7 @@ def test_the_model_stands_in_the_path(model: str, stream: bool, sse: str, array:
     request = ModelRequest(model, HI, stream=stream)
     assert GeminiDialect().path(request) == sse
     assert GeminiArrayDialect().path(request) == array
+    assert DIALECT.headers(request) == {}  # the key goes in x-goog-api-key, by the endpoint
 
 
 # https://ai.google.dev/gemini-api/docs/text-generation, function-calling, structured-output,

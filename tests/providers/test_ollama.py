@@ -332,7 +332,7 @@ def test_a_conversation_with_calls_and_results() -> None:
 
 def test_ids_that_are_not_ours_and_foreign_thinking() -> None:
     answer = Message("assistant", [Thinking("x", "seal"), ToolCall("call_1", "f", "{}")], "openai")
-    results = Message.tool(ToolResult("call_1", "1"), ToolResult("", "2", "g"))
+    results = Message.tool(ToolResult("call_1", "1"), ToolResult("", "2", "g"), ToolResult("", "3"))
     assert render([*ASKED, answer, results])["messages"][1:] == [
         {
             "role": "assistant",
@@ -341,6 +341,7 @@ def test_ids_that_are_not_ours_and_foreign_thinking() -> None:
         },
         {"role": "tool", "content": "1", "tool_name": "f", "tool_call_id": "call_1"},
         {"role": "tool", "content": "2", "tool_name": "g"},
+        {"role": "tool", "content": "3"},
     ]
 
 
@@ -393,6 +394,7 @@ def test_what_generate_cannot_be_told_is_named(
 def test_paths() -> None:
     request = ModelRequest("llama3.2", ASKED)
     assert (CHAT.path(request), GENERATE.path(request)) == ("/api/chat", "/api/generate")
+    assert CHAT.headers(request) == {}
 
 
 # -- OLLAMA_HOST -------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("backslashes", rb'["\\",{"\\":"\\\""}]', [rb'"\\"', rb'{"\\":"\\\""}']),
     ("arrays", b"[[],[[1],[]]]", [b"[]", b"[[1],[]]"]),
     ("scalars", b"[1, -2.5e3 ,true,null]", [b"1", b"-2.5e3", b"true", b"null"]),
+    ("a scalar before lines", b"[1,{\n}]", [b"1", b"{\n}"]),
     ("a BOM", b"\xef\xbb\xbf [{}]", [b"{}"]),
     ("an empty array", b"[ ]", []),
     ("what follows the array is no element", b'[{}]{"x":1}', [b"{}"]),
