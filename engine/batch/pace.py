@@ -79,14 +79,14 @@ class Pace:
         elif error.category is Category.RATE_LIMIT:
             self.refused += 1
             probing = self.gate.probing
-            if self.gate.close(now, sent_at, error.retry_after) and not probing:
+            if self.gate.close(now, sent_at, in_flight, error.retry_after) and not probing:
                 self.limit.overloaded(now, in_flight)
         else:
             self.failed += 1
             self._failures += 1
             self.limit.faltered(now)
             if self._failures >= _OUTAGE or error.retry_after is not None:
-                self.gate.close(now, sent_at, error.retry_after)
+                self.gate.close(now, sent_at, in_flight, error.retry_after)
 
     def heard(self, now: float, rate_limit: RateLimit | None) -> None:
         """The headers of a response. Where they say that nothing is left, nothing goes until they
