@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,6 +43,7 @@ from engine.messages import (
 )
 from engine.providers.messages import MessagesDialect, MessagesParser
 from engine.wire import SSERecord
+from engine.wire.json import is_json
 
 HEAD = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-x"}
 USAGE = {"input_tokens": 25, "output_tokens": 1}
@@ -494,3 +497,95 @@ def test_odd_types_in_a_block_do_no_harm() -> None:
         "citation": "p. 4"
     }
     assert message(events).tool_calls == [ToolCall("call_3", "", "[1]")]
+
+    assert SignatureDelta not in {type(event) for event in events}
+
+
+def test_a_message_may_end_without_a_count() -> None:
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    events, _ = parse({"type": "message_start", "message": HEAD}, delta, {"type": "message_stop"})
+    assert events[-1] == Done(FinishReason.STOP, Usage(), "end_turn")
+
+
+def test_empty_deltas_are_no_events() -> None:
+    signature = {"type": "signature_delta", "signature": ""}
+    events, _ = parse(
+        start(),
+        block(0, {"type": "text", "text": ""}, *text(""), signature, *text("Hi", "")),
+        stop(),
+    )
+    assert content(events) == [TextDelta("Hi", 0)]
+
+
+# -- what a peer may do ------------------------------------------------------------------------
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value in `value`."""
+    if path:
+        yield path
+    children: Any = ()
+    if isinstance(value, dict | list):
+        children = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, child in children:
+        yield from paths(child, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
+    changed = copy.deepcopy(value)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = by
+    return changed
+
+
+EVERYTHING: list[dict[str, Any]] = [
+    start(),
+    *block(
+        0,
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": "Hm"},
+        {"type": "signature_delta", "signature": "EqQB"},
+    ),
+    *block(1, {"type": "redacted_thinking", "data": "EmwKA"}),
+    *block(
+        2,
+        {"type": "text", "text": "", "citations": []},
+        *text("Fo", "ur."),
+        {"type": "citations_delta", "citation": {"type": "page_location", "cited_text": "4"}},
+    ),
+    *block(3, {**CONTENT[3], "input": {}}, *arguments('{"query":', '"x"}')),
+    {"type": "ping"},
+    *block(4, WEATHER, *arguments('{"city":', '"Paris"}')),
+    *stop("tool_use"),
+]
+
+
+@pytest.mark.parametrize("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
+def test_a_field_of_another_type_never_raises(odd: Any) -> None:
+    for number, original in enumerate(EVERYTHING):
+        for path in paths(original):
+            changed = replaced(original, path, odd)
+            name = original["type"]
+            parser = MessagesParser()
+            seen: list[Event] = []
+            for record in EVERYTHING[:number], [changed], EVERYTHING[number + 1 :]:
+                seen += parser.feed([SSERecord(json.dumps(e).encode(), name) for e in record])
+            seen += parser.finish()
+            whole = message(seen)
+            assert isinstance(whole.text + whole.thinking + (whole.refusal or ""), str)
+            assert all(is_json(call.arguments) for call in whole.tool_calls)
+
+
+def test_the_events_are_the_same_however_the_bytes_are_cut() -> None:
+    body = sse(*EVERYTHING)
+    whole, parser = parse(EVERYTHING)
+    assert parser.complete
+    for size in (1, 7, 100):
+        dialect = MessagesDialect()
+        decoder, parser = dialect.decoder(), dialect.parser()
+        cut: list[Event] = []
+        for begin in range(0, len(body), size):
+            cut += parser.feed(decoder.feed(body[begin : begin + size]))
+        assert cut == whole

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +44,7 @@ from engine.messages import (
 )
 from engine.providers.responses import ResponsesDialect, ResponsesParser
 from engine.wire import SSERecord
+from engine.wire.json import is_json
 
 HEAD = {"id": "resp_1", "object": "response", "model": "gpt-x", "status": "in_progress"}
 USAGE = {
@@ -591,3 +594,96 @@ def test_a_whole_answer_that_is_none(body: Any, category: Category) -> None:
     events = ResponsesDialect().parse_answer(json.dumps(body).encode())
     assert isinstance(events[-1], StreamError)
     assert events[-1].error.category is category
+
+
+def test_empty_deltas_are_no_events() -> None:
+    names = ("output_text", "refusal", "reasoning_summary_text", "reasoning_text")
+    deltas = [event(f"{name}.delta", output_index=n, delta="") for n, name in enumerate(names)]
+    refused = item_done(1, {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]})
+    events, _ = parse(CREATED, deltas, refused, ended())
+    assert content(events) == []
+
+
+def test_a_refusal_that_came_whole() -> None:
+    item = {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}
+    events, _ = parse(CREATED, item_done(0, item), ended())
+    assert message(events).refusal == "No."
+
+
+def test_an_end_that_names_items_nobody_announced() -> None:
+    output = [text_item(0, "Hello")[-1]["item"], SEARCH]
+    begun = event("output_item.added", output_index=0, item={"type": "message"})
+    events, _ = parse(CREATED, begun, ended(output=output))
+    assert message(events).parts == [Text("Hello")]
+
+
+# -- what a peer may do ------------------------------------------------------------------------
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value in `value`."""
+    if path:
+        yield path
+    children: Any = ()
+    if isinstance(value, dict | list):
+        children = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, child in children:
+        yield from paths(child, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
+    changed = copy.deepcopy(value)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = by
+    return changed
+
+
+REASONING = {
+    "type": "reasoning",
+    "summary": [{"type": "summary_text", "text": "Hm"}],
+    "encrypted_content": "gAAAA",
+}
+EVERYTHING: list[dict[str, Any]] = [
+    CREATED,
+    event("output_item.added", output_index=0, item={**REASONING, "summary": []}),
+    event("reasoning_summary_text.delta", output_index=0, summary_index=0, delta="Hm"),
+    item_done(0, REASONING),
+    item_done(1, SEARCH),
+    *text_item(2, "Fo", "ur.", annotations=[URL], logprobs=LOGPROBS),
+    event("refusal.delta", output_index=3, content_index=0, delta="No."),
+    item_done(3, {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}),
+    *call_item(4, '{"city":', '"Paris"}'),
+    item_done(5, {"type": "image_generation_call", "result": "iVBOR", "output_format": "png"}),
+    ended(output=[REASONING, SEARCH], incomplete_details=None, error=None),
+]
+
+
+@pytest.mark.parametrize("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
+def test_a_field_of_another_type_never_raises(odd: Any) -> None:
+    for number, original in enumerate(EVERYTHING):
+        for path in paths(original):
+            changed = replaced(original, path, odd)
+            name = original["type"]
+            parser = ResponsesParser()
+            seen: list[Event] = []
+            for record in EVERYTHING[:number], [changed], EVERYTHING[number + 1 :]:
+                seen += parser.feed([SSERecord(json.dumps(e).encode(), name) for e in record])
+            seen += parser.finish()
+            whole = message(seen)
+            assert isinstance(whole.text + whole.thinking + (whole.refusal or ""), str)
+            assert all(is_json(call.arguments) for call in whole.tool_calls)
+
+
+def test_the_events_are_the_same_however_the_bytes_are_cut() -> None:
+    body = sse(*EVERYTHING)
+    whole, parser = parse(EVERYTHING)
+    assert parser.complete
+    for size in (1, 7, 100):
+        dialect = ResponsesDialect()
+        decoder, parser = dialect.decoder(), dialect.parser()
+        cut: list[Event] = []
+        for begin in range(0, len(body), size):
+            cut += parser.feed(decoder.feed(body[begin : begin + size]))
+        assert cut == whole
