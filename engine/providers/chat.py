@@ -29,18 +29,21 @@ from engine.events import (
     UsageUpdate,
 )
 from engine.messages import FinishReason, ServerTool, Usage
+from engine.providers.call_ids import made_up_id
 from engine.providers.chat_chunk import (
     FINISH_REASONS,
     Choice,
     Chunk,
     ChunkUsage,
     Delta,
+    FirstChunk,
     Function,
     ToolCallPiece,
     as_citation,
     as_image,
     as_usage,
     chunk_decoder,
+    first_decoder,
 )
 from engine.providers.chat_request import render_chat
 from engine.providers.contract import Endpoint
@@ -98,10 +101,23 @@ class _Alternative:
 class ChatParser:
     """Turns the chunks of one stream into events."""
 
+    __slots__ = (
+        "_blocks",
+        "_choices",
+        "_ended",
+        "_finish",
+        "_first",
+        "_sources",
+        "_started",
+        "_usage",
+        "complete",
+    )
+
     def __init__(self) -> None:
         self.complete = False
         self._first = _Alternative()
         self._choices: dict[int, _Alternative] = {}
+        self._id = ""
         self._blocks = 0
         self._started = False
         self._ended = False
@@ -112,7 +128,7 @@ class ChatParser:
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
         first = self._first
-        decode = chunk_decoder.decode
+        decode = chunk_decoder.decode if self._started else first_decoder.decode
         for record in records:
             if self._ended:
                 break
@@ -127,8 +143,8 @@ class ChatParser:
                 self._envelope(chunk, events)
             choices = chunk.choices
             if not self._started and choices is not None:
-                self._started = True
-                events.append(Start(chunk.id, chunk.model))
+                self._start(chunk, events)
+                decode = chunk_decoder.decode
             if not choices:
                 if choices is None and not self._ended:
                     self._no_chunk(record, events)
@@ -181,7 +197,8 @@ class ChatParser:
             self._end(events)
             return None
         try:
-            return chunk_decoder.recover(data, error)
+            decoder = chunk_decoder if self._started else first_decoder
+            return decoder.recover(data, error)
         except ProtocolError as failure:
             self._fail(failure, events)
             return None
@@ -192,6 +209,11 @@ class ChatParser:
         data = decode_json(record.data)
         if record.event == "error" or is_error(data):
             self._fail(stream_error(data), events)
+
+    def _start(self, chunk: Chunk, events: list[Event]) -> None:
+        self._started = True
+        if isinstance(chunk, FirstChunk):
+            events.append(Start(chunk.id, chunk.model))
 
     def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
         """Usage wherever it comes, and errors of a stream that began well."""
@@ -306,7 +328,8 @@ class ChatParser:
             if not function.name and not piece.id:
                 return  # a piece of nothing
             index = self._new_block(state)
-            call = OpenCall(piece.id or f"call_{index}", function.name or "", index, choice)
+            id = piece.id or made_up_id(self._id, index)
+            call = OpenCall(id, function.name or "", index, choice)
             state.calls.append(call)
             events.append(call.start())
         if piece.index is not None:

@@ -25,6 +25,7 @@ __all__ = [
     "as_image",
     "as_usage",
     "chunk_decoder",
+    "first_decoder",
 ]
 
 FINISH_REASONS: Final = {
@@ -49,7 +50,7 @@ class Function(msgspec.Struct, gc=False):
     arguments: str | dict[str, Any] | None = None
 
 
-class ToolCallPiece(msgspec.Struct):
+class ToolCallPiece(msgspec.Struct, gc=False):
     """A piece of a call, or a whole one."""
 
     index: int | None = None
@@ -58,7 +59,7 @@ class ToolCallPiece(msgspec.Struct):
     extra_content: dict[str, Any] | None = None  # Gemini's seal, in its OpenAI-compatible API
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """What a chunk adds; a whole answer's ``message`` has the same fields."""
 
     content: str | list[Any] | None = None
@@ -103,7 +104,7 @@ class ChunkUsage(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """One alternative of a chunk."""
 
     index: int | None = 0
@@ -119,17 +120,23 @@ class _Groq(msgspec.Struct):
     error: Any = None
 
 
-class Chunk(msgspec.Struct):
-    """One event of the stream, or a whole answer."""
+class Chunk(msgspec.Struct, gc=False):
+    """One event of the stream."""
 
     choices: list[Choice] | None = None
-    id: str | None = None
-    model: str | None = None
     usage: ChunkUsage | None = None
     x_groq: _Groq | None = None
     error: Any = None
     citations: list[Any] | None = None  # Perplexity, xAI: addresses
     search_results: list[Any] | None = None  # Perplexity: objects
+
+
+class FirstChunk(Chunk, gc=False):
+    """The first event, or a whole answer. Each event repeats its id and model; to read them every
+    time would be a tenth of the work."""
+
+    id: str | None = None
+    model: str | None = None
 
 
 # What an answer can do without: where one of these has a type nobody documents, the rest is read.
@@ -142,6 +149,7 @@ _SPARE: Final = frozenset(
 )
 
 chunk_decoder: Final = TypedDecoder(Chunk, spare=_SPARE)
+first_decoder: Final = TypedDecoder(FirstChunk, spare=_SPARE)
 
 
 def as_usage(usage: ChunkUsage) -> Usage | None:

@@ -48,6 +48,7 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_between",
         "_block_retry",
         "_data",
         "_data_bytes",
@@ -66,6 +67,7 @@ class SSEDecoder:
         self._limit = max_event_bytes
         self._start: bytes | None = b""  # bytes held back while they may become a BOM
         self._after_cr = False
+        self._between = False  # events are over, and nothing is left that the next must heed
         self._partial = PartialLine()
         self._open = False  # a line of the current block was seen, or a part of one
         self._data: list[bytes] = []
@@ -86,11 +88,14 @@ class SSEDecoder:
         """
         if self._failure is not None:
             raise self._failure
-        if self._between_events and chunk[-2:] == b"\n\n":
-            # Whole events, as they come from servers that flush each one.
-            whole = self._payloads(chunk[:-2])
-            if whole is not None:
-                return whole
+        if self._between and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
+            # One event and nothing else, as it comes from servers that flush each one.
+            data = chunk[6:-2]
+            if b"\n" not in data and b"\r" not in data and data.isascii():
+                return [SSERecord(data)]
+        return self._feed(chunk)
+
+    def _feed(self, chunk: bytes) -> list[SSERecord]:
         if self._start is not None:
             chunk = self._strip_bom(chunk)
         if self._after_cr and chunk:
@@ -113,11 +118,8 @@ class SSEDecoder:
                 self._tail(chunk, position, records)
         if self._failure is not None and not records:
             raise self._failure
+        self._between = not self._open and not self._after_cr and not self._id
         return records
-
-    @property
-    def _between_events(self) -> bool:
-        return self._start is None and not self._open and not self._after_cr
 
     def finish(self) -> list[SSERecord]:
         """The stream ended. An event without its blank line is not dispatched (WHATWG): always [].
