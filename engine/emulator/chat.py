@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +26,7 @@ from engine.emulator.reading import (
     wanted_schema,
     wants_thinking,
 )
-from engine.emulator.writing import CREATED, openai_error, openai_usage, sse
+from engine.emulator.writing import CREATED, openai_error, openai_usage, side_by_side, sse
 
 __all__ = ["ChatCompletions"]
 
@@ -120,11 +119,7 @@ class ChatCompletions:
     def stream(self, question: Question, answers: list[Answer]) -> Iterator[bytes]:
         frame = _Frame(question, answers[0])
         choices = [_choice_steps(answer, n, frame) for n, answer in enumerate(answers)]
-        # The alternatives of one answer arrive side by side.
-        for turn in zip_longest(*choices):
-            for step in turn:
-                if step is not None:
-                    yield step
+        yield from side_by_side(choices)
         ends = [
             frame.chunk(n, b"{}", _json(_FINISH[answer.finish])) for n, answer in enumerate(answers)
         ]

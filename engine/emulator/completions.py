@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from engine.emulator.contract import (
     Turn,
 )
 from engine.emulator.reading import as_stops
-from engine.emulator.writing import CREATED, openai_error, openai_usage, sse
+from engine.emulator.writing import CREATED, openai_error, openai_usage, side_by_side, sse
 
 __all__ = ["Completions"]
 
@@ -71,11 +70,8 @@ class Completions:
 
     def stream(self, question: Question, answers: list[Answer]) -> Iterator[bytes]:
         head = b"data: " + _json(_head(question, answers[0]))[:-1]
-        choices = [_pieces(answer) for answer in answers]
-        for turn in zip_longest(*choices):
-            for index, piece in enumerate(turn):
-                if piece is not None:
-                    yield head + _choice(index, piece) + b"}\n\n"
+        choices = [_choice_steps(head, index, answer) for index, answer in enumerate(answers)]
+        yield from side_by_side(choices)
         ends = [
             head + _choice(index, "", _FINISH.get(answer.finish, "stop")) + b"}\n\n"
             for index, answer in enumerate(answers)
@@ -119,6 +115,11 @@ def _head(question: Question, answer: Answer) -> dict[str, Any]:
 def _choice(index: int, text: str, finish: str | None = None) -> bytes:
     choice = {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
     return b',"choices":' + _json([choice])
+
+
+def _choice_steps(head: bytes, index: int, answer: Answer) -> Iterator[bytes]:
+    for piece in _pieces(answer):
+        yield head + _choice(index, piece) + b"}\n\n"
 
 
 def _pieces(answer: Answer) -> list[str]:

@@ -30,7 +30,7 @@ class Connection:
     """A client's socket in the server's loop. No method blocks; none raises for what a peer does.
 
     h11 reads requests, and writes heads and ends. The chunks of a stream are framed here: through
-    h11 a chunk takes 5 µs of a core, which is as much as the send itself; framed here, 0.3 µs.
+    h11 a chunk takes 3 µs of a core, framed here 0.3 µs, beside 5 µs for the send itself.
     """
 
     __slots__ = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -65,8 +66,8 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-class _Ollama:
-    """What both have in common."""
+class _Ollama(ABC):
+    """What both have in common; they differ in the fields that hold what is said."""
 
     def content_type(self, question: Question) -> str:
         return "application/x-ndjson"
@@ -95,14 +96,17 @@ class _Ollama:
     def malformed(self, question: Question, first: bool) -> bytes:
         return b'{"model":"demo","message":{"role":"assista\n'
 
+    @abstractmethod
     def said(self, block: Block, piece: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """A piece of a block."""
 
+    @abstractmethod
     def nothing(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The fields of the last line, which says nothing."""
 
+    @abstractmethod
     def everything(self, blocks: list[Block]) -> dict[str, Any]:
-        raise NotImplementedError
+        """All blocks in one."""
 
     def _head(self, question: Question) -> dict[str, Any]:
         return {"model": question.model, "created_at": _CREATED}

@@ -13,7 +13,6 @@ from typing import IO, Final
 
 import msgspec
 
-import engine
 from engine.emulator.settings import Settings
 from engine.errors import ConfigError, ResourceError
 
@@ -79,29 +78,31 @@ def start(port: int = 0, host: str = "127.0.0.1", **settings: float | str) -> Em
             "the emulator needs a Python interpreter of its own and sys.executable is empty; run "
             "`python -m engine.emulator --port 8089` beside this program"
         )
-    command = [sys.executable, "-m", "engine.emulator", "--with-parent"]
-    command += [f"--host={host}", f"--port={port}"]
-    command += [
-        f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
-    ]
-    # The child must find this same package, wherever it was imported from.
-    paths = [str(Path(engine.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's affair
-        )
-    except OSError as error:
-        raise ResourceError(f"the emulator's process could not be started: {error}") from error
+    process = _popen({"host": host, "port": port, **values})
     try:
         return Emulator(process, _read_address(process))
     except BaseException:
         _end(process)
         raise
+
+
+def _popen(flags: dict[str, object]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "engine.emulator", "--with-parent"]
+    command += [
+        f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if value is not None
+    ]
+    # The child must find this same package, wherever it was imported from.
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's affair
+        )
+    except OSError as error:
+        raise ResourceError(f"the emulator's process could not be started: {error}") from error
 
 
 def _read_address(process: subprocess.Popen[bytes]) -> str:

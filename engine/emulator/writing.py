@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +11,7 @@ import msgspec
 from engine.emulator.contract import Answer
 from engine.emulator.words import identifier
 
-__all__ = ["CREATED", "openai_error", "openai_usage", "seal", "sse", "sse_event"]
+__all__ = ["CREATED", "openai_error", "openai_usage", "seal", "side_by_side", "sse", "sse_event"]
 
 # The same request has the same bytes, so the time of the answer is always this one.
 CREATED: Final = 1_735_689_600  # 2025-01-01T00:00:00Z
@@ -37,6 +39,14 @@ def seal(text: str) -> str:
     """The signature of `text`: what a vendor gives along with reasoning, and checks when the text
     comes back in the next turn."""
     return f"emulator{identifier(f'seal{text}')}"
+
+
+def side_by_side(choices: list[Iterator[bytes]]) -> Iterator[bytes]:
+    """The steps of all alternatives of an answer, in turn."""
+    if len(choices) == 1:
+        return choices[0]
+    turns = zip_longest(*choices)
+    return (step for turn in turns for step in turn if step is not None)
 
 
 def openai_error(status: int, message: str) -> dict[str, Any]:
