@@ -118,7 +118,9 @@ class SSEDecoder:
                 self._tail(chunk, position, records)
         if self._failure is not None and not records:
             raise self._failure
-        self._between = not self._open and not self._after_cr and not self._id
+        self._between = (
+            self._start is None and not self._open and not self._after_cr and not self._id
+        )
         return records
 
     def finish(self) -> list[SSERecord]:
