@@ -70,14 +70,28 @@ class MessagesDialect:
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_messages(request, endpoint)
 
-    def decoder(self) -> SSEDecoder:
-        return SSEDecoder()
+    def decoder(self) -> MessagesDecoder:
+        return MessagesDecoder()
 
     def parser(self) -> MessagesParser:
         return MessagesParser()
 
     def parse_answer(self, body: bytes) -> list[Event]:
         return MessagesParser().whole(body)
+
+
+class MessagesDecoder(SSEDecoder):
+    """An event stream whose last event may lack its blank line.
+
+    WHATWG does not dispatch such an event, and it may be cut; but a whole ``message_stop`` is the
+    end marker with or without a blank line after it. Proxies that trim the stream leave it so.
+    """
+
+    __slots__ = ()
+
+    def finish(self) -> list[SSERecord]:
+        records = super().finish() + self.feed(b"\n\n")
+        return [record for record in records if _is_stop(record.data)]
 
 
 class _Block:
@@ -199,7 +213,10 @@ class MessagesParser:
         events.append(Ping())
 
     def _message_start(self, event: StreamEvent, events: list[Event]) -> None:
+        # A second one is a proxy's second try: what was open stays open for ever.
         self._open.clear()
+        self._waiting.clear()
+        self._text_index = -1
         self._begin(event.message or WholeMessage(), events)
 
     def _begin(self, message: WholeMessage, events: list[Event]) -> None:
@@ -328,6 +345,11 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "message_stop": MessagesParser._message_stop,
     "ping": MessagesParser._ping,
 }
+
+
+def _is_stop(data: bytes) -> bool:
+    event = _json_or_text(data)
+    return isinstance(event, dict) and event.get("type") == "message_stop"
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:

@@ -127,6 +127,21 @@ def test_nothing_is_complete_without_message_stop() -> None:
     assert not any(isinstance(event, Done) for event in events)
 
 
+@pytest.mark.parametrize("cut", range(1, 50))
+def test_the_end_marker_counts_without_its_blank_line(cut: int) -> None:
+    body = sse(start(), *stop()).rstrip()
+    dialect = MessagesDialect()
+    decoder, parser = dialect.decoder(), dialect.parser()
+    events = parser.feed(decoder.feed(body[:-cut])) + parser.feed(decoder.finish())
+    assert not parser.complete
+    assert [type(event) for event in events] == [Start, UsageUpdate, UsageUpdate]
+
+    decoder, parser = dialect.decoder(), dialect.parser()
+    events = parser.feed(decoder.feed(body)) + parser.feed(decoder.finish())
+    assert parser.complete
+    assert isinstance(events[-1], Done)
+
+
 def test_what_follows_message_stop_is_not_read() -> None:
     events, _ = parse(start(), stop(), start())
     assert isinstance(events[-1], Done)
