@@ -11,7 +11,7 @@ import msgspec
 from engine.errors import ConfigError, DeadlineError
 
 if TYPE_CHECKING:
-    from engine.transport.multi import Multi
+    from engine.transport.driver import Driver
     from engine.transport.timers import Timer
 
 __all__ = ["Deadlines", "Phase", "Timeouts"]
@@ -82,7 +82,7 @@ class Deadlines:
     )
 
     def __init__(
-        self, multi: Multi, limits: Timeouts, expired: Callable[[Phase, float], None]
+        self, multi: Driver, limits: Timeouts, expired: Callable[[Phase, float], None]
     ) -> None:
         self._multi = multi
         self._limits = limits

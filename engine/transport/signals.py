@@ -8,6 +8,7 @@ One KeyboardInterrupt raised inside a Python callback of libcurl fails every tra
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -26,8 +27,10 @@ _HELD: frozenset[int] = frozenset(
 
 _Mask = Callable[[int, Iterable[int]], set[int]]
 # signal.pthread_sigmask turns every number into an enum, which takes 30 µs; the C function under
-# it takes one. Windows has neither.
-_mask: _Mask | None = getattr(getattr(signal, "pthread_sigmask", None), "__wrapped__", None)
+# it takes one. Windows has neither, other Pythons may have the first only.
+_mask: _Mask | None = getattr(
+    sys.modules.get("_signal"), "pthread_sigmask", getattr(signal, "pthread_sigmask", None)
+)
 _BLOCKED_AT_IMPORT = frozenset(_mask(signal.SIG_BLOCK, ())) if _mask is not None else frozenset()
 
 

@@ -19,7 +19,7 @@ from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
 from engine.wire.headers import Head, parse_head
 
 if TYPE_CHECKING:
-    from engine.transport.multi import Multi
+    from engine.transport.driver import Driver
 
 __all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer"]
 
@@ -107,7 +107,7 @@ class Transfer:
     )
 
     def __init__(
-        self, multi: Multi, request: HttpRequest, owner: Owner, connect_timeout: float | None
+        self, multi: Driver, request: HttpRequest, owner: Owner, connect_timeout: float | None
     ) -> None:
         self._multi = multi
         self._connect_timeout = connect_timeout
