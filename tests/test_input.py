@@ -251,7 +251,7 @@ _ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.dictionaries(_NAMES, _ANYTHING, max_size=6) | _ANYTHING, max_size=3) | _ANYTHING)
 def test_anything_is_messages_or_a_config_error(input: Any) -> None:
     try:
@@ -262,7 +262,7 @@ def test_anything_is_messages_or_a_config_error(input: Any) -> None:
         assert all(isinstance(message, Message) for message in messages)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_ANYTHING)
 def test_anything_is_tools_or_a_config_error(tools: Any) -> None:
     try:

@@ -30,6 +30,7 @@ from engine.events import (
 )
 from engine.messages import FinishReason, ServerTool, Usage
 from engine.providers.call_ids import made_up_id
+from engine.providers.chat_calls import gemini_seal, open_call
 from engine.providers.chat_chunk import (
     FINISH_REASONS,
     Choice,
@@ -107,6 +108,7 @@ class ChatParser:
         "_ended",
         "_finish",
         "_first",
+        "_id",
         "_sources",
         "_started",
         "_usage",
@@ -154,6 +156,7 @@ class ChatParser:
                 if (
                     first.kind is TextDelta
                     and delta is not None
+                    and delta.content
                     and type(delta.content) is str
                     and delta.reasoning_content is None
                     and delta.tool_calls is None
@@ -164,8 +167,7 @@ class ChatParser:
                     and delta.annotations is None
                     and not choice.index
                 ):
-                    if delta.content:
-                        events.append(TextDelta(delta.content, first.block))
+                    events.append(TextDelta(delta.content, first.block))
                 else:
                     self._choice(choice, events)
         return events
@@ -213,6 +215,7 @@ class ChatParser:
     def _start(self, chunk: Chunk, events: list[Event]) -> None:
         self._started = True
         if isinstance(chunk, FirstChunk):
+            self._id = chunk.id or ""
             events.append(Start(chunk.id, chunk.model))
 
     def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
@@ -323,7 +326,7 @@ class ChatParser:
         arguments = function.arguments
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
-        call = _call_of(piece, function.name, arguments, state)
+        call = open_call(piece, arguments, state.calls, state.by_index)
         if call is None:
             if not function.name and not piece.id:
                 return  # a piece of nothing
@@ -335,7 +338,7 @@ class ChatParser:
         if piece.index is not None:
             state.by_index[piece.index] = call
         if piece.extra_content is not None:
-            call.signature = _gemini_seal(piece.extra_content) or call.signature
+            call.signature = gemini_seal(piece.extra_content) or call.signature
         if arguments:
             events.append(call.add(arguments))
 
@@ -380,33 +383,6 @@ class ChatParser:
     def _fail(self, error: EngineError, events: list[Event]) -> None:
         self._ended = True
         events.append(StreamError(error))
-
-
-def _call_of(
-    piece: ToolCallPiece, name: str | None, arguments: str | None, state: _Alternative
-) -> OpenCall | None:
-    """The open call a piece belongs to: by index where there is one, else by id, else the last.
-    None: it begins another call."""
-    if piece.index is not None:
-        call = state.by_index.get(piece.index)
-    elif piece.id:
-        return next((call for call in state.calls if call.id == piece.id), None)
-    else:
-        call = state.calls[-1] if state.calls else None
-    if call is None or not name:
-        return call
-    if piece.id:  # Cerebras: an index that comes again with another id is another call
-        return call if call.id == piece.id else None
-    # Without an id: some repeat the name with each piece, others send each call whole.
-    again = name == call.name and not (arguments and call.is_whole())
-    return call if again else None
-
-
-def _gemini_seal(extra: dict[str, Any]) -> str | None:
-    # https://ai.google.dev/gemini-api/docs/thought-signatures, "OpenAI compatibility"
-    google = extra.get("google")
-    seal = google.get("thought_signature") if isinstance(google, dict) else None
-    return seal if isinstance(seal, str) else None
 
 
 def _no_answer() -> ProtocolError:

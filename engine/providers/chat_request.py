@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import ConfigError
 from engine.messages import (
@@ -10,14 +10,15 @@ from engine.messages import (
     Image,
     Message,
     Part,
-    Refusal,
+    RedactedThinking,
     Text,
     Tool,
     ToolCall,
     ToolResult,
 )
 from engine.providers.contract import Endpoint
-from engine.request import ModelRequest
+from engine.providers.sealed import unsealed
+from engine.request import ModelRequest, ThinkingLevel
 
 __all__ = ["render_chat", "render_tool"]
 
@@ -44,17 +45,40 @@ def render_chat(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.max_tokens is not None:
         body[endpoint.max_tokens_field] = request.max_tokens
-    for name in ("temperature", "top_p", "seed"):
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.seed is not None:
+        body[_SEED.get(endpoint.name, "seed")] = request.seed
     if request.stop:
         body["stop"] = request.stop
     if request.thinking is not None:
-        body["reasoning_effort"] = request.thinking
+        body |= _thinking(request.thinking, endpoint.name)
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format)
     return body
+
+
+# https://docs.mistral.ai/api: "random_seed"; "seed" is refused with 422.
+_SEED: Final = {"mistral": "random_seed"}
+
+
+def _thinking(level: ThinkingLevel, provider: str) -> dict[str, Any]:
+    """The level in the provider's terms; OpenAI's where nothing else is known."""
+    switch = {"type": "disabled" if level == "none" else "enabled"}
+    match provider:
+        case "deepseek":  # https://api-docs.deepseek.com/guides/thinking_mode
+            effort = {} if level == "none" else {"reasoning_effort": level}
+            return {"thinking": switch, **effort}
+        case "zai" | "moonshot":  # on or off, no levels
+            return {"thinking": switch}
+        case "dashscope":
+            return {"enable_thinking": level != "none"}
+        case "openrouter":  # https://openrouter.ai/docs/use-cases/reasoning-tokens
+            return {"reasoning": {"effort": level}}
+        case _:
+            return {"reasoning_effort": level}
 
 
 def render_tool(tool: Tool) -> dict[str, Any]:
@@ -81,18 +105,22 @@ def _response_format(wanted: Any) -> dict[str, Any]:
 
 
 def _message(message: Message, provider: str) -> list[dict[str, Any]]:
-    """One message as the lines it takes: each tool result is a line of its own."""
-    if message.role == "tool":
-        return [
-            {"role": "tool", "tool_call_id": part.id, "content": part.content}
-            for part in message.parts
-            if isinstance(part, ToolResult)
-        ]
+    """One message as the lines it takes: each tool result is a line of its own, before the rest."""
     if message.role == "assistant":
         return [_assistant(message, provider)]
-    if all(isinstance(part, Text) for part in message.parts):
-        return [{"role": message.role, "content": message.text}]
-    return [{"role": message.role, "content": [_part(part) for part in message.parts]}]
+    lines: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": part.id, "content": part.content}
+        for part in message.parts
+        if isinstance(part, ToolResult)
+    ]
+    parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+    role = "user" if message.role == "tool" else message.role
+    if all(isinstance(part, Text) for part in parts):
+        if parts:
+            lines.append({"role": role, "content": message.text})
+    else:
+        lines.append({"role": role, "content": [_part(part) for part in parts]})
+    return lines
 
 
 # Those that want their reasoning back with the tool calls it led to.
@@ -101,22 +129,30 @@ _WANTS_REASONING = frozenset({"deepseek", "zai", "moonshot"})
 
 def _assistant(message: Message, provider: str) -> dict[str, Any]:
     line: dict[str, Any] = {"role": "assistant"}
-    calls = [
-        {
-            "id": part.id,
-            "type": "function",
-            "function": {"name": part.name, "arguments": part.arguments},
-        }
-        for part in message.parts
-        if isinstance(part, ToolCall)
-    ]
+    own = message.provider == provider  # seals go back to whom they came from
+    calls = [_call(part, own) for part in message.parts if isinstance(part, ToolCall)]
     line["content"] = message.text or (None if calls else "")
-    if any(isinstance(part, Refusal) for part in message.parts):
+    if message.refusal is not None:
         line["refusal"] = message.refusal
-    if message.thinking and provider in _WANTS_REASONING and message.provider == provider:
+    if own and message.thinking and provider in _WANTS_REASONING:
         line["reasoning_content"] = message.thinking
+    for part in message.parts:
+        if own and isinstance(part, RedactedThinking):
+            line |= unsealed(part.data)
     if calls:
         line["tool_calls"] = calls
+    return line
+
+
+def _call(call: ToolCall, own: bool) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    if own and call.signature is not None:
+        # https://ai.google.dev/gemini-api/docs/thought-signatures, "OpenAI compatibility"
+        line["extra_content"] = {"google": {"thought_signature": call.signature}}
     return line
 
 

@@ -16,6 +16,8 @@ _OPTIONAL: Final = (
     "parallel_tool_calls",
     "reasoning_effort",
     "enable_thinking",
+    "reasoning",
+    "thinking",
     "prompt_cache_key",
     "service_tier",
     "random_seed",
