@@ -79,6 +79,7 @@ def test_thinking_text_and_the_end() -> None:
         START,
         begin("thinking"),
         content(thinking="Hm"),
+        content(thinking="."),
         {"type": "content-end", "index": 0},
         begin("text"),
         content(text="It "),
@@ -88,6 +89,7 @@ def test_thinking_text_and_the_end() -> None:
     assert seen == [
         events.Start("c14c", None),
         events.ThinkingDelta("Hm", 0),
+        events.ThinkingDelta(".", 0),
         events.TextDelta("It ", 1),
         events.TextDelta("is 4.", 1),
         events.UsageUpdate(USAGE),
