@@ -141,12 +141,12 @@ class ChatParser:
                 if again is None:
                     break
                 chunk = again
-            if chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
-                self._envelope(chunk, events)
             choices = chunk.choices
             if not self._started and choices is not None:
                 self._start(chunk, events)
                 decode = chunk_decoder.decode
+            if chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
+                self._envelope(chunk, events)
             if not choices:
                 if choices is None and not self._ended:
                     self._no_chunk(record, events)

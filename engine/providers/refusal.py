@@ -219,7 +219,7 @@ def is_error(data: Any) -> bool:
     ``{"message": …, "code": …}``."""
     if not isinstance(data, dict):
         return False
-    if "error" in data or "detail" in data or data.get("object") == "error":
+    if data.get("error") or data.get("detail") or data.get("object") == "error":
         return True
     return isinstance(data.get("message"), str) and not {"code", "type", "status"}.isdisjoint(data)
 

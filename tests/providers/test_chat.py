@@ -1,0 +1,602 @@
+"""Chat Completions: chunks, written from the vendors' documents, become events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.accumulate import Accumulator
+from engine.errors import Category, ProtocolError
+from engine.events import (
+    CitationDelta,
+    Done,
+    Event,
+    ImageDone,
+    LogprobsDelta,
+    RedactedThinkingDone,
+    RefusalDelta,
+    ServerToolDone,
+    Start,
+    StreamError,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStart,
+    Unknown,
+    UsageUpdate,
+)
+from engine.messages import (
+    FinishReason,
+    Image,
+    Message,
+    PartialToolCall,
+    RedactedThinking,
+    ToolCall,
+    Usage,
+)
+from engine.providers.chat import ChatDialect, ChatParser
+from engine.wire import SSERecord
+
+DONE = SSERecord(b"[DONE]")
+
+
+def record(data: Any, event: str = "message") -> SSERecord:
+    return SSERecord(data if isinstance(data, bytes) else json.dumps(data).encode(), event)
+
+
+def choice(finish: str | None = None, index: int = 0, **delta: Any) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish}
+
+
+def chunk(finish: str | None = None, **delta: Any) -> SSERecord:
+    return record({"id": "c1", "model": "m", "choices": [choice(finish, **delta)]})
+
+
+def parse(*records: SSERecord) -> list[Event]:
+    parser = ChatParser()
+    events = parser.feed(list(records))
+    failed = bool(events) and isinstance(events[-1], StreamError)
+    if not parser.complete and not failed:
+        events += parser.finish()
+    assert parser.complete is (bool(events) and isinstance(events[-1], Done))
+    return events
+
+
+def message(events: list[Event], number: int = 0) -> Message:
+    accumulator = Accumulator()
+    accumulator.extend(events)
+    return accumulator.message("p", number)
+
+
+def of(kind: type[Event], events: list[Event]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_the_events_of_an_answer() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    events = parse(
+        chunk(role="assistant", content=""),
+        chunk(content="Hel"),
+        chunk(content="lo"),
+        chunk("stop"),
+        record({"id": "c1", "choices": [], "usage": usage}),
+        DONE,
+    )
+    counts = Usage(3, 2, 5)
+    assert events == [
+        Start("c1", "m"),
+        TextDelta("Hel"),
+        TextDelta("lo"),
+        UsageUpdate(counts),
+        Done(FinishReason.STOP, counts, "stop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "text"),
+    [
+        # llama-server: the first delta has content null. Azure: the first chunk has no choices.
+        ([chunk(role="assistant", content=None), chunk("stop", content="a"), DONE], "a"),
+        ([record({"choices": [], "prompt_filter_results": []}), chunk(content="a"), DONE], "a"),
+        # transformers serve: no finish_reason but at the end, no [DONE].
+        ([record({"choices": [{"delta": {"content": "a"}}]}), chunk("stop")], "a"),
+        # Perplexity repeats the whole message beside the delta.
+        (
+            [
+                record({"choices": [{**choice(content="a"), "message": {"content": "a"}}]}),
+                record({"choices": [{**choice("stop"), "message": {"content": "a"}}]}),
+            ],
+            "a",
+        ),
+        # LiteLLM: the usage chunk has an empty choice, after the finish reason.
+        (
+            [
+                chunk(content="a"),
+                chunk("stop"),
+                record({"choices": [choice()], "usage": {"total_tokens": 1}}),
+            ],
+            "a",
+        ),
+        # null for everything that could be missing.
+        (
+            [record({"choices": None, "usage": None, "error": None}), chunk("stop", content="a")],
+            "a",
+        ),
+        ([record({"choices": [{"delta": None}]}), chunk("stop", content="a")], "a"),
+        # More after the marker does not count.
+        ([chunk(content="a"), DONE, chunk(content="b"), record(b"{")], "a"),
+        ([chunk(content="a"), SSERecord(b" [DONE]\r")], "a"),
+        # Text as parts (Mistral), strings among them.
+        ([chunk("stop", content=[{"type": "text", "text": "a"}, "b", 3, {"type": "x"}])], "ab"),
+        # A lone surrogate is replaced.
+        ([record(rb'{"choices":[{"delta":{"content":"a\ud83d"}}]}'), DONE], "a\ufffd"),
+        # An older or newer field of an unexpected type does not lose the text.
+        (
+            [
+                record(
+                    {
+                        "id": 7,
+                        "choices": [{**choice("stop", content="a"), "logprobs": [1]}],
+                        "usage": "none",
+                        "citations": {},
+                    }
+                )
+            ],
+            "a",
+        ),
+    ],
+)
+def test_what_servers_leave_out_or_add(records: list[SSERecord], text: str) -> None:
+    events = parse(*records)
+    assert isinstance(events[-1], Done), events
+    assert message(events).text == text
+
+
+@pytest.mark.parametrize(
+    ("delta", "thinking"),
+    [
+        ({"reasoning_content": "hm"}, "hm"),
+        ({"reasoning": "hm"}, "hm"),
+        ({"thinking": "hm"}, "hm"),
+        ({"reasoning_content": "hm", "reasoning": "hm"}, "hm"),
+        ({"reasoning_content": None, "reasoning": "hm", "content": None}, "hm"),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}, "hm"),
+        ({"content": [{"type": "thinking", "thinking": "hm"}]}, "hm"),
+        ({"reasoning": {"unknown": "shape"}}, ""),
+    ],
+)
+def test_reasoning_has_many_names_and_is_never_doubled(
+    delta: dict[str, Any], thinking: str
+) -> None:
+    events = parse(chunk(**delta), chunk("stop", content="so"), DONE)
+    assert message(events).thinking == thinking
+    assert message(events).text == "so"
+    blocks = [event.index for event in events if isinstance(event, ThinkingDelta | TextDelta)]
+    assert blocks == sorted(set(blocks))
+
+
+def test_text_after_a_tool_call_is_a_block_of_its_own() -> None:
+    call = {"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"}}
+    events = parse(
+        chunk(content="a"), chunk(tool_calls=[call]), chunk(content="b"), chunk("tool_calls")
+    )
+    kinds = [type(part).__name__ for part in message(events).parts]
+    assert kinds == ["Text", "ToolCall", "Text"]
+
+
+def piece(arguments: Any = None, **facts: Any) -> dict[str, Any]:
+    function = {"arguments": arguments} if arguments is not None else {}
+    if "name" in facts:
+        function["name"] = facts.pop("name")
+    return {**facts, "function": function}
+
+
+A, B = ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", '{"y":2}')
+
+CALLS: list[tuple[str, list[list[dict[str, Any]]], list[ToolCall]]] = [
+    (
+        "in pieces, one after the other",
+        [
+            [piece("", index=0, id="a", name="f")],
+            [piece('{"x"', index=0)],
+            [piece(":1}", index=0)],
+            [piece('{"y":', index=1, id="b", name="g")],
+            [piece("2}", index=1)],
+        ],
+        [A, B],
+    ),
+    (
+        "interleaved",
+        [
+            [piece('{"x"', index=0, id="a", name="f"), piece('{"y"', index=1, id="b", name="g")],
+            [piece(":2}", index=1), piece(":1}", index=0)],
+        ],
+        [A, B],
+    ),
+    (
+        "whole, without an index",
+        [[piece('{"x":1}', id="a", name="f")], [piece('{"y":2}', id="b", name="g")]],
+        [A, B],
+    ),
+    (
+        "pieces without an index go on by id",
+        [
+            [piece('{"x"', id="a", name="f")],
+            [piece('{"y"', id="b", name="g")],
+            [piece(":1}", id="a")],
+            [piece(":2}", id="b")],
+        ],
+        [A, B],
+    ),
+    (
+        "pieces without index or id go on with the last",
+        [[piece('{"x"', id="a", name="f")], [piece(":1}")]],
+        [A],
+    ),
+    (
+        "all with the index 0 and ids of their own",
+        [
+            [
+                piece('{"x":1}', index=0, id="a", name="f"),
+                piece('{"y":2}', index=0, id="b", name="g"),
+            ]
+        ],
+        [A, B],
+    ),
+    ("an index that begins at 1", [[piece('{"x":1}', index=1, id="a", name="f")]], [A]),
+    (
+        "the name in each piece",
+        [[piece('{"x"', index=0, id="a", name="f")], [piece(":1}", index=0, id="a", name="f")]],
+        [A],
+    ),
+    ("arguments as an object", [[piece({"x": 1}, index=0, id="a", name="f")]], [A]),
+    ("no arguments at all", [[piece(None, index=0, id="a", name="f")]], [ToolCall("a", "f", "{}")]),
+    ("blank arguments", [[piece(" ", index=0, id="a", name="f")]], [ToolCall("a", "f", "{}")]),
+    ("a piece of nothing", [[piece("")], [{}], [piece('{"x":1}', index=0, id="a", name="f")]], [A]),
+    (
+        "an id that changes without a name is the same call",
+        [[piece('{"x"', index=0, id="a", name="f")], [piece(":1}", index=0, id="z")]],
+        [A],
+    ),
+]
+
+
+@pytest.mark.parametrize(("deltas", "calls"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+def test_tool_calls(deltas: list[list[dict[str, Any]]], calls: list[ToolCall]) -> None:
+    events = parse(*(chunk(tool_calls=pieces) for pieces in deltas), chunk("tool_calls"), DONE)
+    assert message(events).tool_calls == calls
+    for call in calls:
+        (begun,) = (event for event in of(ToolCallStart, events) if event.id == call.id)
+        text = "".join(e.arguments for e in of(ToolCallDelta, events) if e.index == begun.index)
+        assert text.strip() in (call.arguments, "")
+        assert ToolCallDone(call, begun.index) in events
+    assert events[-1] == Done(FinishReason.TOOL_USE, None, "tool_calls")
+
+
+def test_calls_without_an_id_get_one_that_is_their_own() -> None:
+    whole = [piece('{"x":1}', name="f"), piece('{"y":2}', name="f")]
+    repeated = [piece('{"x":', index=0, name="f"), piece("1}", index=0, name="f")]
+    two = message(parse(chunk("tool_calls", tool_calls=whole))).tool_calls
+    assert [(call.name, call.arguments) for call in two] == [("f", '{"x":1}'), ("f", '{"y":2}')]
+    assert two[0].id != two[1].id
+    (one,) = message(parse(chunk("tool_calls", tool_calls=repeated))).tool_calls
+    assert (one.name, one.arguments) == ("f", '{"x":1}')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "finish", "whole"),
+    [
+        ('{"x":', "tool_calls", False),
+        ('{"x":1} extra', "tool_calls", False),
+        ('{"x":1}', "length", True),
+        ("", "length", False),
+        ("", "stop", True),
+    ],
+)
+def test_a_call_that_is_not_whole_is_never_handed_over(
+    arguments: str, finish: str, whole: bool
+) -> None:
+    call = piece(arguments, index=0, id="a", name="f")
+    events = parse(chunk(tool_calls=[call]), chunk(finish), DONE)
+    assert bool(of(ToolCallDone, events)) is whole
+    if not whole:
+        assert message(events).parts == [PartialToolCall("a", "f", arguments)]
+
+
+def test_a_call_of_a_stream_that_was_cut_is_not_handed_over() -> None:
+    events = parse(chunk(tool_calls=[piece('{"x":1}', index=0, id="a", name="f")]))
+    assert not of(ToolCallDone, events)
+    assert not of(Done, events)
+
+
+def test_the_function_call_of_old_models() -> None:
+    events = parse(
+        chunk(function_call={"name": "f", "arguments": '{"x"'}),
+        chunk(function_call={"arguments": ":1}"}),
+        chunk("function_call"),
+    )
+    (call,) = message(events).tool_calls
+    assert (call.name, call.input) == ("f", {"x": 1})
+    assert isinstance(events[-1], Done)
+    assert events[-1].finish_reason is FinishReason.TOOL_USE
+
+
+def test_stop_after_a_tool_call_is_tool_use() -> None:
+    events = parse(chunk(tool_calls=[piece("{}", index=0, id="a", name="f")]), chunk("stop"))
+    assert events[-1] == Done(FinishReason.TOOL_USE, None, "stop")
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("stop", FinishReason.STOP),
+        ("eos", FinishReason.STOP),
+        ("length", FinishReason.LENGTH),
+        ("model_length", FinishReason.LENGTH),
+        ("tool_calls", FinishReason.TOOL_USE),
+        ("content_filter", FinishReason.CONTENT_FILTER),
+        ("insufficient_system_resource", FinishReason.ERROR),
+        ("tomorrow", FinishReason.UNKNOWN),
+        (None, FinishReason.UNKNOWN),
+    ],
+)
+def test_finish_reasons_keep_the_providers_word(word: str | None, reason: FinishReason) -> None:
+    assert parse(chunk(word, content="a"), DONE)[-1] == Done(reason, None, word)
+
+
+def test_alternatives_are_told_apart_and_all_must_finish() -> None:
+    def both(**delta: Any) -> SSERecord:
+        return record({"choices": [choice(**delta), choice(index=1, **delta)]})
+
+    begun = [both(content="a"), record({"choices": [choice("length", 1, content="!")]})]
+    assert not of(Done, parse(*begun))
+    events = parse(*begun, chunk("stop", content="?"))
+    assert message(events).text == "a?"
+    assert message(events, 1).text == "a!"
+    assert events[-1] == Done(FinishReason.STOP, None, "stop")
+    indexes = {(event.choice, event.index) for event in of(TextDelta, events)}
+    assert len({index for _, index in indexes}) == 2
+
+
+USAGES: list[tuple[dict[str, Any], Usage]] = [
+    (
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 15,
+            "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 3},
+        },
+        Usage(10, 5, 15, cached_tokens=4, reasoning_tokens=3),
+    ),
+    ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 8}, Usage(9, cached_tokens=8)),
+    ({"prompt_tokens": 9, "cached_tokens": 8}, Usage(9, cached_tokens=8)),
+    ({"prompt_tokens": 9, "cache_creation_input_tokens": 2}, Usage(9, cache_write_tokens=2)),
+    ({"prompt_tokens": 9, "prompt_tokens_details": None}, Usage(9)),
+    ({"prompt_tokens": -1, "completion_tokens": 2}, Usage(None, 2)),
+    ({"prompt_tokens": 9.5, "completion_tokens": 2}, Usage(None, 2)),
+]
+
+
+@pytest.mark.parametrize(("given", "usage"), USAGES)
+def test_usage_wherever_it_comes(given: dict[str, Any], usage: Usage) -> None:
+    last = {"id": "c1", "choices": []}
+    places = [
+        record({**last, "usage": given}),
+        record({**last, "x_groq": {"id": "r", "usage": given}}),
+        record({"choices": [{**choice(), "usage": given}]}),  # Moonshot
+        record({"usage": given}),
+    ]
+    for place in places:
+        events = parse(chunk("stop", content="a"), place, record({**last, "usage": None}), DONE)
+        assert UsageUpdate(usage) in events
+        assert events[-1] == Done(FinishReason.STOP, usage, "stop")
+
+
+def test_the_last_usage_that_says_something_wins() -> None:
+    def counted(number: int | None) -> SSERecord:
+        usage = {} if number is None else {"completion_tokens": number}
+        return record({"choices": [choice(content="a")], "usage": usage})
+
+    events = parse(counted(1), counted(2), counted(None), chunk("stop"), DONE)
+    assert events[-1] == Done(FinishReason.STOP, Usage(None, 2), "stop")
+
+
+@pytest.mark.parametrize(
+    ("last", "category", "words"),
+    [
+        (
+            {"error": {"message": "Overloaded", "type": "server_error"}},
+            Category.SERVER,
+            "Overloaded",
+        ),
+        ({"error": {"code": 429, "message": "Slow"}, "choices": []}, Category.RATE_LIMIT, "Slow"),
+        ({"error": "it broke"}, Category.UNKNOWN, "it broke"),
+        ({"error": {"code": "502", "message": "Bad"}, "id": "c1"}, Category.SERVER, "Bad"),
+        ({"x_groq": {"error": "over capacity"}}, Category.UNKNOWN, "over capacity"),
+        ({"object": "error", "message": "M", "code": 400}, Category.INVALID_ARG, "M"),
+        ({"detail": "no such model"}, Category.UNKNOWN, "no such model"),
+        ({"message": "M", "type": "rate_limit_error"}, Category.RATE_LIMIT, "M"),
+    ],
+)
+def test_an_error_inside_the_stream_ends_it(last: Any, category: Category, words: str) -> None:
+    events = parse(chunk(content="kept"), record(last), chunk(content="late"), DONE)
+    failure = events[-1]
+    assert isinstance(failure, StreamError)
+    assert failure.error.category is category
+    assert words in str(failure.error)
+    assert message(events).text == "kept"
+
+
+def test_an_event_named_error_is_one_whatever_it_holds() -> None:
+    events = parse(record({"statusCode": 500, "reason": "x"}, event="error"))
+    assert isinstance(events[-1], StreamError)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"<html>", b"[1]", b'"text"', b"\xff", b"[" * 10**5])
+def test_a_record_that_is_no_chunk_ends_the_stream_with_a_protocol_error(data: bytes) -> None:
+    failure = parse(chunk(content="kept"), SSERecord(data), chunk("stop"))[-1]
+    assert isinstance(failure, StreamError)
+    assert isinstance(failure.error, ProtocolError)
+
+
+def test_a_field_the_answer_cannot_do_without_must_be_readable() -> None:
+    for delta in ({"content": {"odd": 1}}, {"tool_calls": "odd"}):
+        failure = parse(chunk(**delta), DONE)[-1]
+        assert isinstance(failure, StreamError)
+        assert isinstance(failure.error, ProtocolError)
+
+
+def test_a_marker_alone_is_no_answer() -> None:
+    for records in ([DONE], [record({"type": "transcript.text.delta", "delta": "x"}), DONE]):
+        failure = parse(*records)[-1]
+        assert isinstance(failure, StreamError)
+        assert isinstance(failure.error, ProtocolError)
+        assert "dialect" in str(failure.error)
+
+
+@pytest.mark.parametrize("records", [[], [chunk(content="a")], [record({"choices": []})]])
+def test_without_marker_and_finish_reason_nothing_is_complete(records: list[SSERecord]) -> None:
+    assert not of(Done, parse(*records))
+
+
+def test_refusals_logprobs_images_audio_and_server_tools() -> None:
+    tool = {"type": "search", "arguments": "{}"}
+    audio = {"id": "audio_1", "transcript": "Hel", "data": "UklG"}
+    events = parse(
+        record({"choices": [{**choice(content="a"), "logprobs": {"content": [{"token": "a"}]}}]}),
+        chunk(refusal="I cannot"),
+        chunk(refusal="."),
+        chunk(images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]),
+        chunk(images=["https://x/i.png", 3]),
+        chunk(audio=audio),
+        chunk(executed_tools=[tool]),
+        chunk(executed_tools=[{**tool, "output": "found"}]),
+        chunk("stop"),
+    )
+    assert of(LogprobsDelta, events) == [LogprobsDelta([{"token": "a"}])]
+    assert message(events).refusal == "I cannot."
+    assert len({event.index for event in of(RefusalDelta, events)}) == 1
+    images = [event.image for event in of(ImageDone, events)]
+    assert images == [Image(data="AA==", media_type="image/png"), Image(url="https://x/i.png")]
+    (unknown,) = of(Unknown, events)
+    assert (unknown.name, unknown.data) == ("audio", audio)
+    (ran,) = of(ServerToolDone, events)
+    assert (ran.tool.name, ran.tool.data["output"]) == ("search", "found")
+
+
+def test_extras_that_come_with_an_empty_text_are_not_lost() -> None:
+    events = parse(chunk(content="a"), chunk(content="", images=["https://x/i.png"]), chunk("stop"))
+    assert len(of(ImageDone, events)) == 1
+
+
+def test_citations_of_each_vendor() -> None:
+    url = {"type": "url_citation", "url_citation": {"url": "https://a", "title": "A"}}
+    events = parse(chunk(content="a"), chunk(annotations=[url, "odd", 3]), chunk("stop"))
+    (first, odd) = (event.citation for event in of(CitationDelta, events))
+    assert (first.url, first.title, first.data) == ("https://a", "A", url)
+    assert odd.url == "odd"
+    sources = [{"title": "A", "url": "https://a", "snippet": "words"}]
+    perplexity = {"citations": ["https://a"], "search_results": sources, "usage": {}}
+    for extra in (perplexity, {"citations": ["https://a"], "usage": {}}):
+        events = parse(
+            record({"choices": [choice(content="a")], **extra}),
+            record({"choices": [choice("stop")], **extra}),
+        )
+        (event,) = of(CitationDelta, events)
+        assert event.citation.url == "https://a"
+        assert isinstance(events[-1], Done)
+
+
+def test_reasoning_to_send_back_is_kept_whole() -> None:
+    def details(**facts: Any) -> SSERecord:
+        text = facts.get("text")
+        detail = {"type": "reasoning.text", "index": 0, "format": "f", **facts}
+        return chunk(reasoning=text, reasoning_details=[detail], content="")
+
+    events = parse(
+        details(text="I "),
+        details(text="think"),
+        details(signature="sig"),
+        chunk(reasoning_details=[{"type": "reasoning.encrypted", "index": 1, "data": "enc"}]),
+        chunk("stop", content="so"),
+    )
+    (sealed,) = of(RedactedThinkingDone, events)
+    whole = [
+        {
+            "type": "reasoning.text",
+            "index": 0,
+            "format": "f",
+            "text": "I think",
+            "signature": "sig",
+        },
+        {"type": "reasoning.encrypted", "index": 1, "data": "enc"},
+    ]
+    assert json.loads(sealed.data) == {"reasoning_details": whole}
+    assert message(events).thinking == "I think"
+    assert RedactedThinking(sealed.data) in message(events).parts
+
+
+def test_reasoning_without_a_seal_needs_no_sending_back() -> None:
+    detail = {"type": "reasoning.text", "text": "hm", "index": 0}
+    events = parse(chunk(reasoning="hm", reasoning_details=[detail, 3]), chunk("stop"))
+    assert not of(RedactedThinkingDone, events)
+
+
+def test_litellm_thinking_blocks_are_kept_whole() -> None:
+    def block(**facts: Any) -> SSERecord:
+        return chunk(thinking_blocks=[{"type": "thinking", **facts}])
+
+    events = parse(block(thinking="a"), block(thinking="b"), block(signature="s"), chunk("stop"))
+    (sealed,) = of(RedactedThinkingDone, events)
+    whole = {"type": "thinking", "thinking": "ab", "signature": "s"}
+    assert json.loads(sealed.data) == {"thinking_blocks": [whole]}
+
+
+def test_geminis_seal_of_a_call_is_kept() -> None:
+    call = piece(
+        "{}", index=0, id="a", name="f", extra_content={"google": {"thought_signature": "s"}}
+    )
+    odd = piece("{}", index=1, id="b", name="g", extra_content={"google": 3})
+    events = parse(chunk(tool_calls=[call, odd]), chunk("tool_calls"))
+    assert [c.signature for c in message(events).tool_calls] == ["s", None]
+
+
+def test_a_whole_answer_gives_the_same_events() -> None:
+    dialect = ChatDialect()
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+    body = {
+        "id": "c1",
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hi", "tool_calls": [call]},
+                "finish_reason": "tool_calls",
+            }
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    }
+    events = dialect.parse_answer(json.dumps(body).encode())
+    assert events[0] == Start("c1", "m")
+    assert message(events).text == "Hi"
+    assert message(events).tool_calls == [A]
+    assert events[-1] == Done(FinishReason.TOOL_USE, Usage(1, 2, 3), "tool_calls")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"{}", b'{"foo":1}', b"[]", b"null", b"\xff{", b"[DONE]"]
+)
+def test_a_whole_answer_that_is_none_is_a_protocol_error(body: bytes) -> None:
+    failure = ChatDialect().parse_answer(body)[-1]
+    assert isinstance(failure, StreamError)
+    assert isinstance(failure.error, ProtocolError)
+
+
+def test_a_whole_answer_may_be_an_error() -> None:
+    failure = ChatDialect().parse_answer(b'{"error":{"message":"No","code":"invalid_api_key"}}')[-1]
+    assert isinstance(failure, StreamError)
+    assert failure.error.category is Category.AUTH
