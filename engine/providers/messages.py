@@ -309,9 +309,12 @@ class MessagesParser:
 
     def _stopping(self, reason: str | None, details: Any, events: list[Event]) -> None:
         self._stop_reason = reason
-        cut = FINISH_REASONS.get(reason or "") is FinishReason.LENGTH
+        ended = FINISH_REASONS.get(reason or "")
+        if ended is FinishReason.TOOL_USE:  # some proxies leave content_block_stop out
+            for index in list(self._open):
+                self._close_block(index, events)
         for call in self._waiting:
-            events.extend(call.close(cut=cut))
+            events.extend(call.close(cut=ended is FinishReason.LENGTH))
         explanation = details.get("explanation") if isinstance(details, dict) else None
         if isinstance(explanation, str) and explanation:
             events.append(RefusalDelta(explanation, self._blocks))

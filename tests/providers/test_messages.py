@@ -395,6 +395,14 @@ def test_deltas_without_a_start_open_their_block() -> None:
     assert message(events).parts == [Thinking("Hm"), Text("Hi")]
 
 
+def test_a_call_without_a_stop_is_whole_when_the_message_stops_for_it() -> None:
+    call = block(0, WEATHER, *arguments('{"city": "Paris"}'))[:-1]
+    events, _ = parse(start(), call, stop("tool_use"))
+    assert message(events).tool_calls == [ToolCall("toolu_1", "get_weather", '{"city": "Paris"}')]
+    events, _ = parse(start(), call, stop("refusal"))
+    assert message(events).tool_calls == []
+
+
 def test_a_second_message_start_does_not_mix_the_calls() -> None:
     first = block(0, WEATHER, *arguments('{"city": "Par'))[:-1]
     again = block(0, {**WEATHER, "id": "toolu_9"}, *arguments('{"city": "Paris"}'))
