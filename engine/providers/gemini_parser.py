@@ -127,7 +127,7 @@ class GeminiParser:
                 chunk = self._envelope(chunk, record.data, events)
             if chunk.usageMetadata:
                 self._raw_usage = chunk.usageMetadata
-            for number, candidate in enumerate(chunk.candidates or ()):
+            for candidate in chunk.candidates or ():
                 content = candidate.content
                 if (
                     first.kind is TextDelta
@@ -146,7 +146,7 @@ class GeminiParser:
                 ):
                     events.append(TextDelta(part.text, first.block))
                 else:
-                    self._candidate(candidate, record.data, number, events)
+                    self._candidate(candidate, chunk, record.data, events)
         if self._raw_usage and not self._ended:
             self._tell_usage(events)
         return events
@@ -212,7 +212,7 @@ class GeminiParser:
             events.append(Unknown("blockReasonMessage", feedback.blockReasonMessage))
 
     def _candidate(
-        self, candidate: Candidate, data: bytes, number: int, events: list[Event]
+        self, candidate: Candidate, chunk: Chunk, data: bytes, events: list[Event]
     ) -> None:
         choice = candidate.index or 0
         state = self._candidates.get(choice)
@@ -230,6 +230,7 @@ class GeminiParser:
                 events.append(ImageDone(image, self._new_block(state), choice))
                 self._lone_signature(part, state, choice, events)
             else:
+                number = next(i for i, c in enumerate(chunk.candidates or ()) if c is candidate)
                 self._other_part(_plain_part(data, number, place), state, choice, events)
         self._about(candidate, state, choice, events)
         reason = finish_word(candidate.finishReason)

@@ -77,7 +77,7 @@ class Blob(msgspec.Struct, gc=False):
     data: str | None = None
 
 
-class Part(msgspec.Struct):
+class Part(msgspec.Struct, gc=False):
     """One part; of the kinds that are rare only the name is looked up, in the record itself."""
 
     text: str | None = None
@@ -87,13 +87,13 @@ class Part(msgspec.Struct):
     inlineData: Blob | None = None
 
 
-class Content(msgspec.Struct):
+class Content(msgspec.Struct, gc=False):
     """The parts a candidate got in this chunk."""
 
     parts: list[Part] | None = None
 
 
-class Candidate(msgspec.Struct):
+class Candidate(msgspec.Struct, gc=False):
     """One of the alternatives; as a rule there is one. No answer fails for what its metadata is."""
 
     content: Content | None = None
@@ -113,7 +113,7 @@ class PromptFeedback(msgspec.Struct):
     blockReasonMessage: str | None = None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     """One `GenerateContentResponse`, bare or inside the ``response`` of Code Assist and batches.
 
     Usage is cumulative and comes in every chunk: it stays text until somebody asks.
