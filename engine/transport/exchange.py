@@ -114,6 +114,8 @@ class Exchange:
             except Exception as error:
                 failure = CallbackError(f"on_data raised {type(error).__name__}: {error}")
                 failure.__cause__ = error
+                self._error = failure  # also where the body had ended before it was delivered
+                del self._body[self._next :]
                 self._fail(failure, State.FAILED)
         if on_data is not None:
             self._body, self._next = [], 0
