@@ -87,9 +87,10 @@ class Sampler:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, Mapping) else {}
         required = schema.get("required")
-        names = required if isinstance(required, list) else []
         return {
-            str(name): self._value(properties.get(name, {}), str(name), depth + 1) for name in names
+            name: self._value(properties.get(name, {}), name, depth + 1)
+            for name in (required if isinstance(required, list) else ())
+            if isinstance(name, str)
         }
 
     def _number(self, schema: Mapping[str, Any], *, whole: bool) -> int | float:
@@ -153,10 +154,11 @@ def _merged(schema: Mapping[str, Any], parts: list[Any], root: Mapping[str, Any]
         if isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
             part = _follow(root, part["$ref"])
         for name, value in part.items() if isinstance(part, Mapping) else ():
-            if name == "properties":
-                value = {**merged.get(name, {}), **value}
-            elif name == "required":
-                value = [*merged.get(name, []), *value]
+            before = merged.get(name)
+            if name == "properties" and isinstance(value, dict) and isinstance(before, dict):
+                value = {**before, **value}
+            elif name == "required" and isinstance(value, list) and isinstance(before, list):
+                value = [*before, *value]
             merged[name] = value
     return merged
 

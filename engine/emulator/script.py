@@ -105,6 +105,7 @@ def _read(text: str) -> list[str | _Item]:
         value, end = json.JSONDecoder().raw_decode(text)
         if not text[end:].lstrip().startswith("]]"):
             raise ValueError("it must end in ]]")
+        msgspec.json.encode(value)  # a lone surrogate could not be sent
         return msgspec.convert(value, list[str | _Item])
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the script in the prompt cannot be read: {error}") from None

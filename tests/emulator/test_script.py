@@ -67,7 +67,18 @@ def test_the_last_script_counts_and_the_models_own_words_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", '["a"', '["a"], "b"', '{"text": "a"}', '[{"txt": "a"}]', "[5]", "[" * 100_000]
+    "text",
+    [
+        "",
+        "[",
+        '["a"',
+        '["a"], "b"',
+        '{"text": "a"}',
+        '[{"txt": "a"}]',
+        "[5]",
+        "[" * 100_000,
+        '["\\ud800"]',
+    ],
 )
 def test_a_script_that_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(BadRequest, match="script"):
