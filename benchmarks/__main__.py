@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import platform
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rounds:
         sizes = dataclasses.replace(sizes, rounds=options.rounds)
     raise_descriptor_limit()
-    print(f"Python {platform.python_version()} on {platform.system()}, rounds: {sizes.rounds}\n")
+    print(_machine(), f"Rounds: {sizes.rounds}.\n")
     try:
         for name in options.sections or SECTIONS:
             with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
@@ -63,6 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(_LEGEND)
     return 0
+
+
+def _machine() -> str:
+    """What the numbers belong to. Load of other work makes them worse, and the paced ones better:
+    whoever has to wait for a processor finds several events in a read."""
+    return (
+        f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} processors; "
+        f"load before the start {os.getloadavg()[0]:.1f}."
+    )
 
 
 def _note(line: str) -> None:

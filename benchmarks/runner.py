@@ -91,9 +91,9 @@ class Outcome:
         return max((run.cpu / run.wall for run in self.runs if run), default=0.0)
 
     @property
-    def memory_a_stream(self) -> float | None:
-        """Bytes, the least of any round."""
-        held = [run.memory / self.case.at_once for run in self.runs if run]
+    def kib_a_stream(self) -> float | None:
+        """Memory, the least of any round."""
+        held = [run.memory / 1024 / self.case.at_once for run in self.runs if run]
         return min(held, default=None)
 
 

@@ -78,7 +78,10 @@ class Setting:
 
 def full_speed(setting: Setting) -> Table:
     """The cost of an event when bytes come faster than they can be used: nginx sends a file, a
-    read brings about fifty events, and what counts is decoding and dispatch."""
+    read brings about fifty events, and what counts is decoding and dispatch.
+
+    What it showed: half of the bare client's time is the search for blank lines (0.24 µs of 0.52
+    without it); asyncio and JSON as dicts cost four engines, pydantic objects forty."""
     streams, at_once, events = setting.sizes.full
     stream = wire_stream("chat", pieces(events))
     with nginx(setting.folder, {"chat": stream}) as url:
@@ -114,7 +117,10 @@ def full_speed(setting: Setting) -> Table:
 def one_event_a_read(setting: Setting) -> Table:
     """The cost of an event as models send them: each comes alone, and what counts is the way from
     the socket through the loop. A client that is always busy gets several a read instead, which
-    flatters it; so the slowest is given longer ticks."""
+    flatters it; so the slowest is given longer ticks.
+
+    What it showed: system calls are most of it, for every client; decoding and dispatch, several
+    times the bare client's cost at full speed, add less than half of it here."""
     streams, events = setting.sizes.paced
     program = compile_paced(setting.folder)
     cases = [
@@ -129,7 +135,11 @@ def one_event_a_read(setting: Setting) -> Table:
 
 def many_open(setting: Setting) -> Table:
     """Ten thousand streams on one thread: what one holds of memory, and whether an event costs
-    more among many than among a hundred. What opening and ending a stream costs is apart."""
+    more among many than among a hundred. What opening and ending a stream costs is apart.
+
+    What it showed: through one epoll descriptor an event costs the same among 10,000 as among 100
+    (0.97 times). Memory is at its most at the end: six parts in seven are there once a stream is
+    open, the rest is what 20 events leave in the message."""
     streams, events = setting.sizes.many
     streams = min(streams, raise_descriptor_limit() - 200)
     few = min(100, streams)
@@ -144,32 +154,23 @@ def many_open(setting: Setting) -> Table:
             few_events = events * streams // few
             cases.append(_paced_case(client, program, few, few_events, short_ms))
     outcomes = take_turns(cases, min(2, setting.sizes.rounds), setting.note)
-    rows = []
-    goals = []
-    for many, rest in zip(outcomes[::2], outcomes[1::2], strict=True):
-        ratio = many.ratio(rest, steady=True)
-        memory = many.memory_a_stream
-        kib = None if memory is None else memory / 1024
-        cells = (
-            number(kib, 1),
-            number(many.best_around(), 0),
-            number(many.best(steady=True)),
-            number(rest.best(steady=True)),
-            times(ratio),
-            f"{many.busy:.0%}",
-        )
-        rows.append((many.case.label, *cells, many.failure or rest.failure))
-        if many.case.client == ENGINE.module:
-            goals.append(Goal("engine, KiB a stream", kib, 28))
-            goals.append(Goal("engine, an event among many to one among few", ratio, 1.3))
+    pairs = list(zip(outcomes[::2], outcomes[1::2], strict=True))
+    engine, engine_few = pairs[1]
+    goals = [
+        Goal("engine, KiB a stream", engine.kib_a_stream, 28),
+        Goal("engine, among many to among few", engine.ratio(engine_few, steady=True), 1.3),
+    ]
     around = "µs to open and end"
     head = ("client", "KiB a stream", around, "µs an event", f"among {few}", "ratio", "busy", "")
     title = f"Many open: {streams:,} streams × {events} events, all open at once"
-    return Table(title, head, rows, goals)
+    return Table(title, head, [_many_row(many, rest) for many, rest in pairs], goals)
 
 
 def dialects(setting: Setting) -> Table:
-    """The same pieces of text in each wire format, at full speed through this engine."""
+    """The same pieces of text in each wire format, at full speed through this engine.
+
+    What it showed: bytes an event do not decide, structure does. Gemini's chunk is as long as
+    Chat's, but each repeats the counts of tokens, an event of its own; Ollama's line is flat."""
     streams, at_once, events = setting.sizes.full
     written = {name: wire_stream(name, pieces(events)) for name in FORMATS}
     with nginx(setting.folder, written) as url:
@@ -215,6 +216,19 @@ def _paced_case(client: Client, program: Path, streams: int, events: int, tick_m
         at_once=streams,
         includes=client.includes,
         decodes=client.decodes,
+    )
+
+
+def _many_row(many: Outcome, few: Outcome) -> tuple[str, ...]:
+    return (
+        many.case.label,
+        number(many.kib_a_stream, 1),
+        number(many.best_around(), 0),
+        number(many.best(steady=True)),
+        number(few.best(steady=True)),
+        times(many.ratio(few, steady=True)),
+        f"{many.busy:.0%}",
+        many.failure or few.failure,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -89,10 +90,10 @@ def _chat(texts: list[str]) -> WireStream:
 
 def _responses(texts: list[str]) -> WireStream:
     """https://platform.openai.com/docs/api-reference/responses-streaming"""
-    place = {"item_id": "msg_68a1c0ffee5eed5eed5eed5eed5eed5eed", "output_index": 0}
-    part = {**place, "content_index": 0}
+    item_id = "msg_68a1c0ffee5eed5eed5eed5eed5eed5eed"
+    part = {"item_id": item_id, "output_index": 0, "content_index": 0}
     text = "".join(texts)
-    numbers = iter(range(len(texts) + 9))
+    numbers = itertools.count()
 
     def event(type: str, **fields: Any) -> bytes:
         return _named({"type": f"response.{type}", "sequence_number": next(numbers), **fields})
@@ -102,7 +103,7 @@ def _responses(texts: list[str]) -> WireStream:
 
     def item(status: str, *parts: dict[str, Any]) -> dict[str, Any]:
         fields = {"type": "message", "status": status, "role": "assistant"}
-        return {"id": place["item_id"], **fields, "content": list(parts)}
+        return {"id": item_id, **fields, "content": list(parts)}
 
     def response(status: str, *items: dict[str, Any], usage: Any = None) -> dict[str, Any]:
         fields = {"object": "response", "created_at": 1767225600, "status": status, "error": None}
@@ -117,19 +118,15 @@ def _responses(texts: list[str]) -> WireStream:
         event("output_item.added", output_index=0, item=item("in_progress")),
         event("content_part.added", **part, part=content("")),
     ]
-    deltas = [
-        event("output_text.delta", **part, delta=piece, logprobs=[], obfuscation="k2Lq9xTz0m")
-        for piece in texts
-    ]
+    more = {"logprobs": [], "obfuscation": "k2Lq9xTz0m"}
+    deltas = [event("output_text.delta", **part, delta=piece, **more) for piece in texts]
     tail = [
         event("output_text.done", **part, text=text, logprobs=[]),
         event("content_part.done", **part, part=content(text)),
         event("output_item.done", output_index=0, item=whole),
         event("completed", response=response("completed", whole, usage=usage)),
     ]
-    return WireStream(
-        "text/event-stream", b"".join(head), tuple(deltas), b"".join(tail), "".join(texts)
-    )
+    return WireStream("text/event-stream", b"".join(head), tuple(deltas), b"".join(tail), text)
 
 
 def _messages(texts: list[str]) -> WireStream:

@@ -9,6 +9,14 @@ from benchmarks.clients.job import Job, Meter, Report, run
 from engine.events import Event, TextDelta
 
 
+def drive(multi: engine.Multi) -> None:
+    """The loop a program would have anyway."""
+    while len(multi):
+        select.select(*multi.fdset(), multi.timeout())
+        multi.perform()
+        multi.info_read()
+
+
 def read(job: Job) -> Report:
     multi = engine.Multi()
     client = engine.Client(
@@ -44,10 +52,7 @@ def read(job: Job) -> Report:
     meter = Meter()
     for _ in range(job.at_once):
         begin()
-    while len(multi):
-        select.select(*multi.fdset(), multi.timeout())
-        multi.perform()
-        multi.info_read()
+    drive(multi)
     assert accumulated == received, "the message is not what the callback was given"
     return meter.report(received)
 

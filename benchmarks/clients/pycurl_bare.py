@@ -34,6 +34,18 @@ class Loop:
             self._due = None
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
+    def done(self) -> list[pycurl.Curl]:
+        """The transfers that have ended since the last call, taken out of the multi handle."""
+        ended: list[pycurl.Curl] = []
+        more = 1
+        while more:
+            more, good, failed = self.multi.info_read()
+            assert not failed, failed
+            ended += good
+        for easy in ended:
+            self.multi.remove_handle(easy)
+        return ended
+
     def _on_socket(self, what: int, fd: int, *_: object) -> None:
         if what == pycurl.POLL_REMOVE:
             self._watched.discard(fd)
@@ -79,18 +91,13 @@ def read(job: Job) -> Report:
     left = job.streams - job.at_once
     while easies:
         loop.turn()
-        more = 1
-        while more:
-            more, done, failed = multi.info_read()
-            assert not failed, failed
-            for easy in done:
-                meter.end()
-                multi.remove_handle(easy)
-                if left:
-                    left -= 1
-                    multi.add_handle(easy)
-                else:
-                    easies.discard(easy)
+        for easy in loop.done():
+            meter.end()
+            if left:
+                left -= 1
+                multi.add_handle(easy)
+            else:
+                easies.discard(easy)
     assert found, "no event was found"
     return meter.report(received)
 
