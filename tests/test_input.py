@@ -175,11 +175,23 @@ def test_arguments_may_be_an_object_or_missing() -> None:
         call = {"id": "1", "function": {"name": "f", "arguments": arguments}}
         message = one({"role": "assistant", "tool_calls": [call]})
         assert message.tool_calls == [ToolCall("1", "f", text)]
+    own = one({"role": "assistant", "tool_calls": [ToolCall("1", "f", "{}")]})
+    assert own.tool_calls == [ToolCall("1", "f", "{}")]
 
 
 @pytest.mark.parametrize(
     ("input", "place"),
     [
+        ([{"role": "assistant", "tool_calls": [3]}], r"tool_calls\[0\] must be a dict, not int"),
+        (
+            [{"role": "assistant", "tool_calls": [{"function": 3}]}],
+            r"\[0\].function must be a dict",
+        ),
+        ([{"role": "tool", "content": 3}], r"input\[0\].content must be a string or a list"),
+        (
+            [{"role": "user", "content": [{"type": "file", "file": 3}]}],
+            r"\[0\].file must be a dict",
+        ),
         (3, "input must be a string or messages, not int"),
         (b"hi", "input must be a string or messages, not bytes"),
         ([], "input is empty"),

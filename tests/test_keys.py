@@ -140,6 +140,15 @@ def test_a_file_that_cannot_be_used_is_named_and_its_keys_are_not(
     assert CANARY not in told(caught.value)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a folder is no file anywhere, told differently")
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    path = credentials_path(environ)
+    path.mkdir(parents=True, mode=0o700)
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        find_key(endpoint("groq"), HTTPS, None, environ)
+
+
 def test_a_file_without_the_provider_is_no_key(
     credentials: Callable[[str], dict[str, str]],
 ) -> None:

@@ -39,6 +39,13 @@ class Free(msgspec.Struct):
     counts: dict[str, int]
 
 
+class Frees(msgspec.Struct):
+    """A map of any keys, deep inside."""
+
+    rows: list[dict[str, int]]
+    either: dict[str, int] | int | None = None
+
+
 class Model:
     """A pydantic model, as far as the engine looks at one."""
 
@@ -115,9 +122,10 @@ def test_dataclasses_typed_dicts_and_pydantic_models_do_too() -> None:
 
 
 def test_what_the_strict_mode_cannot_say_is_not_strict() -> None:
-    free = as_response_format(Free)
+    free, frees = as_response_format(Free), as_response_format(Frees)
     assert isinstance(free, dict)
-    assert free["strict"] is False
+    assert isinstance(frees, dict)
+    assert free["strict"] is frees["strict"] is False
     assert free["schema"]["properties"]["counts"]["additionalProperties"] == {"type": "integer"}
 
 

@@ -147,8 +147,10 @@ class ChatParser:
                 decode = chunk_decoder.decode
             if chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
                 self._envelope(chunk, events)
+                if self._ended:
+                    break
             if not choices:
-                if choices is None and not self._ended:
+                if choices is None:
                     self._no_chunk(record, events)
                 continue
             for choice in choices:
@@ -238,8 +240,6 @@ class ChatParser:
             events.append(UsageUpdate(counts))
 
     def _choice(self, choice: Choice, events: list[Event]) -> None:
-        if self._ended:
-            return
         number = choice.index or 0
         state = self._choices.get(number)
         if state is None:

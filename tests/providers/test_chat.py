@@ -38,6 +38,8 @@ from engine.messages import (
     Usage,
 )
 from engine.providers.chat import ChatDialect, ChatParser
+from engine.providers.contract import Endpoint
+from engine.request import ModelRequest
 from engine.wire import SSERecord
 
 DONE = SSERecord(b"[DONE]")
@@ -357,6 +359,8 @@ def test_alternatives_are_told_apart_and_all_must_finish() -> None:
     assert message(events).text == "a?"
     assert message(events, 1).text == "a!"
     assert events[-1] == Done(FinishReason.STOP, None, "stop")
+    late = parse(chunk("stop", content="a"), record({"choices": [choice("length", 1)]}), DONE)
+    assert late[-1] == events[-1]  # the first choice's reason, whichever came last
     indexes = {(event.choice, event.index) for event in of(TextDelta, events)}
     assert len({index for _, index in indexes}) == 2
 
@@ -431,6 +435,13 @@ def test_an_error_inside_the_stream_ends_it(last: Any, category: Category, words
     assert message(events).text == "kept"
 
 
+def test_text_that_comes_with_an_error_does_not_follow_it() -> None:
+    last = {"error": "it broke", "choices": [choice("error", content="late")]}
+    events = parse(chunk(content="kept"), record(last))
+    assert isinstance(events[-1], StreamError)
+    assert message(events).text == "kept"
+
+
 def test_an_event_named_error_is_one_whatever_it_holds() -> None:
     events = parse(record({"statusCode": 500, "reason": "x"}, event="error"))
     assert isinstance(events[-1], StreamError)
@@ -499,6 +510,9 @@ def test_citations_of_each_vendor() -> None:
     (first, odd) = (event.citation for event in of(CitationDelta, events))
     assert (first.url, first.title, first.data) == ("https://a", "A", url)
     assert odd.url == "odd"
+    broken = {"type": "url_citation", "url_citation": 3}
+    (event,) = of(CitationDelta, parse(chunk(content="a", annotations=[broken]), chunk("stop")))
+    assert (event.citation.url, event.citation.data) == (None, broken)
     sources = [{"title": "A", "url": "https://a", "snippet": "words"}]
     perplexity = {"citations": ["https://a"], "search_results": sources, "usage": {}}
     for extra in (perplexity, {"citations": ["https://a"], "usage": {}}):
@@ -563,6 +577,18 @@ def test_geminis_seal_of_a_call_is_kept() -> None:
     odd = piece("{}", index=1, id="b", name="g", extra_content={"google": 3})
     events = parse(chunk(tool_calls=[call, odd]), chunk("tool_calls"))
     assert [c.signature for c in message(events).tool_calls] == ["s", None]
+
+
+def test_the_dialect_decodes_an_event_stream() -> None:
+    dialect = ChatDialect()
+    request = ModelRequest("m", [Message.user("hi")])
+    assert dialect.path(request) == "/chat/completions"
+    assert dialect.headers(request) == {}
+    assert dialect.render(request, Endpoint("", ""))["model"] == "m"
+    decoder, parser = dialect.decoder(), dialect.parser()
+    data = b'data: {"choices":[{"delta":{"content":"a"}}]}\r\n\r\ndata: [DONE]\r\n\r\n'
+    events = [event for byte in data for event in parser.feed(decoder.feed(bytes([byte])))]
+    assert [type(event) for event in events] == [Start, TextDelta, Done]
 
 
 def test_a_whole_answer_gives_the_same_events() -> None:

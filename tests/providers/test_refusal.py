@@ -35,7 +35,7 @@ def google(code: int, status: str, message: str = "Words.", details: Any = ()) -
 
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
 GEMINI_QUOTA = "You exceeded your current quota, please check your plan and billing details."
-PER_DAY = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
+PER_DAY = {"violations": ["odd", {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
 KEY_INVALID = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 
 DOCUMENTED: list[tuple[int, Any, Category]] = [
@@ -218,6 +218,7 @@ def test_upstream_reasons_and_places_are_in_the_message() -> None:
     assert "Provider returned error: cold start" in str(refuse(502, {"error": upstream}))
     place = {"detail": [{"loc": ["body", "model"], "msg": "Field required"}]}
     assert "body.model: Field required" in str(refuse(422, place))
+    assert "one; two" in str(refuse(422, {"detail": ["one", "two"]}))
 
 
 def test_a_redirect_is_not_a_refusal_but_never_followed() -> None:

@@ -75,6 +75,7 @@ def test_a_spare_field_of_another_type_is_left_out_and_the_rest_is_read() -> Non
     assert recovered(decoder, b'{"spare":[{"text":1},{"text":"c"}]}') == Row(
         spare=[Item(), Item("c")]
     )
+    assert recovered(decoder, b'{"spare":[3,{"text":"d"}]}') == Row(spare=[Item("d")])
     assert recovered(decoder, rb'{"items":[{"text":"\ud83d"}],"notes":3}') == Row([Item("\ufffd")])
 
 
