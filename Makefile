@@ -24,7 +24,7 @@ bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
 	$(BIN)/python -m benchmarks $(ARGS)
 
 examples: $(VENV)/.engine  ## each runs alone, with nothing on stdin
-	set -e; for example in examples/*.py; do \
+	@set -e; for example in examples/*.py; do \
 		echo "== $$example"; $(BIN)/python $$example </dev/null; \
 	done
 

@@ -1,7 +1,7 @@
 """The command `engine`: one file a command, imported when it is called for.
 
 Exit codes: 0 all well; 1 something did not complete; 2 the command line or the configuration is
-wrong; 3 it could not be carried out (refused, unreachable); 130 interrupted.
+wrong; 3 it could not be carried out (refused, unreachable); 4 a budget stopped it; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ __all__ = ["main"]
 _COMMANDS: Final = {
     "demo": "stream a thousand chats at once from an emulator on this machine",
     "chat": "ask a model, once or in a conversation",
+    "batch": "ask a file of prompts, keep every answer, go on after any interruption",
+    "merge": "make the outputs of batch shards into one",
     "emulate": "run the provider emulator: no key, no network",
     "providers": "list the known providers and whose key is set",
 }

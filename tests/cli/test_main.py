@@ -13,6 +13,8 @@ import engine
 from engine.cli import main
 from tests.cli.terminal import COMMAND, environment, terminal
 
+COMMANDS = ["demo", "chat", "batch", "merge", "emulate", "providers"]
+
 
 def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -37,10 +39,10 @@ def test_the_version() -> None:
 def test_without_a_command_it_shows_the_commands_and_fails() -> None:
     done = run()
     assert (done.returncode, done.stdout) == (2, "")
-    assert all(name in done.stderr for name in ("demo", "chat", "emulate", "providers"))
+    assert all(name in done.stderr for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["demo", "chat", "emulate", "providers"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(command: str) -> None:
     done = run(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
