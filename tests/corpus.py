@@ -37,10 +37,10 @@ DIALECTS = {
     "gemini": "gemini",
     "gemini-array": "gemini-array",
     "ollama": "ollama",
+    "cohere-v2": "cohere",
 }
 OUT_OF_SCOPE = {
     "aws-eventstream": "Bedrock's binary framing with SigV4 signatures: no dialect asked for",
-    "cohere-v2": "Cohere's native API; the vendor also serves chat",
     "dashscope": "DashScope's native API; the vendor also serves chat",
     "gemini-interactions": "the Interactions API, not streamGenerateContent",
     "openai-other": "Assistants runs and audio transcriptions: no chat answers",
@@ -329,6 +329,11 @@ _USAGE: dict[str, dict[str, list[str]]] = {
         "output_tokens": ["eval_count"],
     },
 }
+_USAGE["cohere-v2"] = {
+    "input_tokens": ["tokens.input_tokens"],
+    "output_tokens": ["tokens.output_tokens"],
+    "cached_tokens": ["cached_tokens"],
+}
 _USAGE["gemini-array"] = _USAGE["gemini"]
 
 
@@ -372,4 +377,38 @@ def _gemini_array(body: bytes) -> dict[str, Any]:
     }
 
 
-PLAIN_READINGS = {"openai-completions": _completions, "gemini-array": _gemini_array}
+def _cohere(body: bytes) -> dict[str, Any]:
+    """A plain concatenation of Cohere's events; the plan before tool calls is reasoning."""
+    lines = [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
+    chunks = [json.loads(line) for line in lines if line != "[DONE]"]
+    texts: dict[str, list[str]] = {"text": [], "thinking": []}
+    calls: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        message = chunk.get("delta", {}).get("message", {})
+        if chunk["type"] == "content-delta":
+            for kind, text in message["content"].items():
+                texts[kind].append(text)
+        elif chunk["type"] == "tool-plan-delta":
+            texts["thinking"].append(message["tool_plan"])
+        elif chunk["type"] in ("tool-call-start", "tool-call-delta"):
+            call = message["tool_calls"]
+            row = calls.setdefault(chunk["index"], {"arguments": ""})
+            row.setdefault("id", call.get("id"))
+            row.setdefault("name", call["function"].get("name"))
+            row["arguments"] += call["function"].get("arguments", "")
+    end = next(chunk["delta"] for chunk in chunks if chunk["type"] == "message-end")
+    return {
+        "text": "".join(texts["text"]),
+        "reasoning": "".join(texts["thinking"]),
+        "tool_calls": list(calls.values()),
+        "finish_reason": end["finish_reason"],
+        "usage": end.get("usage"),
+        "error": None,
+    }
+
+
+PLAIN_READINGS = {
+    "openai-completions": _completions,
+    "gemini-array": _gemini_array,
+    "cohere-v2": _cohere,
+}

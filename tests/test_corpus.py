@@ -254,6 +254,7 @@ _MARKERS = {
     "openai-completions": (b"data: [DONE]", b'"finish_reason":"', b'"finish_reason": "'),
     "openai-responses": (b"response.completed", b"response.incomplete", b"response.failed"),
     "anthropic": (b'"message_stop"',),
+    "cohere-v2": (b'"message-end"',),
     "gemini": (b'"finishReason"', b'"blockReason"'),
     "gemini-array": (b'"finishReason"', b'"blockReason"'),
     "ollama": (b'"done":true', b'"done": true'),
