@@ -15,7 +15,7 @@ from engine.providers.error_body import ErrorBody
 from engine.wire.headers import parse_reset, parse_retry_after
 from engine.wire.json import decode_json
 
-__all__ = ["http_error", "is_error", "redact", "stream_error"]
+__all__ = ["hide_secrets", "http_error", "is_error", "redact", "stream_error"]
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -136,7 +136,6 @@ def http_error(
     body: bytes,
     provider: str,
     key_variable: str | None = None,
-    secrets: Iterable[str] = (),
 ) -> EngineError:
     """The error a response with an unwelcome `status` stands for.
 
@@ -146,7 +145,6 @@ def http_error(
         body: the first of the body; JSON in any of the shapes providers use, or anything.
         provider: the provider's name, for the message.
         key_variable: the variable the key came from, or would come from; for the advice.
-        secrets: what was sent to authenticate: cut out where the server echoes it.
     """
     request_id = _request_id(headers)
     if 300 <= status < 400:
@@ -171,7 +169,7 @@ def http_error(
     return ProviderError(
         _sentence(
             provider,
-            redact(message, secrets),
+            redact(message),
             f"HTTP {status}",
             _advice(category, status, message, facts, retry_after, key_variable),
         ),
@@ -181,25 +179,23 @@ def http_error(
         http_status=status,
         request_id=request_id or facts.request_id or _trace_id(headers),
         provider=provider,
-        detail=redact(body[:_MAX_DETAIL].decode("utf-8", "replace"), secrets) or None,
+        detail=redact(body[:_MAX_DETAIL].decode("utf-8", "replace")) or None,
         code=facts.code,
     )
 
 
-def stream_error(
-    data: Any, provider: str | None = None, secrets: Iterable[str] = ()
-) -> EngineError:
+def stream_error(data: Any, provider: str | None = None) -> EngineError:
     """The error an error object stands for that came inside a stream.
 
     `data` is the decoded object, the string, or whatever the provider puts there, with or without
-    ``{"error": …}`` around it; the others as in `http_error`.
+    ``{"error": …}`` around it.
     """
     facts = ErrorBody(data)
     category = _category(facts.status, facts.words, facts.message)
     return ProviderError(
         _sentence(
             provider or "the provider",
-            redact(facts.message, secrets),
+            redact(facts.message),
             facts.code or "an error inside the stream",
             _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
         ),
@@ -208,7 +204,7 @@ def stream_error(
         http_status=facts.status,
         request_id=facts.request_id,
         provider=provider,
-        detail=redact(str(data)[:_MAX_DETAIL], secrets),
+        detail=redact(str(data)[:_MAX_DETAIL]),
         code=facts.code,
     )
 
@@ -231,6 +227,15 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
             text = text.replace(secret, "…")
     text = "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
     return _SECRET.sub(lambda match: match[0][:4] + "…", text)
+
+
+def hide_secrets(error: EngineError, secrets: Iterable[str]) -> EngineError:
+    """`error`, without the `secrets` (what was sent to authenticate) that a server echoes in it."""
+    error.message = redact(error.message, secrets)
+    error.args = (error.message,)
+    if error.detail is not None:
+        error.detail = redact(error.detail, secrets)
+    return error
 
 
 # --------------------------------------------------------------------------------------------

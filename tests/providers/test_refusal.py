@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Category, EngineError, ProtocolError
-from engine.providers.refusal import http_error, is_error, redact, stream_error
+from engine.providers.refusal import hide_secrets, http_error, is_error, redact, stream_error
 from engine.wire.headers import parse_head
 from tests.corpus import CORPUS
 
@@ -246,10 +246,13 @@ CANARY = "canary-7f3a9c-of-no-known-shape"
 
 def test_keys_that_a_server_echoes_are_cut_out() -> None:
     body = openai(f"Incorrect API key provided: {CANARY}", "invalid_request_error")
-    error = http_error(401, {}, json.dumps(body).encode(), "vendor", None, secrets=[CANARY])
-    inside = stream_error(body, "vendor", secrets=[CANARY])
-    for text in (str(error), repr(error), error.detail, str(inside), inside.detail):
-        assert CANARY not in (text or "")
+    for error in (refuse(401, body), stream_error(body, "vendor")):
+        assert CANARY in str(error)
+        hidden = hide_secrets(error, ["", CANARY])
+        assert hidden is error
+        for text in (str(error), repr(error), error.message, error.detail):
+            assert CANARY not in (text or "")
+    assert hide_secrets(ProtocolError(f"odd {CANARY}"), [CANARY]).detail is None
     assert redact("sent sk-proj-abcdefghijklmnop and Bearer abcdefghijk") == "sent sk-p… and Bear…"
     assert redact("nothing to hide", ["", "hide"]) == "nothing to …"
 
