@@ -207,7 +207,7 @@ def test_hundreds_of_streams_of_all_dialects_at_once_are_exact() -> None:
 
 # -- without a socket --------------------------------------------------------------------------
 
-_CUTS = int(os.environ.get("ENGINE_CORPUS_CUTS", "6000"))
+_CUTS = int(os.environ.get("ENGINE_CORPUS_CUTS", "10000"))
 
 
 @cache
