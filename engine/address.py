@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
 from engine.providers import Endpoint
-from engine.providers.ollama import ollama_base_url
 from engine.request import check_url
 
 __all__ = ["base_url_of", "request_url"]
@@ -52,6 +51,8 @@ def base_url_of(row: Endpoint, environ: Mapping[str, str] | None = None) -> str:
 
 def _from_environment(row: Endpoint, name: str, value: str) -> str:
     if name == "OLLAMA_HOST":
+        from engine.providers.ollama import ollama_base_url  # a dialect is loaded when it is used
+
         url = check_url(ollama_base_url(value), name)
         return url + urlsplit(row.base_url).path
     url = check_url(value, name).rstrip("/")
