@@ -6,6 +6,7 @@ import selectors
 import socket
 import struct
 from collections.abc import Iterator
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -202,7 +203,9 @@ class Connection:
     def _head(self, reply: Reply, framing: list[tuple[str, str]]) -> bytes:
         request_id = ("x-request-id", self._server.next_request_id())
         headers = [*reply.headers, request_id, *framing]
-        return self._http.send(h11.Response(status_code=reply.status, headers=headers)) or b""
+        reason = responses.get(reply.status, "")
+        head = h11.Response(status_code=reply.status, headers=headers, reason=reason)
+        return self._http.send(head) or b""
 
     def _send_steps(self, data: bytes) -> None:
         if self._chunked and data:

@@ -6,10 +6,12 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 
 import pytest
 
+import engine.emulator.connection
 from engine.emulator.server import Server
 from engine.emulator.settings import Settings
 from tests.emulator.asking import post, serving
@@ -46,10 +48,10 @@ def read_until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    data = b""
+    data = bytearray()
     while piece := sock.recv(65536):
         data += piece
-    return data
+    return bytes(data)
 
 
 def test_a_stream_is_chunked_and_the_connection_stays(server: Server) -> None:
@@ -182,16 +184,32 @@ def test_a_stream_keeps_its_pace(server: Server) -> None:
     assert last >= 0.1 + 11 * 0.02
 
 
-def test_a_reader_that_stops_is_waited_for_and_loses_nothing(server: Server) -> None:
-    # Far more than the buffers of both sockets hold.
-    body = {**BODY, "model": "demo-tokens=30000", "stream": True}
-    with connect(server) as sock:
-        sock.sendall(request(body))
+@pytest.mark.parametrize("model", ["demo-tokens=30000", "cut-tokens=40000-after=30000"])
+def test_a_reader_that_stops_is_waited_for_and_loses_nothing(server: Server, model: str) -> None:
+    # 8 MB: the server's socket holds 4 MB at most, and this one next to nothing.
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.settimeout(30)
+        sock.connect(("127.0.0.1", server.port))
+        sock.sendall(request({**BODY, "model": model, "stream": True}))
         first = sock.recv(1)
-        assert post(server, CHAT, BODY)[0] == 200  # the others are served meanwhile
-        data = first + read_until(sock, b"0\r\n\r\n")
-    assert data.count(b'"content":') == 30_001
-    assert data.count(b"[DONE]") == 1
+        # The others are served meanwhile. Each takes two turns of the loop at least, and a stream
+        # has 64 KiB a turn: after these it has come to its end, or to the end of the buffers.
+        for _ in range(80):
+            assert post(server, CHAT, BODY)[0] == 200
+        data = first + (read_all(sock) if "cut" in model else read_until(sock, b"0\r\n\r\n"))
+    assert data.count(b'"content":') == 30_001  # and the role
+    assert data.count(b"[DONE]") == ("cut" not in model)
+
+
+def test_a_connection_closes_only_when_all_is_sent(server: Server) -> None:
+    # 5 MB in one piece, more than the socket takes at once.
+    body = {**BODY, "model": "demo-tokens=700000"}
+    with connect(server) as sock:
+        sock.sendall(request(body, extra="Connection: close\r\n"))
+        head, _, body_sent = read_all(sock).partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    assert len(body_sent) == length > 4 * 1024 * 1024
 
 
 def test_a_client_that_leaves_is_forgotten(server: Server) -> None:
@@ -204,3 +222,22 @@ def test_a_client_that_leaves_is_forgotten(server: Server) -> None:
     while "0 connections" not in repr(server) and time.monotonic() < deadline:
         post(server, CHAT, BODY)
     assert "0 connections" in repr(server)
+
+
+def test_a_body_over_the_limit_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.emulator.connection, "_MOST_BODY_BYTES", 1000)
+    with connect(server) as sock:
+        sock.sendall(request({**BODY, "padding": "x" * 2000}))
+        assert b"longer than 1000 bytes" in read_all(sock)
+
+
+def test_requests_ahead_of_their_turn_have_a_limit(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(server) as sock:
+        sock.sendall(request({**BODY, "model": "stall", "stream": True}))
+        read_until(sock, b"\n\n\r\n")
+        monkeypatch.setattr(engine.emulator.connection, "_MOST_BODY_BYTES", 1000)
+        sock.sendall(request(BODY) * 10)
+        with suppress(ConnectionResetError):
+            assert sock.recv(1) == b""

@@ -123,6 +123,12 @@ def test_the_calling_mode_is_kept(mode: str, called: bool) -> None:
     assert ("functionCall" in parts_of(answer)[0]) is called
 
 
+def test_one_allowed_name_is_called() -> None:
+    config = {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}}
+    answer = json_of(generate(contents("Hello", tools=TOOLS, toolConfig=config)))
+    assert parts_of(answer)[0]["functionCall"]["name"] == "get_weather"
+
+
 def test_json_matches_the_schema_asked_for() -> None:
     config = {"responseMimeType": "application/json", "responseSchema": WEATHER}
     answer = json_of(generate(contents(generationConfig=config)))

@@ -81,6 +81,12 @@ def test_a_call_is_a_block_with_its_input_in_pieces() -> None:
     assert whole["content"][0]["input"] == {"city": "Oslo", "days": 3}
 
 
+def test_a_call_that_is_cut_has_no_input() -> None:
+    body = messages("get_weather", tools=[TOOL], max_tokens=3)
+    whole = json_of(ask_messages(body))
+    assert (whole["content"][0]["input"], whole["stop_reason"]) == ({}, "max_tokens")
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -17,6 +17,8 @@ import pytest
 
 import engine
 import engine.emulator
+from engine.emulator import process
+from engine.emulator.__main__ import main
 from engine.errors import ConfigError, ResourceError
 
 ROOT = Path(engine.__file__).parents[1]
@@ -144,44 +146,57 @@ def test_no_interpreter_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_runs_by_itself_and_stops_at_a_signal() -> None:
-    process = subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-m", "engine.emulator", "--port", "0", "--tokens", "2"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    url = process.stdout.readline().strip()
+    assert child.stdout is not None
+    url = child.stdout.readline().strip()
     host, _, path = url.removeprefix("http://").partition("/")
     assert path == "v1"
     connection = http.client.HTTPConnection(host, timeout=10)
     connection.request("GET", "/v1/models")
     assert json.load(connection.getresponse())["object"] == "list"
     connection.close()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
-    process.stdout.close()
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) == 0
+    child.stdout.close()
 
 
-def test_a_wrong_flag_is_an_error_of_usage() -> None:
-    for flags in (
-        ["--tokens", "-1"],
-        ["--port", "99999"],
-        ["--error", "explode"],
-        ["--speed", "1"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "engine.emulator", *flags],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
-        assert flags[1].lstrip("-") in done.stderr or flags[0] in done.stderr
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--tokens", "-1"], "tokens"),
+        (["--port", "99999"], "99999"),
+        (["--error", "explode"], "explode"),
+        (["--speed", "1"], "--speed"),
+        (["--tokens", "many"], "--tokens"),
+    ],
+)
+def test_a_wrong_flag_is_an_error_of_usage(
+    flags: list[str],
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["emulator", *flags])
+    try:
+        code = main()
+    except SystemExit as exit:
+        code = exit.code  # type: ignore[assignment]
+    assert code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_one_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_STOP_SECONDS", 0.05)
+    emulator = engine.emulator.start()
+    os.kill(emulator.pid, signal.SIGSTOP)
+    emulator.stop()
+    assert not emulator.running
 
 
 def test_the_parts_that_need_no_h11_do_not_load_it() -> None:
