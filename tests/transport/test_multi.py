@@ -325,7 +325,7 @@ def test_a_forked_child_is_refused_and_the_parent_is_exact() -> None:
 
 
 _FORK = """
-    import os, sys
+    import os, sys, traceback
     import engine
     from engine.errors import MisuseError
     from tests.transport.paced import text_of
@@ -336,7 +336,11 @@ _FORK = """
         if not children:
             children.append(os.fork())
             if not children[0]:
-                in_child(stream)
+                try:
+                    in_child(stream)
+                except Exception:
+                    traceback.print_exc()
+                    os._exit(1)
 
     def in_child(stream):
         for call in (multi.poll, multi.perform, multi.info_read, multi.fdset, multi.run,
@@ -349,7 +353,7 @@ _FORK = """
                 os._exit(1)
         multi.close()
         with engine.Multi() as own:
-            done = own.add(engine.HttpRequest("POST", sys.argv[1] + "/1/0/0", body=b"x"))
+            done = own.add(engine.HttpRequest("POST", sys.argv[1] + "/1/0/0/", body=b"x"))
             own.run()
             assert done.response.status == "complete", done.response
         print("the child was refused", flush=True)
