@@ -186,6 +186,10 @@ class Accumulator:
             case UsageUpdate():
                 self.usage = event.usage
             case Start():
+                if self._blocks:  # a proxy tried again: what came before is not the answer
+                    self._blocks.clear()
+                    self.logprobs.clear()
+                    self._forget()
                 self.id, self.model = event.id, event.model
             case _:
                 pass

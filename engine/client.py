@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from engine.errors import ConfigError
-from engine.input import Input, ToolLike, as_messages, as_tools
-from engine.keys import find_key, key_headers
-from engine.providers import (
-    Dialect,
-    Endpoint,
-    detect,
-    dialect,
-    endpoint,
-    endpoints,
-    split_model,
-)
-from engine.request import HttpRequest, ModelRequest, ThinkingLevel, check_url
-from engine.stream import Job, OnDone, OnEvent, OnText, Stream
+from engine.input import Input, ToolLike
+from engine.job import Job, Settings, render_job
+from engine.request import ThinkingLevel
+from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
 from engine.transport.retry import Retry
@@ -60,24 +49,21 @@ class Client:
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
     ) -> None:
-        self._row = endpoint(provider) if provider is not None else None
-        self._dialect = dialect
-        self._base_url = None
-        if base_url is not None:
-            self._base_url = check_url(base_url, "base_url").rstrip("/")
-        self._api_key = api_key
-        self._timeouts = timeouts or Timeouts()
-        self._retry = retry or Retry()
-        self._headers = dict(headers or {})
-        self._allow_insecure = allow_insecure
-        # What depends on nothing but these arguments, once and not for each stream.
-        self._base_row = self._row or self._row_of_host()
+        self._settings = Settings(
+            provider=provider,
+            dialect=dialect,
+            base_url=base_url.rstrip("/") if base_url is not None else None,
+            api_key=api_key,
+            timeouts=timeouts or Timeouts(),
+            retry=retry or Retry(),
+            headers=dict(headers or {}),
+            allow_insecure=allow_insecure,
+        )
         self._owns_multi = multi is None
         self.multi = Multi() if multi is None else multi
 
     def __repr__(self) -> str:
-        where = self._base_url or (self._row.name if self._row else "any provider")
-        return f"<Client {where} {self.multi!r}>"
+        return f"<Client {self._settings!r} {self.multi!r}>"
 
     def __enter__(self) -> Client:
         return self
@@ -107,6 +93,7 @@ class Client:
         response_format: Any = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        fallback: Iterable[str] = (),
         on_event: OnEvent | None = None,
         on_text: OnText | None = None,
         on_done: OnDone | None = None,
@@ -125,9 +112,12 @@ class Client:
             temperature, top_p, seed: sampling; None: the provider's default.
             stop: strings that end the answer.
             thinking: ``"none"``, ``"low"``, ``"medium"``, ``"high"``; None: the provider's default.
-            response_format: ``"json"``, or a JSON schema.
+            response_format: ``"json"``; a JSON schema; or a msgspec Struct, dataclass or pydantic
+                model, which the completion's ``parsed`` is then an instance of.
             extra_body: merged into the JSON body, last.
             extra_headers: sent along.
+            fallback: models to go on with, in order, where this one fails and nothing was
+                delivered yet; written like `model`.
             on_event: called with (event, stream) for each event, in ``perform``.
             on_text: called with (delta, stream) for each piece of text.
             on_done: called with (completion, stream) once, in ``info_read``.
@@ -138,7 +128,14 @@ class Client:
             MisuseError: the `Multi` is closed, or belongs to another thread or process.
         """
         arguments = dict(locals())
-        return self._open(arguments, streaming=True)
+        return Stream(
+            self.multi,
+            self._job(arguments, streaming=True),
+            on_event=on_event,
+            on_text=on_text,
+            on_done=on_done,
+            user_data=user_data,
+        )
 
     def request(
         self,
@@ -157,6 +154,7 @@ class Client:
         response_format: Any = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        fallback: Iterable[str] = (),
         on_event: OnEvent | None = None,
         on_text: OnText | None = None,
         on_done: OnDone | None = None,
@@ -165,146 +163,22 @@ class Client:
         """`stream` without streaming: the server sends the whole answer at once. The events are
         the same, all at the end."""
         arguments = dict(locals())
-        return self._open(arguments, streaming=False)
+        return Stream(
+            self.multi,
+            self._job(arguments, streaming=False),
+            on_event=on_event,
+            on_text=on_text,
+            on_done=on_done,
+            user_data=user_data,
+        )
 
     # ----------------------------------------------------------------------------------------
 
-    def _open(self, arguments: dict[str, Any], *, streaming: bool) -> Stream:
-        del arguments["self"]
-        callbacks = {
-            name: arguments.pop(name) for name in ("on_event", "on_text", "on_done", "user_data")
-        }
-        job = self._job(arguments, streaming)
-        return Stream(self.multi, job, **callbacks)
-
-    def _job(self, arguments: dict[str, Any], streaming: bool) -> Job:
-        row, model = self._resolve(arguments.pop("model"))
-        format = self._dialect_for(row)
-        extra_headers = arguments.pop("extra_headers") or {}
-        request = _model_request(model, arguments, streaming and row.streams)
-        base_url = self._base_url or _base_url(row)
-        key, variable = find_key(row, base_url, self._api_key)
-        body = {**format.render(request, row), **request.extra_body}
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": format.content_types[0] if request.stream else "application/json",
-            **row.headers,
-            **format.headers(request),
-            **key_headers(row, key, variable, base_url, self._allow_insecure),
-            **self._headers,
-            **extra_headers,
-        }
-        http = HttpRequest("POST", _join(base_url, format.path(request)), headers, _encode(body))
-        return Job(
-            http=http,
-            dialect=format,
-            provider=row.name or http.url.split("/")[2],
-            key_variable=variable,
-            streaming=request.stream,
-            timeouts=self._timeouts,
-            retry=self._retry,
-        )
-
-    def _resolve(self, model: str) -> tuple[Endpoint, str]:
-        """The row and the model's own name."""
-        if not isinstance(model, str):
-            raise ConfigError(f"model must be a string, not {type(model).__name__}")
-        prefix, rest = split_model(model)
-        row = self._base_row
-        if row is not None:
-            # OpenRouter's own names hold other providers' ("openai/gpt-4o").
-            return row, rest if prefix == row.name else model
-        if prefix is not None:
-            return endpoint(prefix), rest
-        if self._base_url is not None:
-            return _ANY_SERVER, model
-        detected = detect(model)
-        if detected is None:
-            raise ConfigError(
-                f"model {model!r} does not tell its provider; write 'provider/model' "
-                "(`engine providers` lists them), or give provider= or base_url="
-            )
-        return endpoint(detected), model
-
-    def _row_of_host(self) -> Endpoint | None:
-        if self._base_url is None:
-            return None
-        host = self._base_url.split("/")[2]
-        rows = (row for row in endpoints() if row.key_required)
-        return next((row for row in rows if row.base_url.split("/")[2] == host), None)
-
-    def _dialect_for(self, row: Endpoint) -> Dialect:
-        if self._dialect is None:
-            return dialect(row.dialects[0])
-        return dialect(self._dialect)
-
-
-# A server that is in no table.
-_ANY_SERVER = Endpoint("", "", key_required=False)
-
-
-def _model_request(model: str, arguments: dict[str, Any], stream: bool) -> ModelRequest:
-    if not model:
-        raise ConfigError("model is empty; name the model to ask")
-    stop = arguments.pop("stop")
-    messages = as_messages(arguments.pop("input"), arguments.pop("system"))
-    tools = as_tools(arguments.pop("tools"))
-    request = ModelRequest(
-        model=model,
-        messages=messages,
-        stream=stream,
-        tools=tools,
-        stop=[stop] if isinstance(stop, str) else list(stop or ()),
-        extra_body=dict(arguments.pop("extra_body") or {}),
-        **arguments,
-    )
-    _check(request)
-    return request
-
-
-def _check(request: ModelRequest) -> None:
-    """Raise ConfigError for what no provider can make sense of."""
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise ConfigError(f"max_tokens must be at least 1, not {request.max_tokens}")
-    if request.thinking not in (None, "none", "low", "medium", "high"):
-        raise ConfigError(
-            f"thinking must be 'none', 'low', 'medium' or 'high', not {request.thinking!r}"
-        )
-    if request.tool_choice not in (None, "auto", "none"):
-        names = [tool.name for tool in request.tools]
-        if not names or request.tool_choice not in ("required", *names):
-            raise ConfigError(
-                f"tool_choice {request.tool_choice!r} is neither 'auto', 'none', 'required' nor "
-                f"one of the tools {names}"
-            )
-
-
-def _base_url(row: Endpoint) -> str:
-    for name in row.base_variables:
-        value = os.environ.get(name)
-        if value:
-            return check_url(value, name).rstrip("/")
-    if "{" in row.base_url:
-        raise ConfigError(
-            f"{row.name} has an address of its own for each account; give base_url= in the form "
-            f"{row.base_url}"
-        )
-    return row.base_url
-
-
-def _join(base_url: str, path: str) -> str:
-    """`path` after the path of `base_url`, whose query (Azure's api-version) stays last."""
-    base, found, query = base_url.partition("?")
-    if not found:
-        return base + path
-    return f"{base.rstrip('/')}{path}{'&' if '?' in path else '?'}{query}"
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(
-            f"the request cannot be written as JSON: {error}; look at input, tools, "
-            "response_format and extra_body"
-        ) from error
+    def _job(self, arguments: Mapping[str, Any], *, streaming: bool) -> Job:
+        """The job, with those to fall back to behind it."""
+        job: Job | None = None
+        for model in reversed([arguments["model"], *arguments["fallback"]]):
+            asked = render_job(self._settings, model, arguments, streaming=streaming)
+            job = msgspec.structs.replace(asked, fallback=job)
+        assert job is not None
+        return job

@@ -36,6 +36,8 @@ class Completion(msgspec.Struct, frozen=True):
         attempts: how often it was tried.
         timing: where the time went.
         delivered: events handed over.
+        parsed: the answer as an instance of the type that was given as ``response_format``; None
+            without one. Where the answer does not fit it, the status is ``error``.
         logprobs: log probabilities as the provider gave them, empty unless asked for.
     """
 
@@ -53,6 +55,7 @@ class Completion(msgspec.Struct, frozen=True):
     attempts: int
     timing: Timing
     delivered: int
+    parsed: Any = None
     logprobs: list[dict[str, Any]] = []
 
     @property

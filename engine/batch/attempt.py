@@ -19,9 +19,10 @@ from engine.batch.address import Call
 from engine.completion import Completion
 from engine.errors import CancelledError, EngineError, TruncatedError
 from engine.events import Done, Event, TextDelta
+from engine.job import Job
 from engine.messages import FinishReason, Message, Usage
 from engine.response import HttpResponse, RateLimit, Timing
-from engine.stream import Job, Stream
+from engine.stream import Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.exchange import Exchange
 from engine.transport.multi import Multi

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
 from engine.errors import ConfigError
-from engine.providers.chat import ChatDialect
 from engine.providers.contract import Decoder, Dialect, Endpoint, Parser
 from engine.providers.endpoints import (
     detect,
@@ -32,6 +34,19 @@ __all__ = [
     "stream_error",
 ]
 
+# Where each dialect is; it is imported when it is first asked for.
+_BUILT_IN: Final = {
+    "chat": "chat:ChatDialect",
+    "responses": "responses:ResponsesDialect",
+    "messages": "messages:MessagesDialect",
+    "gemini": "gemini:GeminiDialect",
+    "gemini-array": "gemini:GeminiArrayDialect",
+    "ollama": "ollama:OllamaDialect",
+    "ollama-generate": "ollama:OllamaGenerateDialect",
+    "completions": "completions:CompletionsDialect",
+    "cohere": "cohere:CohereDialect",
+}
+
 _dialects: dict[str, Dialect] = {}
 
 
@@ -41,16 +56,15 @@ def dialect(name: str) -> Dialect:
     Raises:
         ConfigError: there is none.
     """
-    try:
-        return _dialects[name]
-    except KeyError:
-        known = ", ".join(_dialects)
-        raise ConfigError(f"dialect {name!r} is not known; known are {known}") from None
+    if name not in _dialects:
+        if name not in _BUILT_IN:
+            known = ", ".join({**_BUILT_IN, **_dialects})
+            raise ConfigError(f"dialect {name!r} is not known; known are {known}")
+        module, _, kind = _BUILT_IN[name].partition(":")
+        register_dialect(getattr(import_module(f"engine.providers.{module}"), kind)())
+    return _dialects[name]
 
 
 def register_dialect(new: Dialect) -> None:
     """Add a dialect, or replace the one of that name, for this process."""
     _dialects[new.name] = new
-
-
-register_dialect(ChatDialect())

@@ -74,6 +74,7 @@ class Driver:
         self.received: list[tuple[Callable[[bytes], None], bytes]] = []
         self.connected: list[Transfer] = []
         self.deliverable: deque[Owner] = deque()
+        self._soon: deque[Callable[[], None]] = deque()
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
         )
@@ -156,6 +157,12 @@ class Driver:
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
         """`call_at` so many seconds from now."""
         return self.call_at(monotonic() + delay, call)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Have `call` called on the owner's thread in the next `perform`, outside libcurl, before
+        callbacks are. From any thread; it must not raise."""
+        self._soon.append(call)
+        self._wakeup.set()
 
     def wake(self) -> None:
         """Tell a loop that waits that its `timeout` changed; nothing while `perform` runs."""

@@ -108,7 +108,7 @@ class Multi(Driver):
         """Seconds until `perform` must run even if no descriptor is ready; None: no deadline."""
         if self._closed:
             return None
-        if self.deliverable or self._finished or self._announcements:
+        if self.deliverable or self._soon or self._finished or self._announcements:
             return 0.0
         if self._admission.waiting and not self._out_of_descriptors:
             return 0.0
@@ -138,6 +138,8 @@ class Multi(Driver):
             while more:
                 with SignalsHeld():
                     more = self._drive()
+                while self._soon:
+                    self._soon.popleft()()
                 deliverable = self.deliverable
                 while deliverable:
                     deliverable[0].deliver()

@@ -81,7 +81,7 @@ class Transfer:
     """One request on a `Multi`. Made by it; see `Owner` for what it tells.
 
     Attributes:
-        request: what is asked.
+        request: what is asked; the owner may put another in its place between attempts.
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
         over: nothing more will happen.
@@ -98,7 +98,6 @@ class Transfer:
         "_since",
         "attempt",
         "created",
-        "host",
         "over",
         "owner",
         "request",
@@ -113,8 +112,6 @@ class Transfer:
         self._connect_timeout = connect_timeout
         self.request = request
         self.owner = owner
-        parts = urlsplit(request.url)
-        self.host = f"{parts.scheme}://{parts.netloc}"
         self.state = State.QUEUED
         self.over = False
         self.attempt = 0
@@ -129,6 +126,12 @@ class Transfer:
 
     def __repr__(self) -> str:
         return f"<Transfer {self.state.value} {self.request!r} attempt {self.attempt}>"
+
+    @property
+    def host(self) -> str:
+        """Scheme, host and port of the request."""
+        scheme, _, rest = self.request.url.partition("//")
+        return f"{scheme}//{rest.partition('/')[0]}"
 
     @property
     def head(self) -> Head | None:

@@ -145,7 +145,7 @@ class SSEDecoder:
         """Whole blocks, separated by blank lines. False where the limit needs a closer look."""
         if len(region) > self._limit:
             return False
-        payloads = self._payloads(region)
+        payloads = self._payloads(region) if region[:6] == b"data: " else self._named(region)
         if payloads is not None:
             records += payloads
             return True
@@ -170,7 +170,7 @@ class SSEDecoder:
     def _payloads(self, region: bytes) -> list[SSERecord] | None:
         """The records of blocks with one data line each, which is what providers send; None where
         `region` holds anything else."""
-        if region[:6] != b"data: " or self._id or len(region) > self._limit:
+        if self._id:
             return None
         # Splitting at the field name as well leaves the payloads, if no line break is in them.
         parts = region[6:].split(b"\n\ndata: ")
@@ -178,6 +178,19 @@ class SSEDecoder:
         if b"\n" in joined or b"\r" in joined or not _is_utf8(joined):
             return None
         return [SSERecord(part) for part in parts]
+
+    def _named(self, region: bytes) -> list[SSERecord] | None:
+        """The same for blocks that all have the same event line before their data line."""
+        head_end = region.find(b"\n") + 1
+        head = region[:head_end] + b"data: "
+        if self._id or region[:7] != b"event: " or not region.startswith(head):
+            return None
+        parts = region[len(head) :].split(b"\n\n" + head)
+        joined = b"".join(parts)
+        if b"\n" in joined or b"\r" in joined or not _is_utf8(joined):
+            return None
+        event = region[7 : head_end - 1].decode("utf-8", "replace") or "message"
+        return [SSERecord(part, event) for part in parts]
 
     def _close_block(self, chunk: bytes, records: list[SSERecord]) -> int:
         """Go on line by line to the end of the open block; where it ends, or -1."""

@@ -1,0 +1,211 @@
+"""One request, rendered: all a stream needs to know to ask it and to read the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from engine.address import base_url_of, request_url
+from engine.errors import ConfigError
+from engine.input import as_messages, as_tools
+from engine.keys import environment_headers, find_key, key_headers
+from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, endpoints, split_model
+from engine.request import HttpRequest, ModelRequest, check_url
+from engine.schema import as_response_format, is_answer_type
+from engine.transport.deadlines import Timeouts
+from engine.transport.retry import Retry
+
+__all__ = ["Job", "Settings", "render_job"]
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a stream needs to know of its request.
+
+    Attributes:
+        http: the request, rendered.
+        dialect: how its answer is read.
+        provider: whom it goes to: a name of the endpoint table, or a host.
+        key_variable: the environment variable that holds the key, for advice; or None.
+        streaming: whether a stream was asked for.
+        timeouts: limits.
+        retry: how often and how patiently it is tried.
+        answer_type: what `Completion.parsed` is decoded into, or None.
+        fallback: the job to go on with where this one fails before anything was delivered.
+    """
+
+    http: HttpRequest
+    dialect: Dialect
+    provider: str
+    key_variable: str | None
+    streaming: bool
+    timeouts: Timeouts
+    retry: Retry
+    answer_type: type | None = None
+    fallback: Job | None = None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a client was told once: see `engine.Client`."""
+
+    provider: str | None
+    dialect: str | None
+    base_url: str | None
+    api_key: str | None
+    timeouts: Timeouts
+    retry: Retry
+    headers: Mapping[str, str]
+    allow_insecure: bool
+
+    def __post_init__(self) -> None:
+        if self.provider is not None:
+            endpoint(self.provider)
+        if self.dialect is not None:
+            dialect(self.dialect)
+        if self.base_url is not None:
+            check_url(self.base_url, "base_url")
+
+    def __repr__(self) -> str:
+        return f"Settings({self.base_url or self.provider or 'any provider'})"
+
+
+# A server that is in no table.
+_ANY_SERVER: Final = Endpoint("", "", key_required=False)
+
+# OpenAI's reasoning families show their reasoning in the Responses format only.
+_REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
+
+
+def render_job(
+    settings: Settings, model: str, arguments: Mapping[str, Any], *, streaming: bool
+) -> Job:
+    """The job of asking `model`.
+
+    Args:
+        settings: the client's.
+        model: as the user wrote it.
+        arguments: those of `Client.stream` that are the request's.
+        streaming: whether a stream is asked for.
+
+    Raises:
+        ConfigError: an argument is wrong, or the key is missing.
+    """
+    row, model = _resolve(settings, model)
+    request = _model_request(model, arguments, streaming and row.streams)
+    base_url = settings.base_url or base_url_of(row)
+    provider = row.name or base_url.split("/")[2]
+    format = _dialect_of(settings, row, model)
+    key, variable = find_key(row, base_url, settings.api_key)
+    # Seals go back to whom they came from: a server in no table is known by its host.
+    body = format.render(request, row if row.name else msgspec.structs.replace(row, name=provider))
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": format.content_types[0] if request.stream else "application/json",
+        **row.headers,
+        **format.headers(request),
+        **environment_headers(row, base_url),
+        **key_headers(row, key, variable, base_url, settings.allow_insecure),
+        **settings.headers,
+        **(arguments["extra_headers"] or {}),
+    }
+    url = request_url(base_url, format.name, format.path(request))
+    wanted = arguments["response_format"]
+    return Job(
+        http=HttpRequest("POST", url, headers, _encode({**body, **request.extra_body})),
+        dialect=format,
+        provider=provider,
+        key_variable=variable,
+        streaming=request.stream,
+        timeouts=settings.timeouts,
+        retry=settings.retry,
+        answer_type=wanted if is_answer_type(wanted) else None,
+    )
+
+
+def _resolve(settings: Settings, model: str) -> tuple[Endpoint, str]:
+    """The row, and the model's own name."""
+    if not isinstance(model, str) or not model:
+        raise ConfigError(f"model must be a name such as 'provider/model', not {model!r}")
+    prefix, rest = split_model(model)
+    if settings.provider is not None:
+        row: Endpoint | None = endpoint(settings.provider)
+    else:
+        row = _row_of_host(settings.base_url)
+    if row is not None:
+        # OpenRouter's own names hold other providers' ("openai/gpt-4o").
+        return row, (rest if prefix == row.name else model) or (row.default_model or "")
+    if prefix is not None:
+        return endpoint(prefix), rest
+    if settings.base_url is not None:
+        return _ANY_SERVER, model
+    detected = detect(model)
+    if detected is None:
+        raise ConfigError(
+            f"model {model!r} does not tell its provider; write 'provider/model' "
+            "(`engine providers` lists them), or give provider= or base_url="
+        )
+    return endpoint(detected), model
+
+
+def _row_of_host(base_url: str | None) -> Endpoint | None:
+    if base_url is None:
+        return None
+    host = base_url.split("/")[2]
+    rows = (row for row in endpoints() if row.key_required)
+    return next((row for row in rows if row.base_url.split("/")[2] == host), None)
+
+
+def _dialect_of(settings: Settings, row: Endpoint, model: str) -> Dialect:
+    if settings.dialect is not None:
+        return dialect(settings.dialect)
+    if row.name == "openai" and _REASONS.match(model):
+        return dialect("responses")
+    return dialect(row.dialects[0])
+
+
+def _model_request(model: str, arguments: Mapping[str, Any], stream: bool) -> ModelRequest:
+    stop = arguments["stop"]
+    request = ModelRequest(
+        model=model,
+        messages=as_messages(arguments["input"], arguments["system"]),
+        stream=stream,
+        tools=as_tools(arguments["tools"]),
+        stop=[stop] if isinstance(stop, str) else list(stop or ()),
+        response_format=as_response_format(arguments["response_format"]),
+        extra_body=dict(arguments["extra_body"] or {}),
+        **{name: arguments[name] for name in _PLAIN},
+    )
+    _check(request)
+    return request
+
+
+_PLAIN: Final = ("tool_choice", "max_tokens", "temperature", "top_p", "seed", "thinking")
+
+
+def _check(request: ModelRequest) -> None:
+    """Raise ConfigError for what no provider can make sense of."""
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise ConfigError(f"max_tokens must be at least 1, not {request.max_tokens}")
+    if request.thinking not in (None, "none", "low", "medium", "high"):
+        raise ConfigError(
+            f"thinking must be 'none', 'low', 'medium' or 'high', not {request.thinking!r}"
+        )
+    if request.tool_choice not in (None, "auto", "none"):
+        names = [tool.name for tool in request.tools]
+        if not names or request.tool_choice not in ("required", *names):
+            raise ConfigError(
+                f"tool_choice {request.tool_choice!r} is neither 'auto', 'none', 'required' nor "
+                f"one of the tools {names}"
+            )
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(
+            f"the request cannot be written as JSON: {error}; look at input, tools, "
+            "response_format and extra_body"
+        ) from error
