@@ -58,7 +58,7 @@ class Budget:
         prices: by model; a model without a price costs nothing that could be counted.
 
     Attributes:
-        cost, tokens: spent; what an earlier run spent may be added at the start.
+        cost, tokens: spent, what `resume` told included.
     """
 
     def __init__(
@@ -75,6 +75,12 @@ class Budget:
         self._rows = 0
         self._mean_cost = 0.0
         self._mean_tokens = 0.0
+
+    def resume(self, cost: float, tokens: int, rows: int) -> None:
+        """Earlier runs spent so much on so many rows."""
+        self.cost, self.tokens, self._rows = cost, tokens, rows
+        if rows:
+            self._mean_cost, self._mean_tokens = cost / rows, tokens / rows
 
     def price(self, model: str) -> Price | None:
         """The price of `model`, with or without the provider before it."""

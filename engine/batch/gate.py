@@ -61,9 +61,9 @@ class Gate:
                 self.until = max(self.until, now + retry_after)
             return False
         wait = min(_FIRST_WAIT * 2**self._in_a_row, _LONGEST_WAIT)
-        # "Retry-After: 0" is honoured once; said again and again it would be an endless loop.
-        if retry_after is not None and (retry_after > wait or not self._in_a_row):
-            wait = retry_after
+        if retry_after is not None:
+            # "Retry-After: 0" is honoured once; said again and again it would be an endless loop.
+            wait = max(retry_after, wait / 10 if self._in_a_row else 0.0)
         self._in_a_row = min(self._in_a_row + 1, 10)
         self._closed_at = now
         self._under_way, self._refused = in_flight, 1

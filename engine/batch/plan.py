@@ -24,7 +24,7 @@ class Past:
 
     Attributes:
         done, failed: digest of the request, by the key of the row.
-        cost, tokens: what they took, the failed ones too.
+        cost, tokens: what they took, the failed ones too; `counted` of them told their tokens.
         damaged: place of each line that cannot be read; its row is asked again.
     """
 
@@ -33,6 +33,7 @@ class Past:
         self.failed: dict[bytes, str] = {}
         self.cost = 0.0
         self.tokens = 0
+        self.counted = 0
         self.damaged: list[str] = []
 
     def read(self, path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[None]:
@@ -47,6 +48,7 @@ class Past:
             rows[entry.key] = entry.content
             self.cost += entry.cost
             self.tokens += entry.tokens
+            self.counted += entry.tokens > 0
             yield
 
     def settled(self, row: Row | BadRow, retry_errors: bool) -> bool:

@@ -184,8 +184,8 @@ class Batch:
         for sentence in self._plan.report(self._past, self._source.name):
             self._notice(sentence)
         self._store.begin(self._options.retry_errors)
-        budget = self._flow.budget
-        budget.cost, budget.tokens = self._past.cost, self._past.tokens
+        past = self._past
+        self._flow.budget.resume(past.cost, past.tokens, past.counted)
         self._phase = _Phase.RUNNING
         self._flow.open(self._rows())
 

@@ -209,7 +209,7 @@ def test_retry_after_of_zero_is_no_endless_loop() -> None:
         gate.close(now, sent_at=now - 0.0005, in_flight=1, retry_after=0.0)
         requests += 1
         now = max(now, gate.until)
-    assert requests < 25
+    assert requests < 200
 
 
 def test_no_minute_sees_more_than_the_rate() -> None:
