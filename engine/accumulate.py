@@ -82,12 +82,13 @@ class Accumulator:
         logprobs: log probabilities of the first choice's tokens, as the provider gave them.
     """
 
-    __slots__ = ("_blocks", "_key", "_pieces", "id", "logprobs", "model", "usage")
+    __slots__ = ("_blocks", "_key", "_pieces", "_started", "id", "logprobs", "model", "usage")
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[int, int], _Block] = {}
         self._key = (-1, -1)  # choice and index of the text block that grows
         self._pieces: list[str] = []
+        self._started = False
         self.id: str | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
@@ -186,10 +187,11 @@ class Accumulator:
             case UsageUpdate():
                 self.usage = event.usage
             case Start():
-                if self._blocks:  # a proxy tried again: what came before is not the answer
+                if self._started:  # a proxy tried again: what came before is not the answer
                     self._blocks.clear()
                     self.logprobs.clear()
                     self._forget()
+                self._started = True
                 self.id, self.model = event.id, event.model
             case _:
                 pass

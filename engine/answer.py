@@ -8,7 +8,6 @@ from typing import Any, Literal
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
 from engine.providers.contract import Decoder, Dialect, Parser
-from engine.providers.refusal import http_error
 from engine.wire.headers import Head
 
 __all__ = ["Answer"]
@@ -108,6 +107,8 @@ class Answer:
         if self.failure is not None or self.complete:
             return []
         if self._head is not None and not self.began:
+            from engine.providers.refusal import http_error  # imported when something goes wrong
+
             self.failure = http_error(
                 self._head.status,
                 self._head.headers,
@@ -203,6 +204,8 @@ class Answer:
 
     def _page(self) -> ProtocolError:
         assert self._head is not None
+        from engine.providers.refusal import http_error
+
         text = http_error(200, self._head.headers, b"".join(self._body), self._provider).message
         return ProtocolError(
             f"{self._provider} answered with a web page instead of a stream; check base_url, and "

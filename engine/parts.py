@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -253,6 +252,8 @@ def _data_url(url: str) -> tuple[str | None, str | None]:
 def _base64(data: Any, where: str) -> str:
     """Data given as base64 text, or as bytes."""
     if isinstance(data, bytes | bytearray):
+        import base64
+
         return base64.b64encode(data).decode()
     if not isinstance(data, str):
         raise ConfigError(f"{where} must be base64 text or bytes, not {type(data).__name__}")

@@ -16,7 +16,6 @@ from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Done, Event, Ping, RetryScheduled, Start, StreamError, UsageUpdate
 from engine.job import Job
 from engine.messages import Message, Usage
-from engine.providers.rejected import without_rejected_field
 from engine.schema import decode_answer
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.retry import retry_delay
@@ -292,6 +291,8 @@ class Receiver:
         http = self._transfer.request
         if self._mended or http.body is None or failure.http_status not in (400, 422):
             return False
+        from engine.providers.rejected import without_rejected_field
+
         body = without_rejected_field(decode_json(http.body), failure)
         if body is None:
             return False

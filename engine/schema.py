@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeVar, cast, is_typeddict
@@ -55,7 +54,7 @@ def is_answer_type(wanted: Any) -> bool:
         return False
     return (
         issubclass(wanted, msgspec.Struct)
-        or dataclasses.is_dataclass(wanted)
+        or hasattr(wanted, "__dataclass_fields__")  # dataclasses itself takes 5 ms to import
         or is_typeddict(wanted)
         or callable(getattr(wanted, "model_json_schema", None))
     )

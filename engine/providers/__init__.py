@@ -15,7 +15,6 @@ from engine.providers.endpoints import (
     register,
     split_model,
 )
-from engine.providers.refusal import http_error, stream_error
 
 __all__ = [
     "Decoder",
@@ -26,12 +25,10 @@ __all__ = [
     "dialect",
     "endpoint",
     "endpoints",
-    "http_error",
     "key_variable_for_host",
     "register",
     "register_dialect",
     "split_model",
-    "stream_error",
 ]
 
 # Where each dialect is; it is imported when it is first asked for.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -65,6 +64,8 @@ def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    from ipaddress import ip_address  # 3 ms that `import engine` need not pay
+
     try:
         return ip_address(host).is_loopback
     except ValueError:

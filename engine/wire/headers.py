@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from engine.response import Limit, RateLimit
 
@@ -83,6 +82,8 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
     if not value or value[0] in "+-.0123456789":
         return None
     try:
+        from email.utils import parsedate_to_datetime  # 5 ms, for the few who send a date
+
         when = parsedate_to_datetime(value)
         if when.tzinfo is None:
             when = when.replace(tzinfo=UTC)
