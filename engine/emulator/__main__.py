@@ -66,6 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.with_parent:
         server.stop_at_eof(sys.stdin.fileno())
     print(f"{server.url}/v1", flush=True)
+    if sys.stderr.isatty():
+        variable = f"ENGINE_EMULATOR_URL={server.url}/v1"
+        print(f"try: {variable} engine chat -m emulator/demo Hello", file=sys.stderr)
     server.serve()
     return 0
 

@@ -110,16 +110,11 @@ class Responses:
         begun = {"response": _response(question, answer, "in_progress", [])}
         lead = events.write("response.created", begun)
         lead += events.write("response.in_progress", begun)
-        items = [_item(question, block) for block in answer.blocks]
+        items = _items(question, answer)
         for index, (block, item) in enumerate(zip(answer.blocks, items, strict=True)):
             place = {"item_id": item["id"], "output_index": index}
-            lead += events.write(
-                "response.output_item.added",
-                {
-                    "output_index": index,
-                    "item": _empty(item),
-                },
-            )
+            added = {"output_index": index, "item": _empty(item)}
+            lead += events.write("response.output_item.added", added)
             lead += _opened(block, place, events)
             before, after = _delta_around(block, place)
             for piece in block.pieces:
@@ -135,7 +130,7 @@ class Responses:
     def whole(self, question: Question, answers: list[Answer]) -> dict[str, Any]:
         answer = answers[0]
         status = "incomplete" if answer.finish is Finish.LENGTH else "completed"
-        items = [_item(question, block) for block in answer.blocks]
+        items = _items(question, answer)
         return _response(question, answer, status, items)
 
     def error(self, status: int, message: str, retry_after: float = 0.0) -> Any:
@@ -223,6 +218,13 @@ def _closed(block: Block, place: dict[str, Any], events: _Events) -> bytes:
     done = events.write(name, {**fields, word: block.text})
     part = {**fields, "part": _part(block, block.text)}
     return done + events.write(_part_event(block, "done"), part)
+
+
+def _items(question: Question, answer: Answer) -> list[dict[str, Any]]:
+    items = [_item(question, block) for block in answer.blocks]
+    if answer.finish is Finish.LENGTH and items and "status" in items[-1]:
+        items[-1]["status"] = "incomplete"
+    return items
 
 
 def _item(question: Question, block: Block) -> dict[str, Any]:

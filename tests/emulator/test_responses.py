@@ -98,7 +98,10 @@ def test_reasoning_is_a_summary_and_sealed_when_asked_for() -> None:
 def test_a_limit_makes_it_incomplete() -> None:
     events = events_of(ask(PATH, responses(stream=True, max_output_tokens=3)))
     assert events[-1]["type"] == "response.incomplete"
-    assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    response = events[-1]["response"]
+    assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert response["output"][-1]["status"] == "incomplete"
+    assert json_of(ask(PATH, responses(max_output_tokens=3))) == response
 
 
 def test_a_refusal_is_a_part_of_its_own() -> None:
