@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_script(
-    source: str, *arguments: str, before: list[str] | None = None, env: dict[str, str] | None = None
+    source: str, *arguments: str, before: list[str] | None = None, timeout: float = 50
 ) -> str:
     """Run `source` in a new interpreter; what it printed.
 
@@ -22,15 +22,14 @@ def run_script(
         source: Python; its first lines can be indented as the test is.
         arguments: its sys.argv[1:].
         before: a command that runs the interpreter, such as ``["unshare", "-n"]``.
-        env: the whole environment; None: this one.
+        timeout: seconds after which it is killed, and the test fails.
     """
     process = subprocess.run(
         [*(before or []), sys.executable, "-W", "error", "-c", textwrap.dedent(source), *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=timeout,
         cwd=ROOT,
-        env=env,
     )
     assert process.returncode == 0, f"status {process.returncode}\n{process.stderr}"
     assert process.stderr == "", process.stderr

@@ -64,8 +64,7 @@ def test_a_tls_handshake_that_stalls_is_a_connect_timeout(multi: engine.Multi) -
     listener = socket.create_server(("127.0.0.1", 0))
     with listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        error = failed_in(run(multi, url, only(connect=0.2)), "connect")
-    assert "tls" in str(error)
+        failed_in(run(multi, url, only(connect=0.2)), "connect")
 
 
 @pytest.mark.parametrize("sent", [b"", OK_SSE, OK_SSE + b"5\r\n:  \n\n\r\n"])

@@ -134,4 +134,4 @@ _STORM = """
 )
 def test_a_storm_of_interrupts_loses_no_byte_of_fifty_streams(threads: str) -> None:
     with paced_server() as url:
-        assert run_script(_STORM, url, threads) == "exact\n"
+        assert run_script(_STORM, url, threads, timeout=8) == "exact\n"
