@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def test_a_skip_fails_unless_it_is_for_the_recordings(
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.no_skips", "-q", str(tmp_path)],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         capture_output=True,
         text=True,
     )
