@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
+from engine.messages import Usage
 from engine.providers.contract import Decoder, Dialect, Parser
 from engine.wire.headers import Head
 
@@ -74,6 +75,12 @@ class Answer:
     @property
     def began(self) -> bool:
         return self._head is not None and 200 <= self._head.status < 300
+
+    @property
+    def untold_usage(self) -> Usage | None:
+        """A count of tokens that came and that no event has told yet."""
+        untold = getattr(self._parser, "untold_usage", None)
+        return untold() if untold is not None else None
 
     def head(self, head: Head) -> None:
         """Status and headers, before the first `feed`."""

@@ -347,7 +347,8 @@ class Receiver:
         head = transfer.head
         headers = head.headers if head is not None else {}
         done = self._done if self._status == "complete" else None
-        usage = (done.usage if done is not None else None) or accumulator.usage
+        usage = done.usage if done is not None else self._answer.untold_usage
+        usage = usage or accumulator.usage
         if usage is not None and self._status != "complete":
             usage = msgspec.structs.replace(usage, partial=True)
         provider = self._job.provider

@@ -72,6 +72,9 @@ class Parser(Protocol):
     Attributes:
         complete: the protocol's own end marker was seen, so that bytes that follow, or a
             connection that breaks now, change nothing.
+
+    Where a format counts tokens in every record, a parser tells the last count only, and has a
+    method ``untold_usage() -> Usage | None`` for streams that end before.
     """
 
     complete: bool

@@ -97,7 +97,7 @@ class GeminiParser:
     """Turns the chunks of one stream into events.
 
     A signature on a part without text becomes a block of its own, that is a `Thinking` that has
-    only a signature. Usage is cumulative in every chunk; it is told once a call of `feed`.
+    only a signature. Usage is cumulative in every chunk, so only the last is told.
     """
 
     def __init__(self) -> None:
@@ -147,9 +147,11 @@ class GeminiParser:
                     events.append(TextDelta(part.text, first.block))
                 else:
                     self._candidate(candidate, chunk, record.data, events)
-        if self._raw_usage and not self._ended:
-            self._tell_usage(events)
         return events
+
+    def untold_usage(self) -> Usage | None:
+        """The last count, for a stream that ends before it was told."""
+        return usage_of(self._raw_usage) if self._raw_usage else None
 
     def finish(self) -> list[Event]:
         states = self._candidates.values()
@@ -352,6 +354,7 @@ class GeminiParser:
             reason, word = FinishReason.CONTENT_FILTER, word or self._blocked
         elif reason is FinishReason.STOP and self._first.called:
             reason = FinishReason.TOOL_USE
+        self._tell_usage(events)
         events.append(Done(reason, self._usage, word))
 
     def _fail(self, error: EngineError, events: list[Event]) -> None:

@@ -98,11 +98,14 @@ def test_text_arrives_as_it_comes_and_ends_with_the_bytes() -> None:
     assert first == [
         events.Start("r1", "gemini-2.5-flash"),
         events.TextDelta("Hel"),
-        events.UsageUpdate(Usage(4, None, 4)),
     ]
+    assert parser.untold_usage() == Usage(4, None, 4)
     assert parser.feed(decoder.feed(sse(HELLO[1])))[0] == events.TextDelta("lo")
     assert not parser.complete  # a chunk with usage may follow
-    assert parser.finish() == [events.Done(FinishReason.STOP, HELLO_USAGE, "STOP")]
+    assert parser.finish() == [
+        events.UsageUpdate(HELLO_USAGE),
+        events.Done(FinishReason.STOP, HELLO_USAGE, "STOP"),
+    ]
     assert parser.complete
 
 
