@@ -58,6 +58,7 @@ class Source:
             format = "jsonl"
         start = self._file.read(4096)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            self._file.close()
             raise ConfigError(f"{self.name} is UTF-16; save it as UTF-8")
         suffix = os.path.splitext(self.name)[1].lower()
         self.format = format or _SUFFIXES.get(suffix) or _sniff(start)
@@ -103,6 +104,7 @@ def _spool_rows(rows: Iterable[Any]) -> BinaryIO:
         try:
             spool.write(msgspec.json.encode(row) + b"\n")
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            spool.close()
             raise ConfigError(f"a row cannot be written as JSON: {error}") from error
     spool.seek(0)
     return spool
