@@ -6,7 +6,7 @@ they leave out: no field but the JSON itself is required here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -105,6 +105,7 @@ class ChatParser:
     __slots__ = (
         "_blocks",
         "_choices",
+        "_decode",
         "_ended",
         "_finish",
         "_first",
@@ -117,6 +118,7 @@ class ChatParser:
 
     def __init__(self) -> None:
         self.complete = False
+        self._decode: Callable[[bytes], Chunk] = first_decoder.decode
         self._first = _Alternative()
         self._choices: dict[int, _Alternative] = {}
         self._id = ""
@@ -129,43 +131,37 @@ class ChatParser:
 
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
+        if self._ended:
+            return events
         first = self._first
-        decode = chunk_decoder.decode if self._started else first_decoder.decode
+        decode = self._decode
         for record in records:
-            if self._ended:
-                break
             try:
                 chunk = decode(record.data)
             except UNREADABLE as error:
-                again = self._unreadable(record.data, error, events)
-                if again is None:
-                    break
-                chunk = again
-            choices = chunk.choices
-            if not self._started and choices is not None:
-                self._start(chunk, events)
-                decode = chunk_decoder.decode
-            if chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
-                self._envelope(chunk, events)
+                chunk = self._unreadable(record.data, error, events)
+            if (
+                not chunk.choices
+                or chunk.usage is not None
+                or chunk.x_groq is not None
+                or chunk.error is not None
+                or not self._started
+            ):
+                self._aside(record, chunk, events)
                 if self._ended:
                     break
-            if not choices:
-                if choices is None:
-                    self._no_chunk(record, events)
-                continue
-            for choice in choices:
+                decode = self._decode
+            for choice in chunk.choices or ():
                 delta = choice.delta
                 if (
                     first.kind is TextDelta
                     and delta is not None
                     and delta.content
                     and type(delta.content) is str
-                    and delta.reasoning_content is None
+                    and delta.reasoning_content is delta.reasoning is delta.refusal is None
                     and delta.tool_calls is None
                     and choice.finish_reason is None
                     and choice.logprobs is None
-                    and delta.reasoning is None
-                    and delta.refusal is None
                     and delta.annotations is None
                     and not choice.index
                 ):
@@ -178,11 +174,8 @@ class ChatParser:
         events: list[Event] = []
         # Some never send [DONE] (transformers serve, Perplexity): then every choice must have said
         # why it finished.
-        if (
-            not self._ended
-            and self._choices
-            and all(state.finished for state in self._choices.values())
-        ):
+        finished = [state.finished for state in self._choices.values()]
+        if not self._ended and finished and all(finished):
             self._end(events)
         return events
 
@@ -195,17 +188,25 @@ class ChatParser:
 
     # ----------------------------------------------------------------------------------------
 
-    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk | None:
-        """The end marker, which is not JSON; or what can be mended; or the end of the stream."""
+    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk:
+        """What can be mended of `data`; else an empty chunk: it is the end marker, which is no
+        JSON, or a failure, and ends the stream."""
         if data.strip() == b"[DONE]":
             self._end(events)
-            return None
+            return Chunk()
         try:
-            decoder = chunk_decoder if self._started else first_decoder
-            return decoder.recover(data, error)
+            return (chunk_decoder if self._started else first_decoder).recover(data, error)
         except ProtocolError as failure:
             self._fail(failure, events)
-            return None
+            return Chunk()
+
+    def _aside(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
+        """All of a chunk but its choices."""
+        if chunk.choices is not None and not self._started:
+            self._start(chunk, events)
+        self._envelope(chunk, events)
+        if chunk.choices is None and not self._ended:
+            self._no_chunk(record, events)
 
     def _no_chunk(self, record: SSERecord, events: list[Event]) -> None:
         """A record without choices: an error that has no ``error`` around it, as vLLM
@@ -216,6 +217,7 @@ class ChatParser:
 
     def _start(self, chunk: Chunk, events: list[Event]) -> None:
         self._started = True
+        self._decode = chunk_decoder.decode
         if isinstance(chunk, FirstChunk):
             self._id = chunk.id or ""
             events.append(Start(chunk.id, chunk.model))
