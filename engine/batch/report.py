@@ -62,7 +62,7 @@ def render_report(summary: Summary, meter: Meter) -> str:
         _errors(summary),
     ]
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Batch</title>'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/><title>Batch</title>'
         f"<style>{_STYLE}</style></head>\n<body>{''.join(parts)}</body></html>\n"
     )
 
