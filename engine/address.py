@@ -53,7 +53,6 @@ def _from_environment(row: Endpoint, name: str, value: str) -> str:
     if name == "OLLAMA_HOST":
         from engine.providers.ollama import ollama_base_url  # dialects are imported on demand
 
-
         url = check_url(ollama_base_url(value), name)
         return url + urlsplit(row.base_url).path
     url = check_url(value, name).rstrip("/")

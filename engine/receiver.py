@@ -33,8 +33,8 @@ _FINAL_STATES: Final = {"complete": State.DONE, "cancelled": State.CANCELLED}
 # Events an iterator has not taken yet: beyond so many the peer is held back by flow control. A
 # model writes about 100 a second.
 _HIGH_WATER = 2000
-# Delivered events that are folded into the accumulator at a time.
-_FOLD = 32
+# Delivered events that are folded into the accumulator at a time: each weighs 72 bytes until then.
+_FOLD = 8
 # Seconds a server may leave the connection open after the end marker before it is dropped.
 _LINGER = 1.0
 

@@ -142,6 +142,7 @@ class Transfer:
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
                     self._multi.multiplexes(self)
+                self._lines.clear()  # held for the life of the stream otherwise
         return self._head
 
     def move(self, to: State) -> None:
@@ -264,15 +265,26 @@ class Transfer:
     def pause(self) -> None:
         """Take no more bytes from the peer until `resume`; the socket's flow control holds it."""
         if self._easy is not None and not self._paused:
-            self._paused = True
-            self._easy.pause(pycurl.PAUSE_RECV)
+            self._paused = self._pause(pycurl.PAUSE_RECV)
 
     def resume(self) -> None:
         """Take bytes again. Bytes libcurl held back are stored at once, handed over next turn."""
         if self._easy is not None and self._paused:
             self._paused = False
-            self._easy.pause(pycurl.PAUSE_CONT)
+            self._pause(pycurl.PAUSE_CONT)
             self._multi.wake()
+
+    def _pause(self, what: int) -> bool:
+        """False where libcurl is done with the transfer already and only its end is left to read:
+        it answers 43, since there is no connection any more that could be held back."""
+        assert self._easy is not None
+        try:
+            self._easy.pause(what)
+        except pycurl.error as error:
+            if error.args[0] != pycurl.E_BAD_FUNCTION_ARGUMENT:
+                raise
+            return False
+        return True
 
     @property
     def phase(self) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from sys import intern
 
 from engine.response import Limit, RateLimit
 
@@ -53,7 +54,7 @@ def parse_head(lines: list[bytes]) -> Head | None:
             head.complete = True
         else:
             name, _, value = line.partition(b":")
-            key = name.strip().decode("latin-1").lower()
+            key = intern(name.strip().decode("latin-1").lower())
             text = value.strip().decode("latin-1")
             before = head.headers.get(key)
             head.headers[key] = text if before is None else f"{before}, {text}"
