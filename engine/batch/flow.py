@@ -12,20 +12,26 @@ from engine.batch.address import Address
 from engine.batch.attempt import Outcome, send
 from engine.batch.budget import Budget
 from engine.batch.limit import AutoLimit, FixedLimit
+from engine.batch.manifest import Manifest
 from engine.batch.meter import Meter
 from engine.batch.options import Options
 from engine.batch.pace import Pace
 from engine.batch.queue import Item, Queue
-from engine.batch.records import failure_record, invalid_record, success_record, usage_fields
+from engine.batch.records import (
+    Record,
+    failure_record,
+    invalid_record,
+    success_record,
+    usage_fields,
+)
 from engine.batch.rows import BadRow, Row
 from engine.batch.schema import schema_check
-from engine.batch.store import Store
 from engine.batch.summary import Stopped
 from engine.batch.verdict import Verdict, verdict
-from engine.errors import Category, ConfigError, EngineError
+from engine.errors import Category, ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "Keeper", "Ledger"]
 
 _log: Final = logging.getLogger("engine.batch")
 
@@ -57,6 +63,25 @@ class Keeper(Protocol):
         """Nothing is under way any more, and nothing more will be."""
 
 
+class Ledger(Protocol):
+    """What a flow asks of where outcomes are written: a `Store`, or a list on another machine."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is asked."""
+
+    @property
+    def pending(self) -> int:
+        """Lines that are not safe yet."""
+
+    @property
+    def failure(self) -> ResourceError | None:
+        """Why nothing more can be written, or None."""
+
+    def write(self, record: Record) -> None:
+        """Write a line."""
+
+
 class Flow:
     """Sends rows as the pace and the budget allow, asks again, and has outcomes written.
 
@@ -65,13 +90,13 @@ class Flow:
         flying: the rows under way, and the handles of their attempts.
     """
 
-    def __init__(self, multi: Multi, options: Options, store: Store, keeper: Keeper) -> None:
+    def __init__(self, multi: Multi, options: Options, ledger: Ledger, keeper: Keeper) -> None:
         now = monotonic()
         self._multi = multi
         self._options = options
-        self._store = store
+        self._ledger = ledger
         self._keeper = keeper
-        self._address = Address(store.manifest, options.api_key)
+        self._address = Address(ledger.manifest, options.api_key)
         self._misfit = schema_check(options.schema)
         self.limit = (
             AutoLimit(options.max_concurrency)
@@ -107,10 +132,10 @@ class Flow:
     def fill(self) -> None:
         """Send whatever may go now, and know when to look again."""
         while self._open:
-            if self._store.failure is not None:
-                self._keeper.fail(self._store.failure)
+            if self._ledger.failure is not None:
+                self._keeper.fail(self._ledger.failure)
                 return
-            if self._store.pending > _MOST_UNWRITTEN:
+            if self._ledger.pending > _MOST_UNWRITTEN:
                 self._keeper.wake_at(monotonic() + 0.01)
                 return
             now = monotonic()
@@ -138,7 +163,7 @@ class Flow:
         try:
             why = self._address.check(item.row)
             if why is None:
-                key = f"{self._store.manifest.batch}-{item.row.key.hex()}"
+                key = f"{self._ledger.manifest.batch}-{item.row.key.hex()}"
                 item.call = self._address.call(item.row, key)
                 return True
         except ConfigError as error:
@@ -222,7 +247,7 @@ class Flow:
             finish_reason=outcome.finish_reason,
             **_beside(item, outcome),
         )
-        self._store.write(record)
+        self._ledger.write(record)
         self.meter.done += 1
 
     def _failed(self, item: Item, outcome: Outcome, error: EngineError, now: float) -> None:
@@ -239,7 +264,7 @@ class Flow:
         if what is Verdict.HALT:
             self._keeper.stop("error", error.message, _HALT_DRAIN, error)
         elif what is Verdict.FAILED:
-            self._store.write(
+            self._ledger.write(
                 failure_record(item.row, error, outcome.body, **_beside(item, outcome))
             )
             self.meter.fail(error.category)
@@ -249,7 +274,7 @@ class Flow:
             self.queue.put_back(item, now + _delay(item.failures, error))
 
     def _invalid(self, row: Row | BadRow, message: str) -> None:
-        self._store.write(invalid_record(row, message))
+        self._ledger.write(invalid_record(row, message))
         self.meter.fail(Category.INVALID_ARG)
 
 

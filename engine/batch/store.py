@@ -26,7 +26,7 @@ class Store:
 
     Attributes:
         output: path of the output, links followed.
-        manifest: the one in force.
+        manifest: the one in force: what a `Flow` goes by.
         warnings: what the user should know.
 
     Raises:
@@ -103,10 +103,14 @@ class Store:
     def write(self, record: Record) -> None:
         """Write a line: a failure to the errors file, an answer to the output. Where the disk
         refuses it is lost, and `failure` is set."""
+        self.write_line(record.line_bytes(), record.error is not None)
+
+    def write_line(self, line: bytes, failed: bool) -> None:
+        """`write` for a record that is a line already."""
         assert self._syncs is not None
-        journal = self._answers if record.error is None else self._failures
+        journal = self._failures if failed else self._answers
         try:
-            journal.append(record.line_bytes())
+            journal.append(line)
         except ResourceError as error:
             self._unwritten = error
         else:

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_request_arguments(parser.add_argument_group("what is asked"))
     _add_pace_arguments(parser.add_argument_group("pace and budget"))
     _add_row_arguments(parser.add_argument_group("which rows"))
+    many = parser.add_argument_group("many machines")
+    many.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="run on Ray")
+    many.add_argument("--ray-actors", type=int, metavar="N", help="default: one for each CPU")
     shown = parser.add_argument_group("what is shown")
     modes = ("auto", "rich", "plain", "json", "none")
     shown.add_argument("--progress", choices=modes, default="auto", help="on stderr")
@@ -89,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(arguments, options)
     shown = view(arguments.progress, sys.stderr)
+    if arguments.ray is not None:
+        return _run_on_ray(arguments, options, shown)
     summary: Summary | None = None
     try:
         with Multi() as multi:
@@ -108,6 +113,25 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         write_report(arguments.report, summary, batch.meter)
     return signalled if signalled and summary.stopped == "interrupted" else summary.exit_code
+
+
+def _run_on_ray(arguments: argparse.Namespace, options: Options, shown: View) -> int:
+    from engine.batch.ray import run_on_ray
+
+    summary: Summary | None = None
+    try:
+        summary = run_on_ray(
+            arguments.input,
+            arguments.output,
+            options,
+            address=arguments.ray or None,
+            actors=arguments.ray_actors,
+            format=arguments.format,
+            on_notice=lambda sentence: shown.say(one_line(sentence)),
+        )
+    finally:
+        shown.close(summary)
+    return summary.exit_code
 
 
 def _drive(multi: Multi, batch: Batch, shown: View) -> tuple[Summary, int]:

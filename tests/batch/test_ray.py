@@ -1,0 +1,77 @@
+"""On Ray a batch has the same files: killed and run again, every id is there once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.batch.support import answer, custom_ids, ids, openai_row, provider, read, write_rows
+from tests.server import Peer
+
+pytest.importorskip("ray")
+
+ROWS = 1300
+PROGRAM = """
+import sys
+from engine.batch import Options
+from engine.batch.ray import run_on_ray
+
+options = Options(base_url=sys.argv[3], concurrency=20)
+sys.exit(run_on_ray(sys.argv[1], sys.argv[2], options, actors=2).exit_code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_killed_on_two_workers_and_run_again_every_id_is_there_once(tmp_path: Path) -> None:
+    rows = [*map(openai_row, ids(ROWS)), {"no": "row"}]
+    input = write_rows(tmp_path / "in.jsonl", rows)
+    output = tmp_path / "out.jsonl"
+    victim: int | None = None
+
+    def handler(peer: Peer) -> None:
+        nonlocal victim
+        if victim is not None and read_lines(output) >= 500:
+            os.kill(victim, signal.SIGKILL)
+            victim = None
+        peer.json(answer())
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", PROGRAM, str(input), str(output), f"{server.url}/v1"]
+        # Ray's own processes end with the session they were begun in.
+        environment = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+        return subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+
+    with provider(handler) as server:
+        first = start()
+        victim = first.pid
+        assert first.wait() == -signal.SIGKILL
+        left = len(read_whole(output))
+        assert 0 < left < ROWS
+        second = start()
+        assert second.wait() == 1  # the line that is no row
+        for process in (first, second):
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    assert sorted(custom_ids(output)) == sorted(ids(ROWS))
+    assert [row["line"] for row in read(tmp_path / "out.errors.jsonl")] == [ROWS + 1]
+
+
+def read_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def read_whole(path: Path) -> list[str]:
+    """Ids of the whole lines; the last may be torn."""
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line)["custom_id"] for line in whole.splitlines()]
