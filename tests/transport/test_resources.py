@@ -141,7 +141,8 @@ def test_without_a_descriptor_the_error_names_the_limit() -> None:
                 refused = str(error)
             for fd in held:
                 os.close(fd)
-            print(completion.status, completion.error.category, "ulimit -n" in str(completion.error))
+            error = completion.error
+            print(completion.status, error.category, "ulimit -n" in str(error))
             print("ulimit -n" in refused)
             cold.close()
             multi.close()
