@@ -1,0 +1,247 @@
+"""One call of a tool: from the model's arguments to what the model is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from engine.agents.pending import Pending
+from engine.agents.tool import FunctionTool, ToolContext
+from engine.agents.workers import ProcessCall, run_in_thread
+from engine.errors import CallbackError, DeadlineError, EngineError
+from engine.messages import ToolCall, ToolResult, Usage
+from engine.request import HttpRequest
+from engine.response import HttpResponse
+from engine.transport.exchange import Exchange
+from engine.transport.timers import Timer
+
+__all__ = ["Execution"]
+
+
+@runtime_checkable
+class Running(Protocol):
+    """What is waited for: a `Stream`, or the `AgentRun` of another agent."""
+
+    completion: Any
+
+    def on(self, name: str, listener: Callable[..., object]) -> Any: ...
+
+    def cancel(self) -> None: ...
+
+
+class Execution:
+    """Carries out `call` with `tool`, without blocking; belongs to the thread of the `Multi`.
+
+    Args:
+        tool: the tool of that name, or None where there is none.
+        context: given to tools that ask for it.
+        on_end: called with the execution once, when `result` is there; never after `cancel`.
+
+    Attributes:
+        call: what the model asked for.
+        result: what the model is given; None until then.
+        error: why the call failed, or None.
+        usage: tokens a model used for it: a `Stream`, or another agent.
+        seconds: how long it took.
+    """
+
+    def __init__(
+        self,
+        tool: FunctionTool | None,
+        context: ToolContext,
+        on_end: Callable[[Execution], None],
+        known: Mapping[str, FunctionTool],
+    ) -> None:
+        self.call: ToolCall = context.call
+        self.result: ToolResult | None = None
+        self.error: EngineError | None = None
+        self.usage: Usage | None = None
+        self.seconds = 0.0
+        self._tool = tool
+        self._context = context
+        self._multi = context.multi
+        self._known = known
+        self._on_end = on_end
+        self._over = False
+        self._began = monotonic()
+        self._stop: Callable[[], object] | None = None
+        self._timer: Timer | None = None
+
+    @property
+    def tool(self) -> FunctionTool | None:
+        """The tool, or None where the model named one that is not there."""
+        return self._tool
+
+    def start(self) -> None:
+        """Check the arguments and call the function. The tool's own errors become the result."""
+        self._began = monotonic()
+        if self._tool is None:
+            names = ", ".join(self._known) or "none"
+            self._fail(EngineError(f"there is no tool {self.call.name!r}; the tools are: {names}"))
+            return
+        try:
+            arguments = self._tool.signature.decode(self.call.arguments)
+        except EngineError as error:
+            self._fail(error)
+            return
+        if self._tool.timeout is not None:
+            self._timer = self._multi.call_later(self._tool.timeout, self._expired)
+        if self._tool.run_in == "loop":
+            self._call(self._tool, arguments)
+        else:
+            self._call_elsewhere(self._tool, arguments)
+
+    def refuse(self, reason: str) -> None:
+        """Do not call the function: the model is told `reason`."""
+        self._fail(EngineError(f"the call was not allowed: {reason}"))
+
+    def cancel(self) -> None:
+        """The result is no longer wanted; what runs is ended, where that can be."""
+        if not self._over:
+            self._over = True
+            self._clean_up()
+
+    # -- the three places ----------------------------------------------------------------------
+
+    def _call(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
+        if tool.signature.injected is not None:
+            arguments[tool.signature.injected] = self._context
+        try:
+            self._take(tool.function(**arguments))
+        except Exception as error:
+            self._raised(error)
+
+    def _call_elsewhere(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
+        function = tool.function
+        call: Callable[[], Any] = lambda: function(**arguments)  # noqa: E731
+        if tool.run_in == "process":
+            try:
+                process = ProcessCall(tool, arguments)
+            except OSError as error:
+                self._raised(error)
+                return
+            self._stop, call = process.kill, process.run
+        elif tool.signature.injected is not None:
+            arguments[tool.signature.injected] = self._context
+
+        def then(value: Any, error: BaseException | None) -> None:
+            self._multi.call_soon(lambda: self._settle(value, error))
+
+        run_in_thread(call, then)
+
+    # -- what it returned ------------------------------------------------------------------------
+
+    def _take(self, value: Any) -> None:
+        """The result, or what it is waited for on."""
+        if isinstance(value, Pending):
+            self._stop = value.cancel
+            value.then(self._settle)
+        elif isinstance(value, HttpRequest):
+            self._stop = self._multi.add(value, on_done=self._responded).cancel
+        elif isinstance(value, Running):
+            self._stop = value.cancel
+            if value.completion is not None:
+                self._completed(value)
+            else:
+                value.on("end", self._completed)
+        elif inspect.isawaitable(value):
+            close = getattr(value, "close", None)
+            if close is not None:
+                close()
+            raise TypeError("a tool cannot return an awaitable; use Pending, or run_in='thread'")
+        else:
+            self._settle(value, None)
+
+    def _responded(self, response: HttpResponse, _: Exchange) -> None:
+        if response.error is not None:
+            self._settle(None, response.error)
+        else:
+            text = response.body.decode(errors="replace")
+            self._settle(f"HTTP {response.http_status}\n\n{text}", None)
+
+    def _completed(self, running: Running) -> None:
+        completion = running.completion
+        self.usage = completion.usage
+        self._settle(completion.text, completion.error)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _settle(self, value: Any, error: BaseException | None) -> None:
+        if self._over:
+            return
+        if error is not None:
+            self._raised(error)
+            return
+        try:
+            self._end(_as_text(value), None)
+        except (TypeError, ValueError, RecursionError) as problem:
+            self._raised(problem)
+
+    def _raised(self, error: BaseException) -> None:
+        if isinstance(error, EngineError):
+            self._fail(error)
+            return
+        failure = CallbackError(f"{type(error).__name__}: {error}")
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def _fail(self, error: EngineError) -> None:
+        self._end(f"Error: {error.message}", error)
+
+    def _end(self, content: str, error: EngineError | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        self.error = error
+        self.seconds = monotonic() - self._began
+        most = self._tool.max_result if self._tool is not None else len(content)
+        if len(content) > most:
+            content = f"{content[:most]}\n[cut: {most} of {len(content)} characters]"
+        self.result = ToolResult(self.call.id, content, self.call.name, error is not None)
+        self._stop = None if error is None else self._stop
+        self._clean_up()
+        self._on_end(self)
+
+    def _expired(self) -> None:
+        # A timer runs with signals held: what may call the user's code waits until after it.
+        self._multi.call_soon(self._timed_out)
+
+    def _timed_out(self) -> None:
+        assert self._tool is not None
+        self._settle(
+            None,
+            DeadlineError(
+                f"the tool {self.call.name} took longer than {self._tool.timeout:g} s",
+                phase="total",
+            ),
+        )
+
+    def _clean_up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            try:
+                stop()
+            except Exception:
+                pass  # the user's `cancel` of a Pending; the result does not depend on it
+
+
+def _as_text(value: Any) -> str:
+    """What the model reads: text as it is, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode(errors="replace")
+    return msgspec.json.encode(value, enc_hook=_other).decode()
+
+
+def _other(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)  # pydantic's
+    if dump is not None:
+        return dump(mode="json")
+    return str(value)
