@@ -228,13 +228,14 @@ def test_a_slow_iterator_holds_its_server_back_and_nobody_else(multi: engine.Mul
             next(loop)
         sibling = engine.Client(multi, base_url=f"{server.url}/healthy").stream("m", "hi")
         assert sibling.result().text == TEXT
-        assert sent < 100 * blocks // 2, "the server is held back"
-        assert len(stream._queue) < 10_000, "and its events are not piled up here"
+        held_back = sent < 75 * blocks  # loopback sockets hold up to 10 MB of the 26
+        piled_up = len(stream._queue)
         for _ in range(100 * blocks - 10_000 + 1):  # Start too
             next(loop)
         assert len(stream.text) == 50 * 100 * blocks
         stream.cancel()
         assert list(loop) == []
+    assert held_back and piled_up < 10_000
 
 
 @pytest.mark.xfail(
