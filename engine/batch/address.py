@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from engine.address import base_url_of, request_url
 from engine.batch.manifest import Manifest
 from engine.batch.rows import Row
 from engine.errors import ConfigError
 from engine.input import as_messages
-from engine.keys import find_key, key_headers
+from engine.keys import environment_headers, find_key, key_headers
 from engine.providers import (
     Dialect,
     Endpoint,
@@ -112,7 +112,7 @@ class Address:
             **place.headers,
             "Idempotency-Key": key,
         }
-        url = _join(place.base_url, format.path(request))
+        url = request_url(place.base_url, format.name, format.path(request))
         return Call(
             http=HttpRequest("POST", url, headers, data),
             dialect=format,
@@ -160,9 +160,12 @@ class Address:
         place = self._places.get(model)
         if place is None:
             row, name = self._resolve(model)
-            base_url = self._base_url or _base_url(row)
+            base_url = self._base_url or base_url_of(row)
             key, variable = find_key(row, base_url, self._api_key)
-            headers = key_headers(row, key, variable, base_url, False)
+            headers = {
+                **environment_headers(row, base_url),
+                **key_headers(row, key, variable, base_url, allow_insecure=False),
+            }
             place = self._places[model] = _Place(row, name, base_url, headers, variable)
         return place
 
@@ -198,26 +201,6 @@ def model_of(row: Row, manifest: Manifest) -> str:
     """The model `row` is asked of, or an empty string."""
     model = manifest.model or row.body.get("model")
     return model if isinstance(model, str) else ""
-
-
-def _base_url(row: Endpoint) -> str:
-    for name in row.base_variables:
-        value = os.environ.get(name)
-        if value:
-            return check_url(value, name).rstrip("/")
-    if "{" in row.base_url:
-        raise ConfigError(
-            f"{row.name} has an address of its own for each account; give --base-url in the form "
-            f"{row.base_url}"
-        )
-    return row.base_url
-
-
-def _join(base_url: str, path: str) -> str:
-    base, found, query = base_url.partition("?")
-    if not found:
-        return base + path
-    return f"{base.rstrip('/')}{path}{'&' if '?' in path else '?'}{query}"
 
 
 def _output_limit(body: Mapping[str, Any]) -> int:

@@ -71,8 +71,7 @@ def run_on_ray(
     source = Source(input, format)
     store: Store | None = None
     try:
-        errors = os.fspath(options.errors) if options.errors is not None else None
-        store = Store(os.fspath(output), errors, options.manifest(), force=options.force)
+        store = Store(output, options.errors, options.manifest(), force=options.force)
         past, plan = _plan(source, store, options, notice)
         store.begin(options.retry_errors)
         if not ray.is_initialized():

@@ -81,12 +81,7 @@ class Batch:
         _check_paths(input, output, options.errors)
         self._source = Source(input, format)
         try:
-            self._store = Store(
-                os.fspath(output),
-                os.fspath(options.errors) if options.errors is not None else None,
-                options.manifest(),
-                force=options.force,
-            )
+            self._store = Store(output, options.errors, options.manifest(), force=options.force)
         except BaseException:
             self._source.close()
             raise

@@ -35,8 +35,14 @@ class Store:
     """
 
     def __init__(
-        self, output: str, errors: str | None, manifest: Manifest, *, force: bool = False
+        self,
+        output: str | os.PathLike[str],
+        errors: str | os.PathLike[str] | None,
+        manifest: Manifest,
+        *,
+        force: bool = False,
     ) -> None:
+        output = os.fspath(output)
         self.output = output if output == "-" else os.path.realpath(output)
         self.manifest = manifest
         self.warnings: list[str] = []
@@ -51,8 +57,9 @@ class Store:
                     self.warnings.append(self._lock.warning)
                 self._agree(force)
             self._answers = self._open(self.output)
-            place = errors or (None if output == "-" else errors_path(self.output))
-            self._failures = self._open(place) if place is not None else self._answers
+            self._failures = self._answers
+            if errors is not None or output != "-":
+                self._failures = self._open(os.fspath(errors or errors_path(self.output)))
         except BaseException:
             self.close()
             raise

@@ -44,11 +44,8 @@ def test_killed_on_two_workers_and_run_again_every_id_is_there_once(tmp_path: Pa
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", PROGRAM, str(input), str(output), f"{server.url}/v1"]
-        # Ray's own processes end with the session they were begun in.
-        environment = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-        return subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
-        )
+        # Ray's own processes belong to the group of the one that began them.
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
     with provider(handler) as server:
         first = start()
