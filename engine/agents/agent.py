@@ -221,7 +221,8 @@ class Agent:
     def request_options(self) -> dict[str, Any]:
         """More arguments of `Client.stream`."""
         if self.result_type is not None and not self.tools:
-            return {**self.options, "response_format": self.result_type}
+            # The schema and not the type: an answer that does not fit is not an error yet.
+            return {**self.options, "response_format": as_response_format(self.result_type)}
         return self.options
 
     # -- for a run: memory ---------------------------------------------------------------------

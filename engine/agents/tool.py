@@ -69,19 +69,7 @@ class FunctionTool:
         max_result: int = _MAX_RESULT,
         strict: bool | None = None,
     ) -> None:
-        if not callable(function) or inspect.isclass(function):
-            raise ConfigError(f"a tool is a function, not {function!r:.80}")
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise ConfigError(
-                f"tool {getattr(function, '__name__', function)} is async or a generator; write a "
-                "plain function that returns a Pending, a Stream or a request, or run_in='thread'"
-            )
-        if run_in not in _PLACES:
-            raise ConfigError(f"run_in must be one of {_PLACES}, not {run_in!r}")
-        if timeout is not None and not timeout > 0:
-            raise ConfigError("a tool's timeout must be more than 0 seconds, or None")
-        if max_result < 1:
-            raise ConfigError("a tool's max_result must be at least 1 character")
+        _check(function, run_in, timeout, max_result)
         self.function = function
         self.signature = Signature(function, ToolContext)
         if run_in == "process" and self.signature.injected is not None:
@@ -108,6 +96,24 @@ class FunctionTool:
     def __reduce__(self) -> str:
         # By name, as functions are: the decorated name is this object, in every process.
         return self.__qualname__
+
+
+def _check(
+    function: Callable[..., Any], run_in: Place, timeout: float | None, max_result: int
+) -> None:
+    if not callable(function) or inspect.isclass(function):
+        raise ConfigError(f"a tool is a function, not {function!r:.80}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigError(
+            f"tool {getattr(function, '__name__', function)} is async or a generator; write a "
+            "plain function that returns a Pending, a Stream or a request, or run_in='thread'"
+        )
+    if run_in not in _PLACES:
+        raise ConfigError(f"run_in must be one of {_PLACES}, not {run_in!r}")
+    if timeout is not None and not timeout > 0:
+        raise ConfigError("a tool's timeout must be more than 0 seconds, or None")
+    if max_result < 1:
+        raise ConfigError("a tool's max_result must be at least 1 character")
 
 
 @overload
