@@ -120,7 +120,7 @@ class Execution:
         call: Callable[[], Any] = lambda: function(**arguments)  # noqa: E731
         if tool.run_in == "process":
             try:
-                process = ProcessCall(tool, arguments)
+                process = ProcessCall(tool.by_name, arguments)
             except OSError as error:
                 self._raised(error)
                 return

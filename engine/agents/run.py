@@ -73,7 +73,7 @@ class AgentRun(Delivery):
         self.messages = question
         self.trace: list[Step] = []
         self.spent = Spent(cost=None if agent.price is None else 0.0)
-        self._before = agent.recall()
+        self._before: list[Message] = []  # what the model is shown of the conversation so far
         self._began = self._asked = monotonic()
         self._turn: Turn | None = None
         self._stream: Stream | None = None
@@ -115,6 +115,7 @@ class AgentRun(Delivery):
             return
         request = self.agent.summary_request()
         if request is None:
+            self._before = self.agent.recall()
             self._ask()
             return
         self._move(State.SUMMARISING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
@@ -92,6 +93,16 @@ class FunctionTool:
 
     def __repr__(self) -> str:
         return f"<tool {self.definition.name}({', '.join(self.signature.names)})>"
+
+    @property
+    def by_name(self) -> Callable[..., Any]:
+        """What another process finds by its name: the function, or, where the decorator put this
+        object in its place, this."""
+        try:
+            pickle.dumps(self.function)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return self
+        return self.function
 
     def __reduce__(self) -> str:
         # By name, as functions are: the decorated name is this object, in every process.

@@ -1,0 +1,250 @@
+"""ConversationalAgent and its memories, with exact lists of messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import engine
+from engine.agents import (
+    All,
+    ConversationalAgent,
+    Pending,
+    Selective,
+    Summarise,
+    Window,
+    tool,
+)
+from engine.agents.memory import rounds
+from engine.errors import Category, ConfigError, MisuseError
+from engine.messages import Message, ToolCall, ToolResult
+from tests.agents.support import add, call, collect, script, watch_bodies
+
+
+def said(number: int, *, tools: int = 0) -> list[Message]:
+    """A round: a question, `tools` calls with their results, an answer."""
+    messages = [Message.user(f"q{number}")]
+    for each in range(tools):
+        id = f"c{number}.{each}"
+        messages.append(Message.assistant(ToolCall(id, "add", "{}")))
+        messages.append(Message.tool(ToolResult(id, "0")))
+    return [*messages, Message.assistant(f"a{number}")]
+
+
+def short(messages: list[Message]) -> list[str]:
+    return [message.text or message.role for message in messages]
+
+
+HISTORY = [*said(1), *said(2, tools=1), *said(3), *said(4)]
+
+
+# -- the strategies, pure --------------------------------------------------------------------
+
+
+def test_a_round_is_a_question_and_all_that_followed() -> None:
+    assert [short(round) for round in rounds(HISTORY)] == [
+        ["q1", "a1"],
+        ["q2", "assistant", "tool", "a2"],
+        ["q3", "a3"],
+        ["q4", "a4"],
+    ]
+
+
+def test_an_observation_begins_no_round() -> None:
+    messages = [Message.user("q"), Message.assistant("Action: x"), Message.user("Observation: 1")]
+    assert rounds(messages) == [messages]
+
+
+def test_all_remembers_everything() -> None:
+    assert All().recall(HISTORY) == HISTORY
+    assert All().to_summarise(HISTORY) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "recalled"),
+    [
+        (1, ["q4", "a4"]),  # the last round is never cut
+        (2, ["q4", "a4"]),
+        (4, ["q3", "a3", "q4", "a4"]),
+        (7, ["q3", "a3", "q4", "a4"]),  # a call never loses its result
+        (8, ["q2", "assistant", "tool", "a2", "q3", "a3", "q4", "a4"]),
+        (100, short(HISTORY)),
+    ],
+)
+def test_a_window_holds_whole_rounds(size: int, recalled: list[str]) -> None:
+    assert short(Window(size).recall(HISTORY)) == recalled
+
+
+@pytest.mark.parametrize(
+    ("memory", "recalled"),
+    [
+        (Selective(last=0), ["q1", "a1", "q2", "assistant", "tool", "a2"]),
+        (Selective(last=1), ["q1", "a1", "q2", "assistant", "tool", "a2", "q4", "a4"]),
+        (Selective(lambda message: "3" in message.text, last=0), ["q3", "a3"]),
+        (Selective(lambda message: False, last=2), ["q3", "a3", "q4", "a4"]),
+        (Selective(last=10), short(HISTORY)),
+    ],
+)
+def test_selective_keeps_what_matters_and_the_last(memory: Any, recalled: list[str]) -> None:
+    assert short(memory.recall(HISTORY)) == recalled
+
+
+def test_summarise_takes_all_but_the_last_rounds_once_there_are_too_many() -> None:
+    assert Summarise(after=10, keep=1).to_summarise(HISTORY) == []
+    assert short(Summarise(after=9, keep=2).to_summarise(HISTORY)) == [
+        *("q1", "a1"),
+        *("q2", "assistant", "tool", "a2"),
+    ]
+    assert Summarise(after=1, keep=9).to_summarise(HISTORY) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: Window(0), lambda: Selective(last=-1), lambda: Summarise(0), lambda: Summarise(1, -1)],
+)
+def test_sizes_that_make_no_sense_are_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError):
+        wrong()
+
+
+# -- in a conversation -----------------------------------------------------------------------
+
+
+def asked(body: Any) -> list[str]:
+    """What a request told the model, instructions included."""
+    return [message["content"] or "call" for message in body["messages"]]
+
+
+def test_the_model_is_shown_the_whole_conversation(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    agent = ConversationalAgent(client, "demo", system="Be kind.")
+    first = agent.run(script("One.", "Two."))
+    second = agent.run("And then?")
+    assert (first.answer, second.answer) == ("One.", "Two.")
+    assert asked(bodies[1]) == ["Be kind.", script("One.", "Two."), "One.", "And then?"]
+    assert agent.messages == [*first.messages, *second.messages]
+
+
+def test_calls_and_results_stay_in_the_conversation(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    agent = ConversationalAgent(client, "demo", [add])
+    agent.run(script(call("add", a=1, b=2), "Three.", "Really."))
+    agent.run("Really?")
+    roles = [message["role"] for message in bodies[-1]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert agent.messages[-1].text == "Really."
+
+
+def test_a_window_shows_the_model_the_last_rounds_only(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    agent = ConversationalAgent(client, "demo", memory=Window(2))
+    for question in ("one", "two", "three"):
+        agent.run(script(f"Heard {question}."))
+    assert asked(bodies[-1]) == [script("Heard two."), "Heard two.", script("Heard three.")]
+    assert len(agent.messages) == 6  # nothing is lost, it is only not shown
+
+
+def test_a_summary_takes_the_place_of_what_is_old(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    memory = Summarise(after=2, keep=1, instructions=script("They greeted each other."))
+    agent = ConversationalAgent(client, "demo", memory=memory, system="Be kind.")
+    for question in ("one", "two"):
+        agent.run(script(f"Heard {question}."))
+    run = agent.run_stream(script("Heard three."))
+    collect(run)
+    assert run.completion.answer == "Heard three."
+    assert agent.summary is not None
+    summary_body, body = bodies[-2:]
+    assert asked(summary_body)[0] == memory.instructions
+    assert asked(summary_body)[1] == f"user: {script('Heard one.')}\nassistant: Heard one."
+    assert asked(body) == [
+        f"Be kind.\n\nSummary of what was said before: {agent.summary}",
+        script("Heard two."),
+        "Heard two.",
+        script("Heard three."),
+    ]
+    assert run.completion.usage.total_tokens > run.completion.trace[0].usage.total_tokens
+
+
+def test_a_second_summary_is_made_from_the_first_and_what_followed(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    agent = ConversationalAgent(client, "demo", memory=Summarise(after=1, keep=0), max_tokens=20)
+    for number in range(3):
+        agent.run(f"question {number}")
+    second = asked(bodies[-2])[1]
+    assert second.startswith("Summary of what was said before: ")
+    assert "question 1" in second and "question 0" not in second
+
+
+def test_a_summary_that_fails_ends_the_run_and_keeps_the_conversation(
+    client: engine.Client,
+) -> None:
+    memory = Summarise(after=1, keep=0, instructions=script({"error": "error-400"}))
+    agent = ConversationalAgent(client, "demo", memory=memory)
+    agent.run(script("One."))
+    # The script that fails is in the instructions; the transcript's own would win over it.
+    agent._messages = [Message.user("q"), Message.assistant("a")]
+    result = agent.run("And?")
+    assert result.status == "error" and result.trace == []
+    assert short(agent.messages) == ["q", "a"]
+
+
+def test_only_what_was_answered_is_remembered(client: engine.Client) -> None:
+    agent = ConversationalAgent(client, "demo")
+    first = agent.run(script("One."))
+    failed = agent.run(script({"error": "error-400"}))
+    assert failed.status == "error"
+    cancelled = agent.run_stream(script("Never said."))
+    cancelled.cancel()
+    cancelled.result()
+    assert agent.messages == first.messages
+
+
+def test_one_question_at_a_time(client: engine.Client) -> None:
+    @tool(timeout=None)
+    def waits() -> Pending:
+        return Pending()
+
+    agent = ConversationalAgent(client, "demo", [waits])
+    run = agent.run_stream(script(call("waits")))
+    with pytest.raises(MisuseError, match="one conversation"):
+        agent.run_stream("Are you there?")
+    run.cancel()
+    assert agent.run(script("Yes.")).answer == "Yes."
+
+
+def test_reset_forgets_and_keeps_out_what_still_runs(client: engine.Client) -> None:
+    agent = ConversationalAgent(client, "demo")
+    agent.run(script("One."))
+    run = agent.run_stream(script("Two."))
+    agent.reset()
+    assert run.result().answer == "Two."
+    assert agent.messages == []
+
+
+def test_an_exported_conversation_goes_on_elsewhere(client: engine.Client) -> None:
+    first = ConversationalAgent(client, "demo", [add])
+    first.run(script(call("add", a=1, b=2), "Three.", "As I said."))
+    exported = json.loads(json.dumps(first.export()))
+    second = ConversationalAgent(client, "demo", [add])
+    second.restore(exported)
+    assert second.messages == first.messages
+    assert second.trace[0].tools[0].content == "3"
+    assert second.run("Again?").answer == "As I said."
+    with pytest.raises(ConfigError, match="no export"):
+        second.restore({"messages": 3})
+
+
+def test_a_memory_that_raises_ends_the_run(client: engine.Client) -> None:
+    def broken(message: Message) -> bool:
+        raise ValueError("broken")
+
+    agent = ConversationalAgent(client, "demo", memory=Selective(broken, last=0))
+    agent.run(script("One."))
+    result = agent.run(script("Two."))
+    assert result.error.category is Category.CALLBACK
+    assert isinstance(result.error.__cause__, ValueError)
+    agent.reset()
+    assert agent.run(script("Three.")).answer == "Three."
