@@ -1,0 +1,57 @@
+"""Two hundred streams at once, of five providers, on one `Multi`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import engine
+import engine.emulator
+from tests.servers.answers import ROWS
+from tests.servers.providers import PROVIDERS
+
+
+def stream_all(
+    url: str, multi: engine.Multi, model: str, prompt: Callable[[int], str]
+) -> list[engine.Completion]:
+    """The completions of as many streams as there are `ROWS`, the providers taking turns.
+
+    All of them had begun before the first ended.
+    """
+    begun: set[engine.Stream] = set()
+    begun_at_an_end: list[int] = []
+    clients = [provider.client(url, multi) for provider in PROVIDERS]
+    started = [
+        clients[row % len(clients)].stream(
+            model,
+            prompt(row),
+            on_text=lambda _, stream: begun.add(stream),
+            on_done=lambda *_: begun_at_an_end.append(len(begun)),
+        )
+        for row in range(len(ROWS))
+    ]
+    multi.run()
+    assert begun_at_an_end == [len(ROWS)] * len(ROWS)
+    return [stream.completion for stream in started if stream.completion is not None]
+
+
+def assert_exact(completions: list[engine.Completion]) -> None:
+    assert {c.status for c in completions} == {"complete"}
+    assert [c.text for c in completions] == ROWS
+
+
+def of_aimock(row: int) -> str:
+    return f"row-{row:03}"
+
+
+def of_emulator(row: int) -> str:
+    return f"[[script: [{json.dumps(ROWS[row])}]]]"
+
+
+def test_two_hundred_streams_of_five_providers_from_aimock(mock: str, multi: engine.Multi) -> None:
+    assert_exact(stream_all(mock, multi, "any-model", of_aimock))
+
+
+def test_two_hundred_streams_of_five_providers_from_the_emulator(multi: engine.Multi) -> None:
+    with engine.emulator.start(tps=30) as emulator:
+        assert_exact(stream_all(emulator.url, multi, "demo", of_emulator))
