@@ -37,7 +37,7 @@ _log: Final = logging.getLogger("engine.batch")
 
 # Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
 _MOST_UNWRITTEN: Final = 4096
-# Seconds a row waits after a failure of the server: at most the first, doubled each time up to the
+# Seconds a row waits after a failure or a refusal: at most the first, doubled each time up to the
 # second, all of it left to chance (full jitter).
 _BASE_DELAY: Final = 0.5
 _MAX_DELAY: Final = 30.0
@@ -253,11 +253,10 @@ class Flow:
     def _failed(self, item: Item, outcome: Outcome, error: EngineError, now: float) -> None:
         limited = error.category is Category.RATE_LIMIT
         item.failures += not limited
-        if not limited:
-            item.refusals = 0
-        elif self.pace.answered > item.answered:
+        if limited and item.answered is None:
+            item.answered = self.pace.answered
+        elif limited and self.pace.answered > (item.answered or 0):
             item.refusals += 1
-        item.answered = self.pace.answered
         what = verdict(
             error, item.failures, self._options.max_attempts, item.refusals, self.pace.answered
         )
@@ -269,9 +268,13 @@ class Flow:
             )
             self.meter.fail(error.category)
         elif limited:
-            self.queue.put_back(item, now)  # the gate does the waiting
+            # After the gate opens others go first: one that is refused again and again must not be
+            # the one that shows whether the provider is at work.
+            opens = max(self.pace.gate.until, now)
+            self.queue.put_back(item, opens + _delay(item.attempts - item.failures))
         else:
-            self.queue.put_back(item, now + _delay(item.failures, error))
+            wait = max(error.retry_after or 0.0, _delay(item.failures))
+            self.queue.put_back(item, now + wait)
 
     def _invalid(self, row: Row | BadRow, message: str) -> None:
         self._ledger.write(invalid_record(row, message))
@@ -289,6 +292,6 @@ def _beside(item: Item, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _delay(failures: int, error: EngineError) -> float:
+def _delay(failures: int) -> float:
     bound = min(_MAX_DELAY, _BASE_DELAY * 2.0 ** min(failures - 1, 16))
-    return max(error.retry_after or 0.0, bound * random.random())
+    return bound * random.random()

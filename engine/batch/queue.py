@@ -18,8 +18,8 @@ class Item:
     Attributes:
         attempts: requests made.
         failures: of them, those that count: all but refusals for reasons of rate.
-        refusals: 429s in a row while other rows were answered.
-        answered: rows that had been answered at its last failure.
+        refusals: 429s since other rows were answered while it was not.
+        answered: rows that had been answered when it was refused first; None: it was not.
         sent_at: when the last one went.
         cost: USD so far, or None.
         call: the request; None until it is its turn.
@@ -41,7 +41,7 @@ class Item:
         self.attempts = 0
         self.failures = 0
         self.refusals = 0
-        self.answered = 0
+        self.answered: int | None = None
         self.sent_at = 0.0
         self.cost: float | None = None
         self.call: Call | None = None

@@ -8,9 +8,9 @@ from engine.errors import Category, EngineError
 
 __all__ = ["Verdict", "verdict"]
 
-# Refusals of one row while others are answered: more than chance, it is the row (too many tokens
-# for a minute's rate, as a rule).
-_MAX_REFUSALS = 10
+# Refusals of one row, over minutes, while others are answered: more than chance, it is the row (too
+# many tokens for a minute's rate, as a rule).
+_MAX_REFUSALS = 20
 
 
 class Verdict(Enum):
@@ -30,7 +30,7 @@ def verdict(
         error: why the last attempt failed.
         failures: attempts of this row that failed, the last one included, refusals left out.
         max_attempts: how many it may have.
-        refusals: 429s of this row in a row, while others were answered.
+        refusals: 429s of this row since others were answered while it was not.
         answered: rows answered in this run.
     """
     category = error.category

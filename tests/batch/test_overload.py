@@ -1,0 +1,96 @@
+"""Overload over real sockets: few requests too many, and the end of it is noticed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.batch import Batch, Options, flow, gate
+from engine.transport.multi import Multi
+from tests.batch.support import answer, custom_ids, ids, openai_row, provider, run_batch
+from tests.server import Peer
+
+REFUSED = b'{"error": {"message": "slow down", "type": "rate_limit_error"}}'
+
+
+def refuse(peer: Peer) -> None:
+    peer.json(REFUSED, status="429 Too Many Requests", headers="retry-after-ms: 100\r\n")
+
+
+def test_a_storm_of_429s_costs_few_requests(tmp_path: Path) -> None:
+    """Everything is refused from the 100th request on, for so many requests as a second of storm
+    would see at the gate's pace; then all is well again."""
+    storm: list[float] = []
+
+    def handler(peer: Peer) -> None:
+        now = time.monotonic()
+        if len(server.requests) > 100 and (not storm or now < storm[0] + 1.0):
+            storm.append(now)
+            refuse(peer)
+        else:
+            peer.json(answer())
+
+    rows = 600
+    output = tmp_path / "out.jsonl"
+    with provider(handler) as server:
+        summary = run_batch(map(openai_row, ids(rows)), output, server, concurrency=100)
+    assert summary.exit_code == 0
+    assert sorted(custom_ids(output)) == sorted(ids(rows))
+    assert len(server.requests) <= 1.1 * rows + 2 * 100
+    assert summary.refused == len(storm) > 0
+
+
+def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:
+    hidden = 12
+    active = 0
+    lock = threading.Lock()
+    pause = threading.Event()
+
+    def handler(peer: Peer) -> None:
+        nonlocal active
+        with lock:
+            active += 1
+            full = active > hidden
+        if full:
+            refuse(peer)
+        else:
+            pause.wait(0.02)  # the server's work
+            peer.json(answer())
+        with lock:
+            active -= 1
+
+    limits: list[int] = []
+    with provider(handler) as server, Multi() as multi:
+        options = Options(base_url=f"{server.url}/v1")
+        rows = map(openai_row, ids(1200))
+        batch = Batch(multi, rows, tmp_path / "out.jsonl", options).start()
+        while batch.summary is None:
+            multi.poll(0.01)
+            progress = batch.progress()
+            if progress.done > 400:
+                limits.append(progress.limit)
+    assert batch.summary.exit_code == 0
+    mean = sum(limits) / len(limits)
+    assert 0.8 * hidden <= mean <= 1.2 * hidden, limits
+
+
+def test_a_row_that_alone_is_refused_fails_in_the_end_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "_MAX_DELAY", 0.01)
+    monkeypatch.setattr(gate, "_FIRST_WAIT", 0.01)
+
+    def handler(peer: Peer) -> None:
+        if b"too long" in peer.request.body:
+            peer.json(REFUSED, status="429 Too Many Requests", headers="retry-after-ms: 1\r\n")
+        else:
+            peer.json(answer())
+
+    rows = [openai_row("big", "too long"), *map(openai_row, ids(60))]
+    output = tmp_path / "out.jsonl"
+    with provider(handler) as server:
+        summary = run_batch(rows, output, server, concurrency=2)
+    assert (summary.done, summary.errors) == (60, {"RATE_LIMIT": 1})
