@@ -154,7 +154,9 @@ def _table(progress: Progress) -> Any:
     for start in range(0, len(cells), 4):
         table.add_row(*cells[start : start + 4])
     settled = progress.done + progress.failed
-    return Group(ProgressBar(total=progress.rows or 1, completed=settled), table)
+    bar = Table.grid(expand=True)  # a bar alone ends without a line break
+    bar.add_row(ProgressBar(total=progress.rows or 1, completed=settled))
+    return Group(bar, table)
 
 
 def _cells(progress: Progress) -> list[tuple[str, str]]:
