@@ -173,25 +173,28 @@ class Accumulator:
                 block.call, block.name = event.id, event.name
             case ToolCallDelta():
                 self._block(event, ToolCallStart).pieces.append(event.arguments)
-            case ToolCallDone():
-                self._block(event, ToolCallStart).whole = event.call
-            case RedactedThinkingDone():
-                self._block(event, type(event)).whole = RedactedThinking(event.data)
-            case ServerToolDone():
-                self._block(event, type(event)).whole = event.tool
-            case ImageDone():
-                self._block(event, type(event)).whole = event.image
+            case ToolCallDone(call=whole):
+                self._block(event, ToolCallStart).whole = whole
+            case RedactedThinkingDone(data=data):
+                self._block(event, type(event)).whole = RedactedThinking(data)
+            case ServerToolDone(tool=tool):
+                self._block(event, type(event)).whole = tool
+            case ImageDone(image=image):
+                self._block(event, type(event)).whole = image
             case LogprobsDelta():
                 if event.choice == 0:
                     self.logprobs.extend(event.logprobs)
             case UsageUpdate():
                 self.usage = event.usage
             case Start():
-                if self._started:  # a proxy tried again: what came before is not the answer
-                    self._blocks.clear()
-                    self.logprobs.clear()
-                    self._forget()
-                self._started = True
-                self.id, self.model = event.id, event.model
+                self._start(event)
             case _:
                 pass
+
+    def _start(self, event: Start) -> None:
+        if self._started:  # a proxy tried again: what came before is not the answer
+            self._blocks.clear()
+            self.logprobs.clear()
+            self._forget()
+        self._started = True
+        self.id, self.model = event.id, event.model

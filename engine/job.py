@@ -9,16 +9,17 @@ from typing import Any, Final
 import msgspec
 
 from engine.address import base_url_of, request_url
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EngineError
 from engine.input import as_messages, as_tools
 from engine.keys import environment_headers, find_key, key_headers
-from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, endpoints, split_model
+from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, split_model
+from engine.providers.endpoints import row_for_url
 from engine.request import HttpRequest, ModelRequest, check_url
 from engine.schema import as_response_format, is_answer_type
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 
-__all__ = ["Job", "Settings", "render_job"]
+__all__ = ["Job", "Settings", "mended_request", "render_job"]
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -46,6 +47,13 @@ class Job(msgspec.Struct, frozen=True):
     answer_type: type | None = None
     fallback: Job | None = None
 
+    def without_secrets(self, error: EngineError) -> EngineError:
+        """`error`, without the key where the server echoes it."""
+        from engine.providers.refusal import hide_secrets
+
+        values = [v for name, v in self.http.headers.items() if name.lower() in _SECRET_HEADERS]
+        return hide_secrets(error, [*values, *(value.rpartition(" ")[2] for value in values)])
+
 
 class Settings(msgspec.Struct, frozen=True):
     """What a client was told once: see `engine.Client`."""
@@ -70,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Settings({self.base_url or self.provider or 'any provider'})"
 
+
+_SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 
 # A server that is in no table.
 _ANY_SERVER: Final = Endpoint("", "", key_required=False)
@@ -124,6 +134,18 @@ def render_job(
     )
 
 
+def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | None:
+    """`http` without a field the server said it does not know; None where it said no such thing."""
+    if http.body is None or failure.http_status not in (400, 422):
+        return None
+    from engine.providers.rejected import without_rejected_field
+
+    body = without_rejected_field(msgspec.json.decode(http.body), failure)
+    if body is None:
+        return None
+    return msgspec.structs.replace(http, body=msgspec.json.encode(body))
+
+
 def _resolve(settings: Settings, model: str) -> tuple[Endpoint, str]:
     """The row, and the model's own name."""
     if not isinstance(model, str) or not model:
@@ -132,7 +154,7 @@ def _resolve(settings: Settings, model: str) -> tuple[Endpoint, str]:
     if settings.provider is not None:
         row: Endpoint | None = endpoint(settings.provider)
     else:
-        row = _row_of_host(settings.base_url)
+        row = row_for_url(settings.base_url) if settings.base_url is not None else None
     if row is not None:
         # OpenRouter's own names hold other providers' ("openai/gpt-4o").
         return row, (rest if prefix == row.name else model) or (row.default_model or "")
@@ -147,14 +169,6 @@ def _resolve(settings: Settings, model: str) -> tuple[Endpoint, str]:
             "(`engine providers` lists them), or give provider= or base_url="
         )
     return endpoint(detected), model
-
-
-def _row_of_host(base_url: str | None) -> Endpoint | None:
-    if base_url is None:
-        return None
-    host = base_url.split("/")[2]
-    rows = (row for row in endpoints() if row.key_required)
-    return next((row for row in rows if row.base_url.split("/")[2] == host), None)
 
 
 def _dialect_of(settings: Settings, row: Endpoint, model: str) -> Dialect:

@@ -14,7 +14,7 @@ from engine.answer import Answer
 from engine.completion import Completion, Status
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Done, Event, Ping, RetryScheduled, Start, StreamError, UsageUpdate
-from engine.job import Job
+from engine.job import Job, mended_request
 from engine.messages import Message, Usage
 from engine.schema import decode_answer
 from engine.transport.deadlines import Deadlines, Phase
@@ -22,10 +22,10 @@ from engine.transport.retry import retry_delay
 from engine.transport.signals import SignalsHeld
 from engine.transport.transfer import State
 from engine.wire.headers import parse_rate_limit
-from engine.wire.json import decode_json
 
 if TYPE_CHECKING:
     from engine.transport.multi import Multi
+    from engine.transport.timers import Timer
 
 __all__ = ["Receiver"]
 
@@ -69,6 +69,7 @@ class Receiver:
         "_held_back",
         "_job",
         "_last_event",
+        "_linger",
         "_mended",
         "_multi",
         "_parse",
@@ -98,6 +99,7 @@ class Receiver:
         self._status: Status | None = None
         self._pulling = False  # an iterator takes the events
         self._held_back = False
+        self._linger: Timer | None = None
         self._mended = False
         self._earlier_attempts = 0  # at models before a fallback
         self._first_event: float | None = None
@@ -135,10 +137,8 @@ class Receiver:
     @property
     def request_id(self) -> str | None:
         """The provider's id of the request, for its support desk; None until the response."""
-        head = self._transfer.head
-        if head is None:
-            return None
-        return head.headers.get("x-request-id") or head.headers.get("request-id")
+        headers = self._transfer.head.headers if self._transfer.head is not None else {}
+        return headers.get("x-request-id") or headers.get("request-id")
 
     # -- Owner: the transfer tells, signals held ------------------------------------------------
 
@@ -176,7 +176,7 @@ class Receiver:
             self._multi.deliverable.append(self)
         if kind is Done:
             self._done = last  # type: ignore[assignment]
-            self._multi.call_later(_LINGER, self._lingered)
+            self._linger = self._multi.call_later(_LINGER, self._lingered)
         elif kind is StreamError:
             self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[attr-defined]
 
@@ -206,6 +206,7 @@ class Receiver:
                 self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None
+        self._job.without_secrets(failure)
         delivered = self._preamble is None
         if not delivered and self._mend(failure):
             self._decode = _nothing
@@ -288,17 +289,11 @@ class Receiver:
     def _mend(self, failure: EngineError) -> bool:
         """Once: whether the same question without a field the server does not know is worth
         asking; the transfer then has it."""
-        http = self._transfer.request
-        if self._mended or http.body is None or failure.http_status not in (400, 422):
-            return False
-        from engine.providers.rejected import without_rejected_field
-
-        body = without_rejected_field(decode_json(http.body), failure)
-        if body is None:
+        mended = None if self._mended else mended_request(self._transfer.request, failure)
+        if mended is None:
             return False
         self._mended = True
-        body_bytes = msgspec.json.encode(body)
-        self._transfer.request = msgspec.structs.replace(http, body=body_bytes)
+        self._transfer.request = mended
         return True
 
     def _lingered(self) -> None:
@@ -308,6 +303,7 @@ class Receiver:
 
     def _fail(self, error: EngineError) -> None:
         began = self._answer.began and isinstance(error, TruncatedError)
+        error.provider = error.provider or self._job.provider
         self._push([StreamError(error)])
         self._finish("truncated" if began else "error", error)
 
@@ -336,11 +332,15 @@ class Receiver:
         self._decode, self._parse = _nothing, list  # what libcurl stored already is dropped
         self._transfer.end(_FINAL_STATES.get(status, State.FAILED))
         self._deadlines.stop()
+        if self._linger is not None:
+            self._linger.cancel()
         self._last_event = monotonic()
         self._multi.wants_delivery(self)
 
     def _conclude(self) -> Completion:
         self._fold()
+        if self._preamble:  # no content came, but perhaps who answers, and what it costs
+            self._accumulator.extend(self._preamble)
         parsed = self._parsed()
         accumulator = self._accumulator
         transfer = self._transfer

@@ -171,6 +171,10 @@ class Stream(Receiver):
         Raises:
             MisuseError: called from a callback.
         """
+        if self._pulling and self._multi.running is None:  # in a loop over this very stream
+            self._pulling = False
+            self._let_go()
+            self._multi.wants_delivery(self)
         while self.completion is None:
             self._multi.poll()
         return self.completion
@@ -195,6 +199,8 @@ class Stream(Receiver):
                 event = self._queue[self._cursor]
                 self._cursor += 1
                 self._call(event)
+                if self._cursor >= _LOW_WATER:
+                    self._fold_now()  # while it is held back, nothing else does
                 if self._held_back and len(self._queue) - self._cursor < _LOW_WATER:
                     self._let_go()
                 yield event
@@ -219,8 +225,8 @@ class Stream(Receiver):
                 self._listened("connect", self)
             except Exception as error:
                 self._callback_raised(error)
-        if self._pulling:
-            return
+        if self._pulling and self._cursor < len(self._queue):
+            return  # the iterator takes them
         queue, on_event = self._queue, self._on_event  # `_fold` and `_stop` change it in place
         try:
             while self._cursor < len(queue):
@@ -234,8 +240,8 @@ class Stream(Receiver):
         except Exception as error:
             self._callback_raised(error)
         if self._status is not None and not self._handed_in:
-            self._handed_in = True
             self._multi.finished(self)
+            self._handed_in = True
 
     def announce(self) -> None:
         if self._calls is None:

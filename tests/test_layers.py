@@ -40,12 +40,12 @@ RANKS = {
     "engine.loops": 4,
     "engine.agents": 4,
     "engine.batch": 4,
-    "engine.cli": 5,
     "engine.emulator": 5,
-    "engine.__main__": 6,
+    "engine.cli": 6,  # starts the emulator
+    "engine.__main__": 7,
 }
 # One layer of several files, whose order among themselves is theirs.
-LAYERS = {0: "data", 3: "client", 5: "commands"}
+LAYERS = {0: "data", 3: "client"}
 PYCURL = "engine.transport"
 # What the package itself exports is the top of rank 3.
 PACKAGE_RANK = 3
@@ -53,11 +53,7 @@ PACKAGE_RANK = 3
 MAX_FILE = 400
 MAX_FUNCTION = 40
 # Longer than the rule, each with the reason; the list may only shrink.
-LONG_FILES: dict[str, str] = {
-    "engine/transport/multi.py": "one class, a third of it docstrings; split is under way",
-    "engine/stream.py": "the same",
-    "engine/providers/chat.py": "the same",
-}
+LONG_FILES: dict[str, str] = {}
 
 
 def module_name(path: Path) -> str:

@@ -238,10 +238,6 @@ def test_a_slow_iterator_holds_its_server_back_and_nobody_else(multi: engine.Mul
     assert held_back and piled_up < 10_000
 
 
-@pytest.mark.xfail(
-    run=False,  # close() would wait for ever for the iterator that the error broke
-    reason="libcurl refuses to pause what it has already finished: pycurl.error 43",
-)
 def test_a_flood_that_ends_while_it_is_held_back_is_complete(multi: engine.Multi) -> None:
     flood = [b"".join([chat_chunk("x")] * 2500), *chat("end")]
     with serve(lambda peer: peer.stream(flood)) as server:

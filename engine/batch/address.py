@@ -141,6 +141,7 @@ class Address:
             return {**format.render(request, place.row), **manifest.body}, request
         request = ModelRequest(model=place.model, messages=[], stream=stream)
         body = {**row.body, **manifest.body}
+        # Whether to stream is the run's choice: batch files of OpenAI may not say it at all.
         body.pop("stream", None)
         body.pop("stream_options", None)
         if row.shape != "gemini":

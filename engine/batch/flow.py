@@ -35,6 +35,8 @@ __all__ = ["Flow", "Keeper", "Ledger"]
 
 _log: Final = logging.getLogger("engine.batch")
 
+# Seconds of sending at a stretch: a thousand requests are begun in several turns of the host's loop.
+_SLICE: Final = 0.005
 # Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
 _MOST_UNWRITTEN: Final = 4096
 # Seconds a row waits after a failure or a refusal: at most the first, doubled each time up to the
@@ -131,6 +133,7 @@ class Flow:
 
     def fill(self) -> None:
         """Send whatever may go now, and know when to look again."""
+        until = monotonic() + _SLICE
         while self._open:
             if self._ledger.failure is not None:
                 self._keeper.fail(self._ledger.failure)
@@ -139,6 +142,9 @@ class Flow:
                 self._keeper.wake_at(monotonic() + 0.01)
                 return
             now = monotonic()
+            if now > until:
+                self._keeper.wake_at(now)
+                return
             item = self.queue.peek(now, 100 + 2 * self.limit.value)
             if item is None:
                 self._nothing_to_send()

@@ -72,6 +72,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_concurrency", "rpm", "tpm", "max_attempts", "limit"):
             _at_least_one(name, getattr(self, name))
         if self.concurrency != "auto":
+            if not isinstance(self.concurrency, int):
+                raise ConfigError(
+                    f"concurrency must be a number or 'auto', not {self.concurrency!r}"
+                )
             _at_least_one("concurrency", self.concurrency)
         if self.max_cost is not None and not self.prices:
             raise ConfigError("max_cost needs prices (--prices FILE): nobody else knows them")

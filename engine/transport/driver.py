@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -16,7 +18,7 @@ from engine.request import HttpRequest
 from engine.transport.admission import Admission, descriptors_left
 from engine.transport.closing import close_curl_multi
 from engine.transport.options import MULTI_OPTIONS
-from engine.transport.poller import BATCH, IN, OUT, new_poller
+from engine.transport.poller import BATCH, IN, OUT, Poller, new_poller
 from engine.transport.signals import SignalsHeld
 from engine.transport.timers import Timer, TimerHeap
 from engine.transport.transfer import Owner, State, Transfer
@@ -35,6 +37,18 @@ def _forked() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
+_open: weakref.WeakSet[Driver] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """Free what is still open when the process ends: the interpreter would wait for look-ups that
+    hang."""
+    for driver in list(_open):
+        if not driver.forked:
+            driver._shut()
+
+
 # libcurl's own timers and wake-ups have been lost before (curl 8.10 endless still_running,
 # curl#21960): while transfers run, perform() is wanted at least so often (seconds).
 HEARTBEAT: Final = 1.0
@@ -48,6 +62,17 @@ _LARGE_READ = 4096
 _SPARE_CONNECTIONS = 32
 # libcurl asks for 0 ms again while a transfer goes through its first states.
 _CURL_ROUNDS = 8
+
+
+def _new_poller() -> tuple[Poller, Wakeup]:
+    try:
+        poller, wakeup = new_poller(), Wakeup()
+    except OSError as error:
+        raise ResourceError(
+            "no file descriptor is left for the poller; raise the limit (ulimit -n)"
+        ) from error
+    poller.watch(wakeup.fileno(), IN)
+    return poller, wakeup
 
 
 class Driver:
@@ -78,30 +103,17 @@ class Driver:
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
         )
-        try:
-            self._poller = new_poller()
-            self._wakeup = Wakeup()
-        except OSError as error:
-            raise ResourceError(
-                "no file descriptor is left for the poller; raise the limit (ulimit -n)"
-            ) from error
-        self._poller.watch(self._wakeup.fileno(), IN)
-        self._wakeup_fd = self._wakeup.fileno()
+        self._poller, self._wakeup = _new_poller()
         self._ready: list[tuple[int, int]] = []
         self._full_batch = False
         self._curl_due: float | None = None
         self._heartbeat = self.now
         self._sockets: set[int] = set()
-        self._curl = pycurl.CurlMulti()
-        for option, value in (
-            *MULTI_OPTIONS,
+        self._curl = self._new_curl(
             (pycurl.M_MAX_CONCURRENT_STREAMS, max_streams_per_connection),
             (pycurl.M_MAX_HOST_CONNECTIONS, max_host_connections),
             (pycurl.M_MAX_TOTAL_CONNECTIONS, max_connections),
-        ):
-            self._curl.setopt(option, value)
-        self._curl.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._curl.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        )
         self._cache_size = 0
         self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._timers = TimerHeap()
@@ -114,6 +126,15 @@ class Driver:
         self._process = _process
         self._thread: int | None = None
         self._closing = self._closed = False
+        _open.add(self)
+
+    def _new_curl(self, *limits: tuple[int, int]) -> pycurl.CurlMulti:
+        curl = pycurl.CurlMulti()
+        for option, value in (*MULTI_OPTIONS, *limits):
+            curl.setopt(option, value)
+        curl.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        curl.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        return curl
 
     # -- for owners of transfers (Stream, Exchange) -------------------------------------------
 
@@ -212,11 +233,11 @@ class Driver:
             self._turns += 1
             self._full_batch = len(ready) == BATCH
             self.now = monotonic()
-        stored, received = 0, self.received
+        stored, received, wakeup_fd = 0, self.received, self._wakeup.fileno()
         socket_action, masks = self._curl.socket_action, self._poller.masks
         while ready:
             fd, events = ready.pop()
-            if fd == self._wakeup_fd:
+            if fd == wakeup_fd:
                 self._wakeup.clear()
                 continue
             socket_action(fd, masks[events & 63])
@@ -241,8 +262,8 @@ class Driver:
         if now - self._heartbeat > HEARTBEAT:
             self._heartbeat = self._curl_due = now
         for _ in range(_CURL_ROUNDS):
-            if self._curl_due is None or self._curl_due > monotonic():
-                break
+            if self._curl_due is None or self._curl_due > monotonic() or self.received:
+                break  # a transfer that has more to give waits until this was taken
             self._curl_due = None
             self._curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
@@ -285,8 +306,8 @@ class Driver:
             assert isinstance(transfer, Transfer)
             try:
                 easy = transfer.start()
-                self._transfers[easy] = transfer
                 self._curl.add_handle(easy)
+                self._transfers[easy] = transfer
             except (EngineError, pycurl.error) as error:
                 transfer.could_not_start(error)
         self._out_of_descriptors = self._admission.waiting
@@ -334,6 +355,7 @@ class Driver:
     def _shut(self) -> None:
         """Free descriptors and libcurl's handles."""
         self._closed = True
+        _open.discard(self)
         with SignalsHeld():
             for easy in list(self._transfers):
                 self._curl.remove_handle(easy)

@@ -146,7 +146,7 @@ class Multi(Driver):
                     deliverable.popleft()
         finally:
             self._running = None
-        return len(self._owners)
+        return len(self)
 
     def info_read(self) -> list[Any]:
         """Hand over what completed since the last call: calls the completion handlers.
@@ -181,7 +181,7 @@ class Multi(Driver):
             results, self._results = self._results, []
         finally:
             self._running = None
-            if self._closing and not self._owners:
+            if self._closing and not len(self):
                 self._shut()
         return results
 
@@ -197,11 +197,11 @@ class Multi(Driver):
             the number of requests still open; 0 at once where nothing is open.
         """
         self._turn(timeout)
-        return len(self._owners)
+        return len(self)
 
     def run(self) -> None:
         """Drive until no request is open."""
-        while self._owners:
+        while len(self):
             self._turn(None)
 
     def wakeup(self) -> None:
@@ -262,14 +262,19 @@ class Multi(Driver):
         self._usable("close")
         self._closing = True
         self.cancel_all()
-        if self._running is None:
+        if self._running is not None:
+            return
+        failures: list[Exception] = []
+        while len(self):
             try:
-                while self._owners and not self._closed:
-                    self.perform()
-                    self.info_read()
-            finally:
-                if not self._closed:
-                    self._shut()
+                self.perform()
+                self.info_read()
+            except Exception as error:  # of a completion handler; the others are still to come
+                failures.append(error)
+        if not self._closed:
+            self._shut()
+        if failures:
+            raise failures[0]
 
     def statistics(self) -> Statistics:
         """Counts of what is held and was done; cheap, from any callback."""
@@ -288,8 +293,8 @@ class Multi(Driver):
         )
 
     def __len__(self) -> int:
-        """Requests still open: added, and not yet handed over by `info_read`."""
-        return len(self._owners)
+        """Requests still open: added, and their completion handlers not all called yet."""
+        return len(self._owners) + len(self._announcements)
 
     def __bool__(self) -> bool:
         return True
@@ -316,7 +321,7 @@ class Multi(Driver):
 
     def _turn(self, timeout: float | None) -> None:
         self._usable("poll")
-        if not self._owners:
+        if not len(self):
             return
         wait = self.timeout()
         if timeout is not None and (wait is None or timeout < wait):

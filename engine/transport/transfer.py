@@ -16,6 +16,7 @@ from engine.response import Timing
 from engine.transport.ca import find_ca_file
 from engine.transport.failure import CurlFailure, failure_error
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
+from engine.transport.signals import SignalsHeld
 from engine.wire.headers import Head, parse_head
 
 if TYPE_CHECKING:
@@ -271,7 +272,8 @@ class Transfer:
         """Take bytes again. Bytes libcurl held back are stored at once, handed over next turn."""
         if self._easy is not None and self._paused:
             self._paused = False
-            self._pause(pycurl.PAUSE_CONT)
+            with SignalsHeld():  # libcurl calls the write callback in here
+                self._pause(pycurl.PAUSE_CONT)
             self._multi.wake()
 
     def _pause(self, what: int) -> bool:

@@ -177,7 +177,6 @@ def test_what_is_no_exception_leaves_perform_and_nothing_is_lost(
     assert sorted(done) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.xfail(strict=True, reason="len() and run() forget handlers that still wait")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_is_no_exception_leaves_info_read_and_nothing_is_lost(
     client: engine.Client, kind: type[BaseException]
@@ -286,7 +285,6 @@ def interrupted_run(client: engine.Client, moment: int) -> bool:
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a debugger or coverage is tracing")
-@pytest.mark.xfail(strict=True, reason="deliver() notes that it handed in before it does")
 def test_an_interrupt_at_any_moment_loses_nothing() -> None:
     with serve(lambda peer: peer.stream(chat(*HEALTHY))) as server:
         for moment in range(1, 500):

