@@ -35,7 +35,7 @@ __all__ = ["Flow", "Keeper", "Ledger"]
 
 _log: Final = logging.getLogger("engine.batch")
 
-# Seconds of sending at a stretch: a thousand requests are begun in several turns of the host's loop.
+# Seconds of sending at a stretch: a thousand requests are begun in several turns of the loop.
 _SLICE: Final = 0.005
 # Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
 _MOST_UNWRITTEN: Final = 4096

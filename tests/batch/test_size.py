@@ -1,0 +1,21 @@
+"""Large batches: memory that does not follow the rows, and speed."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from benchmarks.batch_rows import batch_rows
+from benchmarks.origins import raise_descriptor_limit
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_hundred_thousand_rows_a_thousand_at_once() -> None:
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+        pytest.skip("nginx is not installed")
+    pytest.importorskip("openai")
+    raise_descriptor_limit()
+    table = batch_rows(200_000, 1_000)
+    assert not [str(goal) for goal in table.goals if "kept" not in str(goal)]
