@@ -1,9 +1,10 @@
 """One attempt at one row: send it, and say how it ended.
 
 Rows are asked for whole answers, unless streams are wanted: the provider's body then goes into the
-output as it came, with every field it has, and a row costs a third of the processor time. A
+output as it came, with every field it has, and the length of an answer costs next to nothing. A
 stream tells more about time (first token, gaps between tokens) and notices a server that went
-silent; its body is put together again from the pieces, which can be done for chat alone.
+silent; its body is put together again from the pieces, which can be done for chat alone, and takes
+processor time: measured, 170 µs a row whole, as a stream 220 µs for 20 tokens, 1 ms for 500.
 """
 
 from __future__ import annotations

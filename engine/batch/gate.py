@@ -26,13 +26,11 @@ class Gate:
     Attributes:
         until: when it opens, in seconds of the caller's clock.
         ramp: requests that may be in flight meanwhile; infinite in fair weather.
-        closings: how often it was closed.
     """
 
     def __init__(self) -> None:
         self.until = -math.inf
         self.ramp = math.inf
-        self.closings = 0
         self._closed_at = -math.inf
         self._in_a_row = 0
         self._under_way = self._refused = 0
@@ -69,7 +67,6 @@ class Gate:
         self._under_way, self._refused = in_flight, 1
         self.until = max(self.until, now + wait)
         self.ramp = 1.0
-        self.closings += 1
         return True
 
     def answered(self, sent_at: float, limit: float) -> None:

@@ -226,7 +226,9 @@ class Batch:
             self.landed()
 
     def landed(self) -> None:
-        """No row is under way any more: wait for the disk, then end."""
+        """No row is under way any more: wait for the disk, then end. Idempotent."""
+        if self._phase in (_Phase.ENDING, _Phase.OVER):
+            return
         self._phase = _Phase.ENDING
         self._store.finish()
         left = self.progress().left
@@ -283,7 +285,7 @@ class Batch:
         meter = flow.meter
         return {
             "rows": plan.rows,
-            "done": plan.done + meter.done,
+            "done": max(plan.done + meter.done - self._store.lost, 0),
             "failed": plan.failed + meter.failed,
             "begun": plan.done + plan.failed,
             "in_flight": len(flow.flying),

@@ -50,6 +50,7 @@ class Store:
         self._journals: list[Journal] = []
         self._syncs: GroupSync | None = None
         self._unwritten: ResourceError | None = None
+        self._lost = 0
         try:
             if output != "-":
                 self._lock = Lock(f"{self.output}.lock")
@@ -116,17 +117,25 @@ class Store:
         """`write` for a record that is a line already."""
         assert self._syncs is not None
         journal = self._failures if failed else self._answers
-        try:
-            journal.append(line)
-        except ResourceError as error:
-            self._unwritten = error
-        else:
-            self._syncs.note()
+        if self.failure is None:
+            try:
+                journal.append(line)
+                self._syncs.note()
+                return
+            except ResourceError as error:
+                self._unwritten = error
+        self._lost += 1
 
     @property
     def pending(self) -> int:
         """Lines that are not on disk yet."""
         return self._syncs.pending if self._syncs is not None else 0
+
+    @property
+    def lost(self) -> int:
+        """Lines a failing disk did not take."""
+        failed = self._syncs is not None and self._syncs.failure is not None
+        return self._lost + (self.pending if failed else 0)
 
     @property
     def failure(self) -> ResourceError | None:
