@@ -44,6 +44,7 @@ from engine.providers.chat_chunk import (
     as_image,
     as_usage,
     chunk_decoder,
+    decode_plain,
     first_decoder,
 )
 from engine.providers.chat_request import render_chat
@@ -85,6 +86,10 @@ class ChatDialect:
         return events + parser.whole()
 
 
+# So many chunks that follow text may be more than plain text; then each is taken for such.
+_MISSES = 8
+
+
 class _Alternative:
     """What is open of one choice: ``n`` > 1 gives several."""
 
@@ -110,6 +115,7 @@ class ChatParser:
         "_finish",
         "_first",
         "_id",
+        "_misses",
         "_sources",
         "_started",
         "_usage",
@@ -122,6 +128,7 @@ class ChatParser:
         self._first = _Alternative()
         self._choices: dict[int, _Alternative] = {}
         self._id = ""
+        self._misses = 0  # chunks that were tried as plain ones and were not
         self._blocks = 0
         self._started = False
         self._ended = False
@@ -134,40 +141,19 @@ class ChatParser:
         if self._ended:
             return events
         first = self._first
-        decode = self._decode
         for record in records:
-            try:
-                chunk = decode(record.data)
-            except UNREADABLE as error:
-                chunk = self._unreadable(record.data, error, events)
-            if (
-                not chunk.choices
-                or chunk.usage is not None
-                or chunk.x_groq is not None
-                or chunk.error is not None
-                or not self._started
-            ):
-                self._aside(record, chunk, events)
-                if self._ended:
-                    break
-                decode = self._decode
-            for choice in chunk.choices or ():
-                delta = choice.delta
-                if (
-                    first.kind is TextDelta
-                    and delta is not None
-                    and delta.content
-                    and type(delta.content) is str
-                    and delta.reasoning_content is delta.reasoning is delta.refusal is None
-                    and delta.tool_calls is None
-                    and choice.finish_reason is None
-                    and choice.logprobs is None
-                    and delta.annotations is None
-                    and not choice.index
-                ):
-                    events.append(TextDelta(delta.content, first.block))
+            if first.kind is TextDelta and self._misses < _MISSES:
+                try:
+                    text = decode_plain(record.data).choices[0].delta.content
+                except UNREADABLE:
+                    self._misses += 1  # counted, since some servers never send a plain one
                 else:
-                    self._choice(choice, events)
+                    if text:
+                        events.append(TextDelta(text, first.block))
+                    continue
+            self._record(record, events)
+            if self._ended:
+                break
         return events
 
     def finish(self) -> list[Event]:
@@ -187,6 +173,25 @@ class ChatParser:
         return events
 
     # ----------------------------------------------------------------------------------------
+
+    def _record(self, record: SSERecord, events: list[Event]) -> None:
+        """One event, whatever is in it."""
+        try:
+            chunk = self._decode(record.data)
+        except UNREADABLE as error:
+            chunk = self._unreadable(record.data, error, events)
+        if (
+            not chunk.choices
+            or chunk.usage is not None
+            or chunk.x_groq is not None
+            or chunk.error is not None
+            or not self._started
+        ):
+            self._aside(record, chunk, events)
+            if self._ended:
+                return
+        for choice in chunk.choices or ():
+            self._choice(choice, events)
 
     def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk:
         """What can be mended of `data`; else an empty chunk: it is the end marker, which is no

@@ -6,7 +6,7 @@ where it is sent.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ __all__ = [
     "as_image",
     "as_usage",
     "chunk_decoder",
+    "decode_plain",
     "first_decoder",
 ]
 
@@ -139,6 +140,37 @@ class FirstChunk(Chunk, gc=False):
     model: str | None = None
 
 
+class _PlainDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    logprobs: None = None
+    message: None = None
+    usage: None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A piece of text of the first choice and nothing else, which nearly all chunks are. One that
+    decodes as this needs no further look, which saves a quarter of the work of an event."""
+
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
+
+
 # What an answer can do without: where one of these has a type nobody documents, the rest is read.
 _SPARE: Final = frozenset(
     {
@@ -149,6 +181,7 @@ _SPARE: Final = frozenset(
 )
 
 chunk_decoder: Final = TypedDecoder(Chunk, spare=_SPARE)
+decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 first_decoder: Final = TypedDecoder(FirstChunk, spare=_SPARE)
 
 
