@@ -44,7 +44,16 @@ def memory(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_output_cut_at_every_byte_of_its_last_two_lines_resumes(memory: Path) -> None:
+    cut_output(memory, every=1)
+
+
+def test_output_cut_in_its_last_two_lines_resumes(memory: Path) -> None:
+    cut_output(memory, every=13)
+
+
+def cut_output(memory: Path, every: int) -> None:
     input = write_rows(memory / "in.jsonl", map(openai_row, ids(3)))
     output = memory / "out.jsonl"
     with provider() as server:
@@ -52,7 +61,10 @@ def test_output_cut_at_every_byte_of_its_last_two_lines_resumes(memory: Path) ->
         written = output.read_bytes()
         first = written.index(b"\n") + 1
         line_ends = {i + 1 for i, byte in enumerate(written) if byte == 10}
-        for cut in range(first, len(written)):
+        ends = [end + shift for end in line_ends for shift in (-2, -1, 0)]
+        for cut in (*range(first, len(written), every), *ends):
+            if not first <= cut < len(written):
+                continue
             output.write_bytes(written[:cut])
             server.requests.clear()
             summary = run_batch(input, output, server, concurrency=1)

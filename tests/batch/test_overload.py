@@ -65,12 +65,12 @@ def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:
     limits: list[int] = []
     with provider(handler) as server, Multi() as multi:
         options = Options(base_url=f"{server.url}/v1")
-        rows = map(openai_row, ids(1200))
+        rows = map(openai_row, ids(700))
         batch = Batch(multi, rows, tmp_path / "out.jsonl", options).start()
         while batch.summary is None:
             multi.poll(0.01)
             progress = batch.progress()
-            if progress.done > 400:
+            if progress.done > 300:
                 limits.append(progress.limit)
     assert batch.summary.exit_code == 0
     mean = sum(limits) / len(limits)

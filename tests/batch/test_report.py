@@ -54,6 +54,7 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     assert "no row failed" in text
 
 
+@pytest.mark.slow
 def test_the_page_opens_in_chromium_without_a_network(page: Path, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
