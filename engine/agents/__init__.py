@@ -16,6 +16,7 @@ from engine.agents.function_agent import FunctionAgent
 from engine.agents.limits import Limits, Price
 from engine.agents.memory import All, Memory, Selective, Summarise, Window
 from engine.agents.pending import Pending
+from engine.agents.react_agent import ReActAgent
 from engine.agents.result import AgentResult, Step, ToolStep
 from engine.agents.run import AgentRun
 from engine.agents.tool import FunctionTool, ToolContext, tool
@@ -34,6 +35,7 @@ __all__ = [
     "Memory",
     "Pending",
     "Price",
+    "ReActAgent",
     "Selective",
     "Step",
     "Summarise",

@@ -1,0 +1,144 @@
+"""An agent for models that cannot call tools: they write what they want done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+
+from engine.agents.agent import Agent
+from engine.agents.react_action import parse_action
+from engine.agents.react_parser import ReActParser
+from engine.agents.tool import FunctionTool
+from engine.agents.turn import Decision, FunctionTurn, Said, refusal_error
+from engine.completion import Completion
+from engine.events import Event, TextDelta
+from engine.messages import FinishReason, Message, ToolCall, ToolResult
+
+__all__ = ["ReActAgent", "ReActTurn"]
+
+_FORMAT: Final = """\
+Answer the question as well as you can. You can use these tools:
+
+{tools}
+
+Use exactly this format:
+
+Thought: what you think you should do next
+Action: the name of one tool, of: {names}
+Action Input: its arguments, as a JSON object
+Observation: the result, which is given to you; never write it yourself
+
+Thought, Action, Action Input and Observation may repeat. Stop after each Action Input and wait for
+the Observation. Once you know the answer:
+
+Thought: why you know it
+Final Answer: the answer to the question"""
+
+_WITHOUT_TOOLS: Final = """\
+Answer the question as well as you can. Use exactly this format:
+
+Thought: your reasoning
+Final Answer: the answer to the question"""
+
+_NEITHER: Final = (
+    "Your last answer held neither an Action nor a Final Answer. Go on with either of them: "
+    "'Action:' with the name of a tool and 'Action Input:' with its arguments, or 'Final Answer:'."
+)
+_CUT: Final = (
+    "Your last answer reached its limit of tokens before the action was whole; nothing was done. "
+    "Write it again, shorter."
+)
+
+
+class ReActAgent(Agent):
+    """Has the model write Thought, Action and Final Answer, and reads them while they are written:
+    thoughts and the answer token by token. As soon as an action is whole and the model goes on to
+    make up its result, the stream is ended.
+
+    Arguments as in `Agent`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ids = count(1)
+
+    def turn(self) -> ReActTurn:
+        return ReActTurn(self.tools, f"call_{next(self._ids)}")
+
+    def results(self, results: Sequence[ToolResult]) -> Message:
+        return Message.user("\n".join(f"Observation: {result.content}" for result in results))
+
+    def instructions(self) -> str:
+        if self.tools:
+            lines = (_described(tool) for tool in self.tools.values())
+            text = _FORMAT.format(tools="\n".join(lines), names=", ".join(self.tools))
+        else:
+            text = _WITHOUT_TOOLS
+        before = super().instructions()
+        return f"{before}\n\n{text}" if before else text
+
+    def request_options(self) -> dict[str, Any]:
+        # The answer is text with JSON in it: the schema is told in the instructions.
+        return self.options
+
+
+class ReActTurn(FunctionTurn):
+    """A turn of a model that writes its calls as text; also one that reasons natively.
+
+    Args:
+        tools: by name.
+        id: of the call, if there is one.
+    """
+
+    def __init__(self, tools: Mapping[str, FunctionTool], id: str) -> None:
+        super().__init__()
+        self._tools = tools
+        self._id = id
+        self._parser = ReActParser()
+
+    def read(self, event: Event) -> Sequence[Said]:
+        if not isinstance(event, TextDelta):
+            return super().read(event)
+        said = [*self._whole_thought(), *self._parsed(self._parser.feed(event.text))]
+        self.over = self._parser.over
+        return said
+
+    def end(self, completion: Completion) -> Decision:
+        parser = self._parser
+        said = [*self._whole_thought(), *self._parsed(parser.finish())]
+        error = None if self.over else completion.error or refusal_error(completion)
+        if error is not None:
+            return Decision(said=said, error=error)
+        text = parser.text.rstrip()
+        messages = [Message.assistant(text)] if text else []
+        cut = completion.finish_reason is FinishReason.LENGTH
+        if parser.action is not None:
+            if cut and not parser.ended:
+                return Decision(messages, said, correction=_CUT)
+            return self._act(messages, said)
+        if parser.answer is not None:
+            return Decision(messages, said, answer=parser.answer)
+        return Decision(messages, said, correction=_CUT if cut else _NEITHER)
+
+    def _act(self, messages: list[Message], said: list[Said]) -> Decision:
+        parser = self._parser
+        assert parser.action is not None
+        name, arguments, text = parse_action(parser.action, parser.input, self._tools)
+        if arguments is None:
+            return Decision(messages, [*said, Said("token", text)], answer=text)
+        if not name:
+            return Decision(messages, said, correction=_NEITHER)
+        return Decision(messages, said, [ToolCall(self._id, name, arguments)])
+
+    def _parsed(self, said: list[Said]) -> list[Said]:
+        self.thoughts += [each.text for each in said if each.type == "thought"]
+        return said
+
+
+def _described(tool: FunctionTool) -> str:
+    definition = tool.definition
+    schema = msgspec.json.encode(definition.parameters).decode()
+    return f"- {definition.name}: {definition.description}\n  arguments: {schema}"

@@ -1,0 +1,340 @@
+"""ReAct text, read while it is written: thoughts, an action, or a final answer.
+
+The format is of Yao et al., "ReAct" (https://arxiv.org/abs/2210.03629), and models write it as they
+please: in bold, numbered, as a list, on one line, with text before it. A marker is recognised at
+the beginning of a line, whatever decorates it, and after the end of a sentence where it is written
+exactly. What could become one is held back, so that the same text gives the same result however
+it is cut.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from engine.agents.turn import Said
+
+__all__ = ["ReActParser"]
+
+
+class Section(StrEnum):
+    """What the text at hand is."""
+
+    PREFACE = "preface"
+    THOUGHT = "thought"
+    THINK = "think"
+    ACTION = "action"
+    INPUT = "input"
+    ANSWER = "answer"
+
+
+# Marker, in small letters and with single spaces → the section it begins; None: it only ends one.
+_MARKERS: Final[dict[str, Section | None]] = {
+    **dict.fromkeys(("thought", "thoughts", "thinking", "reasoning"), Section.THOUGHT),
+    **dict.fromkeys(("action", "action name", "tool", "tool name"), Section.ACTION),
+    **dict.fromkeys(
+        ("action input", "actioninput", "action arguments", "action args"), Section.INPUT
+    ),
+    **dict.fromkeys(("tool input", "input", "arguments", "args", "parameters"), Section.INPUT),
+    **dict.fromkeys(("final answer", "finalanswer", "answer", "final response"), Section.ANSWER),
+    **dict.fromkeys(("observation", "observations"), None),
+}
+# Words of ordinary prose that are markers only where the format leads one to expect them.
+_AFTER_THOUGHT: Final = frozenset({"tool", "tool name"})
+
+_DECORATION: Final = r"[ \t>*#_`~\-+.()\[\]\d]{0,24}"
+_AFTER: Final = r"[ \t]*\d{0,3}[ \t]*[*_`\]]{0,3}[ \t]*"
+_LETTERS: Final = r"[A-Za-z]+(?:[ \t_]+[A-Za-z]+)?"
+# A heading has no colon: "## Final Answer".
+_MARKER: Final = re.compile(
+    rf"({_DECORATION})({_LETTERS})({_AFTER})[:：]|"
+    rf"([ \t]*(?:#+[ \t]*|\*\*)\**)(Thought|Action|Action Input|Final Answer)({_AFTER})(?=\n)",
+    re.IGNORECASE,
+)
+_DECORATED: Final = re.compile(_DECORATION)
+_WORD_SO_FAR: Final = re.compile(r"[A-Za-z]*(?:[ \t_]+[A-Za-z]*)?")
+_AFTER_SO_FAR: Final = re.compile(_AFTER)
+
+_INLINE: Final = re.compile(r"(?<=[.!?])[*_\"')”]*[ \t]+\**(Action|Final Answer)\**[ \t]*[:：]")
+_INLINE_SO_FAR: Final = re.compile(
+    r"[.!?][*_\"')”]*(?:[ \t]+\**(?:"
+    + "|".join(word[:end] for word in ("Action", "Final Answer") for end in range(1, len(word)))
+    + r"|(?:Action|Final Answer)\**[ \t]*)?)?\Z"
+)
+_TAGS: Final = {"<think>": Section.THINK, "<tool_call>": Section.INPUT}
+_CLOSING: Final = {Section.THINK: "</think>"}
+# What may still turn out to be the end of a section, or of its bold, italic or code type.
+_LOOSE_END: Final = re.compile(r"[\s*_`]*\Z")
+_TYPE: Final = re.compile(r"[*_`]+\Z")
+_SPEAKS: Final = (Section.PREFACE, Section.THOUGHT, Section.THINK, Section.ANSWER)
+
+
+class ReActParser:
+    """Fed the text of one answer.
+
+    Attributes:
+        thoughts: whole thoughts, text before the first marker among them.
+        action: text after ``Action:``; None where there was none.
+        input: text after ``Action Input:``, "" where there was none.
+        ended: a marker followed the action: it is whole.
+        over: nothing that follows counts: the model goes on with what it cannot know.
+        answer: the final answer; None where there was none. Text without any marker is one.
+        text: what was read up to there.
+    """
+
+    def __init__(self) -> None:
+        self.thoughts: list[str] = []
+        self.action: str | None = None
+        self.input = ""
+        self.ended = False
+        self.over = False
+        self.answer: str | None = None
+        self.text = ""
+        self._section = Section.PREFACE
+        self._marked = False
+        self._pending = ""
+        self._line_start = True
+        self._said = ""  # of this section
+        self._held = ""  # said, unless it is the section's end
+        self._type = ""  # what the marker opened and did not close: "**" of bold type
+        self._closing = ""  # what is left of it where it is closed right after the marker
+
+    def feed(self, text: str) -> list[Said]:
+        """What is certain now."""
+        if self.over:
+            return []
+        self._pending += text
+        said: list[Said] = []
+        while self._pending and not self.over and self._step(said, last=False):
+            pass
+        return said
+
+    def finish(self) -> list[Said]:
+        """The text is over: the rest."""
+        said: list[Said] = []
+        while self._pending and not self.over and self._step(said, last=True):
+            pass
+        if not self.over:
+            self._end_section(said, None)
+        return said
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def _step(self, said: list[Said], last: bool) -> bool:
+        """Take what can be told of the pending text; False: more of it is needed."""
+        if self._closing:
+            return self._eat_closing()
+        if self._section is Section.ANSWER:
+            self._take(said, len(self._pending))
+            return True
+        if self._section is Section.THINK:
+            return self._think(said, last)
+        if self._line_start and self._pending[0] != "\n":
+            return self._begin_line(said, last)
+        return self._go_on_line(said, last)
+
+    def _eat_closing(self) -> bool:
+        """The second ``**`` of ``**Thought:**``."""
+        if self._pending[0] == self._closing[0]:
+            self._consume(1)
+            self._closing = self._closing[1:]
+            if not self._closing:
+                self._type = ""
+        else:
+            self._closing = ""
+        return True
+
+    def _begin_line(self, said: list[Said], last: bool) -> bool:
+        pending = self._pending
+        tag = self._tag(last)
+        if tag is None:
+            return False
+        if tag:
+            self._consume(pending.index(tag) + len(tag))
+            self._enter(said, _TAGS[tag])
+            return True
+        match = _MARKER.match(pending)
+        before, word, after = [part or "" for part in match.groups()][:3] if match else [""] * 3
+        if match is not None and match[5]:
+            before, word, after = match[4], match[5], match[6]
+        word = _word(word)
+        if match is not None and word in _MARKERS and self._expects(word):
+            until = self.text
+            self._consume(match.end())
+            self._enter(said, _MARKERS[word])
+            if self.over:
+                self.text = until
+            opened = _TYPE.search(before)
+            self._type = opened[0] if opened and not _TYPE.search(after.rstrip()) else ""
+            self._closing = self._type
+            return True
+        if not last and _may_be_marker(pending):
+            return False
+        self._line_start = False
+        return True
+
+    def _go_on_line(self, said: list[Said], last: bool) -> bool:
+        pending = self._pending
+        newline = pending.find("\n")
+        end = len(pending) if newline < 0 else newline + 1
+        if self._section in (Section.PREFACE, Section.THOUGHT):
+            inline = _INLINE.search(pending, 0, end)
+            if inline is not None:
+                self._take(said, inline.start())
+                self._consume(inline.end() - inline.start())
+                self._enter(said, _MARKERS[_word(inline[1])])
+                return True
+            if newline < 0 and not last and (so_far := _INLINE_SO_FAR.search(pending)):
+                end = so_far.start()
+                self._take(said, end)
+                return False
+        self._take(said, end)
+        self._line_start = newline >= 0
+        return True
+
+    def _think(self, said: list[Said], last: bool) -> bool:
+        closing = _CLOSING[Section.THINK]
+        place = self._pending.find(closing)
+        if place >= 0:
+            self._take(said, place)
+            self._consume(len(closing))
+            self._end_section(said, Section.PREFACE)
+            self._line_start = True
+            return True
+        held = 0 if last else _overlap(self._pending, closing)
+        self._take(said, len(self._pending) - held)
+        return not held
+
+    def _tag(self, last: bool) -> str | None:
+        """The tag the line begins with, "" for none, None where that is not certain yet."""
+        line = self._pending.lstrip(" \t")
+        for tag in _TAGS:
+            if line.startswith(tag):
+                return tag
+            if not last and tag.startswith(line):
+                return None
+        return ""
+
+    def _expects(self, word: str) -> bool:
+        if _MARKERS[word] is Section.INPUT:
+            return self._section is Section.ACTION
+        if word in _AFTER_THOUGHT:
+            return self._section is Section.THOUGHT
+        return _MARKERS[word] is not None or self._section is not Section.PREFACE
+
+    # -- sections ------------------------------------------------------------------------------
+
+    def _enter(self, said: list[Said], section: Section | None) -> None:
+        """A marker: the section before it is over."""
+        self._line_start = False
+        acting = self._section in (Section.ACTION, Section.INPUT)
+        if acting and section is not Section.INPUT:
+            if section is Section.ANSWER and _is_none(self.action or self._said):
+                self._said = self._held = ""
+                self.action, self._section = None, Section.PREFACE
+            else:
+                # What follows an action is a result the model made up, or a plan.
+                self._end_section(said, None)
+                self.ended = self.over = True
+                return
+        elif section is None:
+            self._end_section(said, None)
+            self.over = True
+            return
+        self._end_section(said, section)
+        self._marked = self._marked or section is not Section.THINK
+
+    def _end_section(self, said: list[Said], next: Section | None) -> None:
+        before, whole = self._section, self._said
+        text = (whole + self._held).strip()
+        if self._type:
+            text = text.removesuffix(self._type).rstrip()
+        if before is Section.ACTION:
+            self.action = text
+        elif before is Section.INPUT:
+            self.action = self.action or ""
+            self.input = text
+        elif before is Section.ANSWER or (
+            before is Section.PREFACE and next is None and not self._marked and text
+        ):
+            self._rest(said, text)
+            self.answer = text
+        elif any(map(str.isalnum, text)):
+            self._rest(said, text)
+            self.thoughts.append(text)
+            said.append(Said("thought", text))
+        self._section = next or before
+        self._said = self._held = ""
+        self._type = ""
+
+    def _rest(self, said: list[Said], text: str) -> None:
+        """Say what of `text` was held back."""
+        rest = text[len(self._said) :]
+        if rest:
+            said.append(self._token(rest))
+
+    # -- text ----------------------------------------------------------------------------------
+
+    def _consume(self, count: int) -> None:
+        self.text += self._pending[:count]
+        self._pending = self._pending[count:]
+
+    def _take(self, said: list[Said], count: int) -> None:
+        """The next `count` characters belong to the section."""
+        text = self._held + self._pending[:count]
+        self._consume(count)
+        if self._section not in _SPEAKS:
+            self._held = text
+            return
+        if not self._said:
+            text = text.lstrip()
+        # A fence or a rule before the first marker is no text yet.
+        waits = self._section is not Section.ANSWER and not any(map(str.isalnum, text))
+        loose = _LOOSE_END.search(text)
+        end = loose.start() if loose is not None else len(text)
+        if not self._said and waits:
+            end = 0
+        self._held = text[end:]
+        if end:
+            self._said += text[:end]
+            said.append(self._token(text[:end]))
+
+    def _token(self, text: str) -> Said:
+        return Said("token", text, self._section in (Section.THOUGHT, Section.THINK))
+
+
+def _word(text: str) -> str:
+    return " ".join(text.replace("_", " ").lower().split())
+
+
+def _may_be_marker(text: str) -> bool:
+    """Whether text could be added to `text`, the beginning of a line, that makes it a marker."""
+    place = 0
+    match = _DECORATED.match(text)
+    if match is not None:
+        place = match.end()
+    word = _WORD_SO_FAR.match(text, place)
+    end = word.end() if word is not None else place
+    so_far = _word(text[place:end])
+    if end == len(text):
+        return any(marker.startswith(so_far) for marker in _MARKERS)
+    after = _AFTER_SO_FAR.match(text, end)
+    return so_far in _MARKERS and after is not None and after.end() == len(text)
+
+
+def _overlap(text: str, ending: str) -> int:
+    """How many characters at the end of `text` may be the beginning of `ending`."""
+    most = min(len(text), len(ending) - 1)
+    return next((n for n in range(most, 0, -1) if text.endswith(ending[:n])), 0)
+
+
+def _is_none(action: str) -> bool:
+    return action.strip(" \t\n*`.'\"[]()").lower() in (
+        "",
+        "none",
+        "n/a",
+        "no action",
+        "null",
+        "nothing",
+    )
