@@ -91,21 +91,26 @@ class Budget:
         price = self.price(model)
         return tokens * (price.input + price.output) / 2e6 if price is not None else 0.0
 
-    def spent(self, model: str, usage: Usage | None) -> float | None:
-        """Count a row; its cost in USD, or None where the price or the tokens are not known."""
-        if usage is None:
-            return None
+    def guessed(self, model: str, tokens: int) -> None:
+        """Count an answer whose provider told no tokens: about so many."""
+        self._count(self.estimate(model, tokens), tokens)
+
+    def spent(self, model: str, usage: Usage) -> float | None:
+        """Count an attempt; its cost in USD, or None where the price is not known."""
         price = self.price(model)
         cost = price.cost(usage) if price is not None else None
         tokens = usage.total_tokens
         if tokens is None:
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        self.cost += cost or 0.0
+        self._count(cost or 0.0, tokens)
+        return cost
+
+    def _count(self, cost: float, tokens: int) -> None:
+        self.cost += cost
         self.tokens += tokens
         self._rows += 1
-        self._mean_cost += ((cost or 0.0) - self._mean_cost) / self._rows
+        self._mean_cost += (cost - self._mean_cost) / self._rows
         self._mean_tokens += (tokens - self._mean_tokens) / self._rows
-        return cost
 
     def room(self, in_flight: int, model: str, tokens: float) -> str | None:
         """None where one more row fits beside those in flight; else which bound is reached."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from engine.batch.address import Address
+from engine.batch.address import Address, model_of
 from engine.batch.attempt import Outcome, send
 from engine.batch.budget import Budget
 from engine.batch.limit import AutoLimit, FixedLimit
@@ -113,8 +113,17 @@ class Flow:
         self._open = False
 
     def check(self, row: Row) -> str | None:
-        """None where `row` can be sent, else why not; raises as `Address.check` does."""
-        return self._address.check(row)
+        """None where `row` can be sent, else why not.
+
+        Raises:
+            ConfigError: as `Address.check`; or the row has no price, and there is a most to spend.
+        """
+        why = self._address.check(row)
+        if why is None and self._options.max_cost is not None:
+            model = model_of(row, self._ledger.manifest)
+            if self.budget.price(model) is None:
+                raise ConfigError(f"max_cost: the prices tell none for the model {model!r}; add it")
+        return why
 
     def open(self, rows: Iterator[Row | BadRow]) -> None:
         """Begin with `rows`, read as they are needed."""
@@ -238,9 +247,12 @@ class Flow:
             self.pace.used(now, call.tokens, tokens)
         elif outcome.error is not None:
             self.pace.used(now, call.tokens, 0)
-        cost = self.budget.spent(call.model, usage)
-        if cost is not None:
-            item.cost = (item.cost or 0.0) + cost
+        if usage is not None:
+            cost = self.budget.spent(call.model, usage)
+            if cost is not None:
+                item.cost = (item.cost or 0.0) + cost
+        elif outcome.error is None:
+            self.budget.guessed(call.model, call.tokens)
         self.meter.ended(now, outcome, self.limit.value)
 
     def _answered(self, item: Item, outcome: Outcome, now: float) -> None:

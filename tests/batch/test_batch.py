@@ -340,6 +340,24 @@ def test_a_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path: Path, output:
     assert len(server.requests) == 20
 
 
+def test_a_model_without_a_price_is_refused_where_there_is_a_most_to_spend(output: Path) -> None:
+    with provider() as server:
+        prices = {"other": Price(input=1, output=1)}
+        summary = run_batch([openai_row("a")], output, server, max_cost=1, prices=prices)
+    assert (summary.exit_code, server.requests) == (2, [])
+    assert "none for the model 'm'" in str(summary.reason)
+
+
+def test_answers_without_usage_count_by_estimate(tmp_path: Path, output: Path) -> None:
+    silent = json.loads(answer())
+    del silent["usage"]
+    with provider(lambda peer: peer.json(json.dumps(silent).encode())) as server:
+        rows = map(openai_row, ids(20))
+        summary = run_batch(rows, output, server, concurrency=1, max_tokens_total=100)
+    assert summary.exit_code == 4
+    assert 0 < summary.done < 20
+
+
 def test_prices_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
     path.write_text('{"m": {"input": 1, "output": 4, "cached": 0.5}}')
