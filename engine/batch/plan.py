@@ -1,7 +1,6 @@
 """What is left to do: the output of earlier runs against the input of this one.
 
-Both are read in pieces, so that a host loop goes on meanwhile: each `…` of the generators below is
-a place to pause.
+Both are read by generators, which yield after each row, so that a host loop goes on meanwhile.
 """
 
 from __future__ import annotations
