@@ -18,6 +18,10 @@ __all__ = ["MAX_EVENT_BYTES", "SSEDecoder", "SSERecord"]
 # limit broke such streams (aiohttp#4453), no limit at all lets one line eat the machine.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 
+# As numbers: to look for one in bytes takes a fifth of the time it takes for b"\n".
+_LF = 10
+_CR = 13
+
 
 class SSERecord(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event.
@@ -91,7 +95,7 @@ class SSEDecoder:
         if self._between and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
             # One event and nothing else, as it comes from servers that flush each one.
             data = chunk[6:-2]
-            if b"\n" not in data and b"\r" not in data and data.isascii():
+            if _LF not in data and _CR not in data and data.isascii():
                 return [SSERecord(data)]
         return self._feed(chunk)
 
@@ -100,11 +104,11 @@ class SSEDecoder:
             chunk = self._strip_bom(chunk)
         if self._after_cr and chunk:
             self._after_cr = False
-            if chunk[0] == 10:
+            if chunk[0] == _LF:
                 chunk = chunk[1:]
-        if b"\r" in chunk:
+        if _CR in chunk:
             # CR, LF and CRLF end a line alike; a CRLF cut between chunks is seen above.
-            self._after_cr = chunk[-1] == 13
+            self._after_cr = chunk[-1] == _CR
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         records: list[SSERecord] = []
         position = 0
@@ -157,8 +161,8 @@ class SSEDecoder:
                 and clean
                 and not self._id
                 and name.startswith(b"event: ")
-                and b"\n" not in name
-                and b"\n" not in data
+                and _LF not in name
+                and _LF not in data
             ):
                 records.append(SSERecord(data, str(name[7:], "utf-8") or "message"))
                 continue
@@ -175,7 +179,7 @@ class SSEDecoder:
         # Splitting at the field name as well leaves the payloads, if no line break is in them.
         parts = region[6:].split(b"\n\ndata: ")
         joined = region if len(parts) == 1 else b"".join(parts)
-        if b"\n" in joined or b"\r" in joined or not _is_utf8(joined):
+        if _LF in joined or _CR in joined or not _is_utf8(joined):
             return None
         return [SSERecord(part) for part in parts]
 
@@ -187,7 +191,7 @@ class SSEDecoder:
             return None
         parts = region[len(head) :].split(b"\n\n" + head)
         joined = b"".join(parts)
-        if b"\n" in joined or b"\r" in joined or not _is_utf8(joined):
+        if _LF in joined or _CR in joined or not _is_utf8(joined):
             return None
         event = region[7 : head_end - 1].decode("utf-8", "replace") or "message"
         return [SSERecord(part, event) for part in parts]
