@@ -45,8 +45,11 @@ class Lock:
             ) from None
         except OSError as error:
             self.warning = f"{path} cannot be locked ({error.strerror}); start no second batch"
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            pass  # a full disk; the lock holds all the same, without its holder's name
 
     def close(self) -> None:
         """Let go."""

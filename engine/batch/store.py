@@ -51,30 +51,33 @@ class Store:
         self._syncs: GroupSync | None = None
         self._unwritten: ResourceError | None = None
         self._lost = 0
+        self._ours = True
         try:
+            paths = [self.output]
+            if errors is not None or output != "-":
+                paths.append(os.fspath(errors or errors_path(self.output)))
             if output != "-":
                 self._lock = Lock(f"{self.output}.lock")
                 if self._lock.warning is not None:
                     self.warnings.append(self._lock.warning)
-                self._agree(force)
-            self._answers = self._open(self.output)
-            self._failures = self._answers
-            if errors is not None or output != "-":
-                self._failures = self._open(os.fspath(errors or errors_path(self.output)))
+                self._agree(paths, force)
+            journals = [self._open(path) for path in paths]
+            self._answers, self._failures = journals[0], journals[-1]
         except BaseException:
             self.close()
             raise
 
-    def _agree(self, force: bool) -> None:
+    def _agree(self, paths: list[str], force: bool) -> None:
         """Go on with the run that was begun, or begin one."""
         path = f"{self.output}.manifest.json"
+        self._ours = os.path.exists(path)
         before = None if force else load_manifest(path)
         if before is None:
-            exists = os.path.exists(self.output) and os.path.getsize(self.output)
-            if exists and not force:
+            foreign = [file for file in paths if os.path.exists(file) and os.path.getsize(file)]
+            if foreign and not force:
                 raise ConfigError(
-                    f"{self.output} exists and no batch wrote it ({path} is not there); give "
-                    "another output, or go on with it by --force"
+                    f"{foreign[0]} exists and no batch wrote it ({path} is not there); give "
+                    "another file, or go on with it by --force"
                 )
             save_manifest(path, self.manifest)
             return
@@ -89,7 +92,8 @@ class Store:
     def _open(self, path: str) -> Journal:
         journal = Journal(path)
         self._journals.append(journal)
-        cut = journal.mend(lambda line: read_entry(line) is not None)
+        # In a file no batch wrote, nothing is torn.
+        cut = journal.mend(lambda line: not self._ours or read_entry(line) is not None)
         if cut:
             self.warnings.append(
                 f"{journal.path}: the last line was torn ({cut} bytes) and is cut off; its row is "

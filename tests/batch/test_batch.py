@@ -155,6 +155,14 @@ def test_a_file_no_batch_wrote_is_left_alone(output: Path) -> None:
     with provider() as server, pytest.raises(ConfigError, match="no batch wrote it"):
         run_batch([openai_row("a")], output, server)
     assert output.read_text() == "precious, without a line break"
+    notes = output.with_name("notes.txt")
+    output.rename(notes)
+    with provider() as server:
+        with pytest.raises(ConfigError, match=r"notes\.txt exists and no batch wrote it"):
+            run_batch([openai_row("a")], output, server, errors=notes)
+        assert notes.read_text() == "precious, without a line break"
+        run_batch([openai_row("a")], notes, server, force=True)
+    assert notes.read_text().startswith("precious, without a line break\n{")
 
 
 def test_input_and_output_may_not_be_one_file(tmp_path: Path) -> None:
