@@ -56,6 +56,9 @@ class _Place(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     key_variable: str | None
 
+    def __repr__(self) -> str:
+        return f"_Place({self.base_url})"  # a header holds the key
+
 
 class Address:
     """Knows the server of every row.

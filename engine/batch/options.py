@@ -82,6 +82,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise ConfigError(f"shard must be I/N with I from 1 to N, not {self.shard}")
 
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "api_key"}
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     def takes(self, row: Row | BadRow) -> bool:
         """Whether `row` belongs to this shard: its id decides, wherever in the input it is."""
         if self.shard is None:

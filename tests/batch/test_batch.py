@@ -594,6 +594,7 @@ def test_no_key_is_in_any_file(tmp_path: Path, output: Path) -> None:
     with provider(handler) as server:
         run_batch(map(openai_row, ids(2)), output, server, api_key=key)
         assert server.requests[0].headers["authorization"] == f"Bearer {key}"
+    assert key not in repr(Options(api_key=key))
     for file in tmp_path.iterdir():
         assert key.encode() not in file.read_bytes(), file
 
