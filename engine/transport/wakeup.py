@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 __all__ = ["Wakeup"]
 
@@ -19,6 +18,8 @@ class Wakeup:
         if hasattr(os, "eventfd"):
             self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
+            import socket  # 5 ms that Linux need not pay
+
             self._near, self._far = socket.socketpair()
             self._near.setblocking(False)
             self._far.setblocking(False)
