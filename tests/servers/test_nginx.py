@@ -9,7 +9,7 @@ from engine import Category
 from tests.servers.answers import CALLS, LONG, ROWS, TEXT
 from tests.servers.nginx import WAYS
 from tests.servers.providers import PROVIDERS, TOOLS, Provider
-from tests.servers.test_many import of_aimock, stream_all
+from tests.servers.test_many import assert_exact, of_aimock, stream_all
 
 pytestmark = pytest.mark.parametrize("way", WAYS)
 each_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.dialect)
@@ -62,8 +62,8 @@ def test_a_stream_that_is_cut_behind_the_proxy_is_truncated(
 def test_two_hundred_streams_share_one_connection(
     front: str, trusting: engine.Multi, way: str
 ) -> None:
-    completions = stream_all(f"{front}/{way}", trusting, "any-model", of_aimock)
-    assert {c.status for c in completions} == {"complete"}
-    assert [c.text for c in completions] == ROWS
+    completions, begun = stream_all(f"{front}/{way}", trusting, "any-model", of_aimock)
+    assert_exact(completions)
+    assert begun == len(ROWS) or way == "buffered"  # which may hold a beginning back
     assert {c.timing.http_version for c in completions} == {"2"}
     assert len({c.headers["x-connection"] for c in completions}) == 1

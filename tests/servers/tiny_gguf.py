@@ -79,7 +79,9 @@ def _add_weights(writer: gguf.GGUFWriter, vocabulary: int, random: numpy.random.
     def add(name: str, *shape: int) -> None:
         weights = random.standard_normal(shape, dtype=numpy.float32) / numpy.sqrt(shape[-1])
         if name == "output.weight":
-            weights[: len(_SPECIAL) + len(_BYTES)] *= 0.1  # so that it mostly says words
+            # It says words, and single bytes hardly ever: those are mostly no UTF-8.
+            weights *= 4
+            weights[len(_SPECIAL) : len(_SPECIAL) + len(_BYTES)] = 0
         writer.add_tensor(name, weights.astype(numpy.float32))
 
     def add_norm(name: str) -> None:
