@@ -1,0 +1,166 @@
+"""A Multi in an asyncio loop: streams and agents are awaited and iterated over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import engine
+import engine.emulator
+from engine.agents import FunctionAgent, Pending, tool
+from engine.errors import MisuseError
+from engine.loops.asyncio import AsyncioLoop
+from tests.agents.support import add, call, check_order, kinds, script
+from tests.server import serve
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[engine.emulator.Emulator]:
+    with engine.emulator.start() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(emulator: engine.emulator.Emulator) -> Iterator[engine.Client]:
+    with engine.Client(base_url=emulator.base_url) as client:
+        yield client
+
+
+def run(main: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(main, 20))
+
+
+def test_events_of_a_stream_come_while_others_work(client: engine.Client) -> None:
+    async def main() -> None:
+        async with AsyncioLoop(client.multi) as loop:
+            stream = client.stream("demo", script("one two three"))
+            other = asyncio.create_task(loop.result(client.stream("demo", script("four"))))
+            events = [event async for event in loop.events(stream)]
+            assert isinstance(events[0], engine.events.Start)
+            assert isinstance(events[-1], engine.events.Done)
+            texts = [e.text for e in events if isinstance(e, engine.events.TextDelta)]
+            assert "".join(texts) == "one two three"
+            assert (await other).text == "four"
+
+    run(main())
+
+
+def test_an_agent_is_awaited_and_iterated(client: engine.Client) -> None:
+    async def main() -> None:
+        agent = FunctionAgent(client, "demo", [add])
+        question = script(call("add", a=1, b=2), "Three.")
+        async with AsyncioLoop(client.multi) as loop:
+            events = [event async for event in loop.events(agent.run_stream(question))]
+            check_order(events)
+            assert kinds(events) == ["tool_start", "tool_end", "token", "answer", "complete"]
+            results = await asyncio.gather(
+                *(loop.result(agent.run_stream(question)) for _ in range(20))
+            )
+            assert [result.answer for result in results] == ["Three."] * 20
+
+    run(main())
+
+
+def test_a_worker_thread_wakes_the_loop(client: engine.Client) -> None:
+    @tool(run_in="thread")
+    def slow() -> str:
+        time.sleep(0.02)
+        return "there"
+
+    async def main() -> str:
+        async with AsyncioLoop(client.multi) as loop:
+            agent = FunctionAgent(client, "demo", [slow])
+            result = await loop.result(agent.run_stream(script(call("slow"), "Done.")))
+            return result.trace[0].tools[0].content
+
+    assert run(main()) == "there"
+
+
+def test_deadlines_pass_although_nothing_is_readable() -> None:
+    async def main(url: str) -> None:
+        timeouts = engine.Timeouts(first_event=0.05)
+        retry = engine.Retry(max_attempts=1)
+        with engine.Client(base_url=url, timeouts=timeouts, retry=retry) as client:
+            async with AsyncioLoop(client.multi) as loop:
+                completion = await loop.result(client.stream("m", "hello"))
+        assert completion.error.phase == "first_event"
+
+    with serve(lambda peer: peer.wait_closed()) as server:
+        run(main(server.url))
+
+
+def test_to_cancel_the_task_cancels_what_it_waits_for(client: engine.Client) -> None:
+    @tool(timeout=None)
+    def waits() -> Pending:
+        return Pending()
+
+    async def main() -> None:
+        agent = FunctionAgent(client, "demo", [waits])
+        async with AsyncioLoop(client.multi) as loop:
+            for wait in (loop.result, lambda run: anext(aiter(_drained(loop, run)))):
+                run = agent.run_stream(script(call("waits")))
+                task = asyncio.create_task(wait(run))
+                while run.spent.tool_calls == 0:
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert (await loop.result(run)).status == "cancelled"
+
+    run(main())
+
+
+async def _drained(loop: AsyncioLoop, run: Any) -> Any:
+    async for _ in loop.events(run):
+        pass
+    yield None
+
+
+def test_to_leave_the_loop_cancels_nothing(client: engine.Client) -> None:
+    async def main() -> None:
+        async with AsyncioLoop(client.multi) as loop:
+            stream = client.stream("demo", script("one two three"))
+            async for _ in loop.events(stream):
+                break
+            assert (await loop.result(stream)).text == "one two three"
+            assert [event async for event in loop.events(stream)] == []
+
+    run(main())
+
+
+def test_after_close_nothing_is_watched(client: engine.Client) -> None:
+    async def main() -> engine.Stream:
+        loop = AsyncioLoop(client.multi)
+        stream = client.stream("demo", script("one"))
+        loop.close()
+        loop.close()
+        with pytest.raises(MisuseError):
+            await loop.result(stream)
+        return stream
+
+    # The stream is still there, for any other way to drive it.
+    assert run(main()).result().text == "one"
+
+
+def test_what_a_callback_raises_reaches_asyncio_and_the_loop_goes_on(client: engine.Client) -> None:
+    caught: list[Any] = []
+
+    def broken(completion: object) -> None:
+        raise ValueError("a mistake of mine")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: caught.append(context["exception"])
+        )
+        async with AsyncioLoop(client.multi) as loop:
+            client.stream("demo", script("one"), on_done=broken)
+            while not caught:
+                await asyncio.sleep(0)
+            assert (await loop.result(client.stream("demo", script("two")))).text == "two"
+
+    run(main())
+    assert isinstance(caught[0], ValueError)
