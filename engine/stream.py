@@ -13,6 +13,7 @@ from engine.job import Job
 from engine.listeners import Listener, Listeners, fitted
 from engine.messages import Message
 from engine.receiver import Receiver
+from engine.wire.partial_json import decode_partial
 
 if TYPE_CHECKING:
     from engine.transport.multi import Multi
@@ -121,6 +122,13 @@ class Stream(Receiver):
         """Undo `on` or `once`; nothing where it was not on."""
         self._listeners.remove(name, listener)
         return self
+
+    def partial_arguments(self, index: int) -> Any:
+        """A look at the arguments of the tool call in block `index` while they arrive, decoded as
+        far as they came; None where nothing is there yet. Never carry out a call by it: a call is
+        whole with its `ToolCallDone`."""
+        self._fold_now()
+        return decode_partial(self._accumulator.arguments(index))
 
     # -- driving -----------------------------------------------------------------------------
 
