@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
-test: $(VENV)/.test  ## SLOW=1: those that take more than a few seconds too
+test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci)  ## SLOW=1: those that take more than a few seconds too
 	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test
@@ -43,6 +43,6 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
 	$(PIP) install --group $*
 	touch $@

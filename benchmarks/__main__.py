@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.batch_rows import batch_rows
 from benchmarks.origins import BenchmarkError, raise_descriptor_limit
 from benchmarks.sections import (
     FULL,
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[Setting], Table]] = {
     "paced": one_event_a_read,
     "many": many_open,
     "dialects": dialects,
+    "batch": lambda setting: batch_rows(20_000, 2_000),
     "start": start_up,
 }
 _LEGEND = """\

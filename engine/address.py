@@ -8,10 +8,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
-from engine.providers import Endpoint
+from engine.providers import Endpoint, detect, endpoint, split_model
+from engine.providers.endpoints import row_for_url
 from engine.request import check_url
 
-__all__ = ["base_url_of", "request_url"]
+__all__ = ["base_url_of", "request_url", "resolve_model"]
 
 # What the environment's address leaves out, because the vendor's own SDK appends it.
 _APPENDED: Final = {
@@ -23,6 +24,42 @@ _APPENDED: Final = {
 
 # Where a part of the address is the account's.
 _PLACES: Final = {"{account_id}": "CLOUDFLARE_ACCOUNT_ID"}
+
+
+# A server that is in no table.
+_ANY_SERVER: Final = Endpoint("", "", key_required=False)
+
+
+def resolve_model(model: str, provider: str | None, base_url: str | None) -> tuple[Endpoint, str]:
+    """The provider `model` is asked of, and the model's own name there.
+
+    `provider` decides where it is given, else the host of `base_url` where that is a known one,
+    else the model's prefix; a server in no table has an `Endpoint` without a name.
+
+    Raises:
+        ConfigError: none of these tells the provider.
+    """
+    if not isinstance(model, str) or not model:
+        raise ConfigError(f"model must be a name such as 'provider/model', not {model!r}")
+    prefix, rest = split_model(model)
+    if provider is not None:
+        row: Endpoint | None = endpoint(provider)
+    else:
+        row = row_for_url(base_url) if base_url is not None else None
+    if row is not None:
+        # OpenRouter's own names hold other providers' ("openai/gpt-4o").
+        return row, (rest if prefix == row.name else model) or (row.default_model or "")
+    if prefix is not None:
+        return endpoint(prefix), rest
+    if base_url is not None:
+        return _ANY_SERVER, model
+    detected = detect(model)
+    if detected is None:
+        raise ConfigError(
+            f"model {model!r} does not tell its provider; write 'provider/model' "
+            "(`engine providers` lists them), or give provider= or base_url="
+        )
+    return endpoint(detected), model
 
 
 def base_url_of(row: Endpoint, environ: Mapping[str, str] | None = None) -> str:

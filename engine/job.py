@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.address import base_url_of, request_url
+from engine.address import base_url_of, request_url, resolve_model
 from engine.errors import ConfigError, EngineError
 from engine.input import as_messages, as_tools
 from engine.keys import environment_headers, find_key, key_headers
-from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, split_model
-from engine.providers.endpoints import row_for_url
+from engine.providers import Dialect, Endpoint, dialect, endpoint
 from engine.request import HttpRequest, ModelRequest, check_url
 from engine.schema import as_response_format, is_answer_type
 from engine.transport.deadlines import Timeouts
@@ -81,9 +80,6 @@ class Settings(msgspec.Struct, frozen=True):
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 
-# A server that is in no table.
-_ANY_SERVER: Final = Endpoint("", "", key_required=False)
-
 # OpenAI's reasoning families show their reasoning in the Responses format only.
 _REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
 
@@ -102,7 +98,7 @@ def render_job(
     Raises:
         ConfigError: an argument is wrong, or the key is missing.
     """
-    row, model = _resolve(settings, model)
+    row, model = resolve_model(model, settings.provider, settings.base_url)
     request = _model_request(model, arguments, streaming and row.streams)
     base_url = settings.base_url or base_url_of(row)
     provider = row.name or base_url.split("/")[2]
@@ -144,31 +140,6 @@ def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | Non
     if body is None:
         return None
     return msgspec.structs.replace(http, body=msgspec.json.encode(body))
-
-
-def _resolve(settings: Settings, model: str) -> tuple[Endpoint, str]:
-    """The row, and the model's own name."""
-    if not isinstance(model, str) or not model:
-        raise ConfigError(f"model must be a name such as 'provider/model', not {model!r}")
-    prefix, rest = split_model(model)
-    if settings.provider is not None:
-        row: Endpoint | None = endpoint(settings.provider)
-    else:
-        row = row_for_url(settings.base_url) if settings.base_url is not None else None
-    if row is not None:
-        # OpenRouter's own names hold other providers' ("openai/gpt-4o").
-        return row, (rest if prefix == row.name else model) or (row.default_model or "")
-    if prefix is not None:
-        return endpoint(prefix), rest
-    if settings.base_url is not None:
-        return _ANY_SERVER, model
-    detected = detect(model)
-    if detected is None:
-        raise ConfigError(
-            f"model {model!r} does not tell its provider; write 'provider/model' "
-            "(`engine providers` lists them), or give provider= or base_url="
-        )
-    return endpoint(detected), model
 
 
 def _dialect_of(settings: Settings, row: Endpoint, model: str) -> Dialect:

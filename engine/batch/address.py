@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.address import base_url_of, request_url
+from engine.address import base_url_of, request_url, resolve_model
 from engine.batch.manifest import Manifest
 from engine.batch.rows import Row
 from engine.errors import ConfigError
@@ -16,11 +16,8 @@ from engine.keys import environment_headers, find_key, key_headers
 from engine.providers import (
     Dialect,
     Endpoint,
-    detect,
     dialect,
     endpoint,
-    endpoints,
-    split_model,
 )
 from engine.request import HttpRequest, ModelRequest, check_url
 
@@ -74,7 +71,8 @@ class Address:
         self._base_url: str | None = None
         if manifest.base_url is not None:
             self._base_url = check_url(manifest.base_url, "base_url").rstrip("/")
-        self._row = endpoint(manifest.provider) if manifest.provider else self._row_of_host()
+        if manifest.provider:
+            endpoint(manifest.provider)  # an unknown one is told before the first row
         self._places: dict[str, _Place] = {}
 
     def check(self, row: Row) -> str | None:
@@ -163,7 +161,7 @@ class Address:
     def _place(self, model: str) -> _Place:
         place = self._places.get(model)
         if place is None:
-            row, name = self._resolve(model)
+            row, name = resolve_model(model, self._manifest.provider, self._base_url)
             base_url = self._base_url or base_url_of(row)
             key, variable = find_key(row, base_url, self._api_key)
             headers = {
@@ -172,33 +170,6 @@ class Address:
             }
             place = self._places[model] = _Place(row, name, base_url, headers, variable)
         return place
-
-    def _resolve(self, model: str) -> tuple[Endpoint, str]:
-        prefix, rest = split_model(model)
-        if self._row is not None:
-            return self._row, rest if prefix == self._row.name else model
-        if prefix is not None:
-            return endpoint(prefix), rest
-        if self._base_url is not None:
-            return _ANY_SERVER, model
-        detected = detect(model)
-        if detected is None:
-            raise ConfigError(
-                f"model {model!r} does not tell its provider; give -m provider/model "
-                "(`engine providers` lists them), or --base-url"
-            )
-        return endpoint(detected), model
-
-    def _row_of_host(self) -> Endpoint | None:
-        if self._base_url is None:
-            return None
-        host = self._base_url.split("/")[2]
-        rows = (row for row in endpoints() if row.key_required)
-        return next((row for row in rows if row.base_url.split("/")[2] == host), None)
-
-
-# A server that is in no table.
-_ANY_SERVER: Final = Endpoint("", "", key_required=False)
 
 
 def model_of(row: Row, manifest: Manifest) -> str:

@@ -109,7 +109,7 @@ class Batch:
         """Begin, having done no I/O on the network; returns itself. Once."""
         if self._phase is _Phase.NEW:
             owner: Any = self
-            self._multi._owners[id(self)] = owner  # the Multi is open until this is over
+            self._multi.hold(owner)  # the Multi is open until this is over
             self._phase = _Phase.READING
             self._steps = self._read()
             for warning in self._store.warnings:

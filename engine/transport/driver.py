@@ -153,6 +153,13 @@ class Driver:
         self.enqueue(transfer)
         return transfer
 
+    def hold(self, owner: Owner) -> None:
+        """Count `owner` as open until its `finished`, whether or not it has a transfer: for work
+        that makes requests of its own, such as a batch."""
+        self._usable("a new task")
+        self._owners[id(owner)] = owner
+        self.wake()
+
     def enqueue(self, transfer: Transfer) -> None:
         """Queue `transfer` for its next attempt."""
         self._admission.enqueue(transfer)
