@@ -10,9 +10,12 @@ events it gives, and in which order, is told in `engine.agents.event`.
 """
 
 from engine.agents.agent import Agent
+from engine.agents.calculator import calculator
 from engine.agents.conversational import ConversationalAgent
 from engine.agents.event import AgentEvent, EventType
+from engine.agents.files import file_tools
 from engine.agents.function_agent import FunctionAgent
+from engine.agents.http_get import http_tool
 from engine.agents.limits import Limits, Price
 from engine.agents.memory import All, Memory, Selective, Summarise, Window
 from engine.agents.pending import Pending
@@ -42,5 +45,8 @@ __all__ = [
     "ToolContext",
     "ToolStep",
     "Window",
+    "calculator",
+    "file_tools",
+    "http_tool",
     "tool",
 ]
