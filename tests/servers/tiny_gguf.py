@@ -1,11 +1,12 @@
-"""A language model of 0.4 MB that talks nonsense, for an inference server to run.
+"""A language model of 0.5 MB that talks nonsense, for an inference server to run.
 
     pip install gguf 'llama-cpp-python[server]'
     python -m tests.servers.tiny_gguf tiny.gguf
-    python -m llama_cpp.server --model tiny.gguf --port 8000
+    python -m llama_cpp.server --model tiny.gguf --port 8000 --interrupt_requests False
 
 Then ``engine.Client(provider="llama-cpp-python")`` streams from a real server: real tokens, real
-limits, real errors. Tried by hand and not in CI, since the server has to be compiled.
+limits, real errors. Without the last flag each new request ends the one before it, with ``[DONE]``
+and no finish reason. Tried by hand and not in CI, since the server has to be compiled.
 
 The shape is that of a llama with two layers; the weights are random, the same at each run.
 """
