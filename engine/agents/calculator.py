@@ -27,7 +27,6 @@ _BINARY: Final[dict[type, Callable[[Any, Any], Any]]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
-    ast.BitXor: operator.pow,  # what everybody but Python means by ^
 }
 _UNARY: Final[dict[type, Callable[[Any], Any]]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 _MATH: Final = (
@@ -41,7 +40,8 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     **{name: getattr(math, name) for name in _MATH},
 }
 _CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau}
-_SIGNS: Final = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})
+# What everybody but Python means by ^ binds as ** does.
+_SIGNS: Final = str.maketrans({"^": "**", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})
 
 
 @tool(approve=False)

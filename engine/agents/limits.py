@@ -70,7 +70,7 @@ class Spent(msgspec.Struct):
 def limit_error(name: str, limits: Limits) -> EngineError:
     """The error of a run that a limit ended."""
     return EngineError(
-        f"the agent was ended by its limit {name}={getattr(limits, name):g}; raise it in "
+        f"the agent was ended by its limit {name}={getattr(limits, name)}; raise it in "
         "Limits(…), or look at the trace for a loop",
         category=Category.RESOURCE,
         retryable=False,

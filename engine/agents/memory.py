@@ -151,5 +151,6 @@ def transcript(messages: Sequence[Message], summary: str | None) -> str:
 
 
 def _is_results(message: Message) -> bool:
-    """Whether a message of the user is what ReAct sends as one: the result of a tool."""
+    """Whether a message of the user is what an agent sends as one: the result of a tool in ReAct,
+    or a request to say it again."""
     return message.text.startswith(("Observation:", "Your last answer"))

@@ -7,6 +7,8 @@ from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
+
 from engine.agents.delivery import Delivery, OnAgentDone, OnAgentEvent
 from engine.agents.execution import Execution
 from engine.agents.limits import Spent, estimated_usage, limit_error
@@ -231,7 +233,10 @@ class AgentRun(Delivery):
                     self._end("error", error)
                     return
                 self.trace[-1].error = error.message
-                self._correction = f"{error.message}. Answer again, with the JSON and nothing else."
+                self._correction = (
+                    f"Your last answer does not fit: {error.__cause__}. Answer again, with the "
+                    "JSON and nothing else."
+                )
                 self._called()
                 return
         self._emit("answer", text, value)
@@ -356,6 +361,10 @@ class AgentRun(Delivery):
             failure = CallbackError(f"a step of the run raised {type(error).__name__}: {error}")
             failure.__cause__ = error
             error = failure
+        result = self._result
+        if result is not None and result.status == "complete" and self.completion is None:
+            # The callback of the last event: there is no other to tell it by.
+            self._result = msgspec.structs.replace(result, status="error", error=error)
         self._end_now("error", error)
 
     def _interrupted(self) -> None:

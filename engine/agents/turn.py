@@ -133,8 +133,8 @@ def refusal_error(completion: Completion) -> ProviderError | None:
 
 def _broken(calls: Sequence[PartialToolCall], cut: bool) -> str:
     names = ", ".join(call.name for call in calls)
-    why = "your answer reached its limit of tokens" if cut else "they are not valid JSON"
+    why = "the answer reached its limit of tokens" if cut else "they are not valid JSON"
     return (
-        f"The arguments of your call of {names} did not arrive whole: {why}. It was not carried "
-        "out. Call it again, with shorter arguments if need be."
+        f"Your last answer called {names} with arguments that did not arrive whole: {why}. It was "
+        "not carried out. Call it again, with shorter arguments if need be."
     )

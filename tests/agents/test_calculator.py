@@ -18,7 +18,7 @@ from engine.agents.calculator import calculator, evaluate
         ("7 / 2", 3.5),
         ("7 // 2 + 7 % 4", 6),
         ("2 ** 100", 2**100),
-        ("2 ^ 10", 1024),
+        ("12 * 7 + 2^10", 1108),
         ("6 × 7 ÷ 2 − 1", 20.0),
         ("sqrt(2) ** 2", math.sqrt(2) ** 2),
         ("round(pi, 4)", 3.1416),

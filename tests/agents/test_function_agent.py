@@ -350,7 +350,7 @@ def test_arguments_cut_by_the_token_limit_are_asked_for_again() -> None:
         run = FunctionAgent(client, "m", [add]).run_stream("go")
         events = collect(run)
     assert kinds(events) == ["token", "answer", "complete"]
-    assert "did not arrive whole: your answer reached its limit" in run.messages[-2].text
+    assert "did not arrive whole: the answer reached its limit" in run.messages[-2].text
 
 
 # -- endings ----
@@ -459,6 +459,27 @@ def test_a_callback_that_raises_ends_its_run_alone(client: engine.Client) -> Non
     assert broken.completion.error.category is Category.CALLBACK
     assert isinstance(broken.completion.error.__cause__, ValueError)
     assert healthy.completion.answer == "Two."
+
+
+def test_a_callback_that_raises_at_the_last_event_is_told_in_the_result(
+    client: engine.Client,
+) -> None:
+    def heard(event: AgentEvent) -> None:
+        if event.type == "complete":
+            raise ValueError("a mistake of mine")
+
+    result = FunctionAgent(client, "demo").run_stream(script("One."), on_event=heard).result()
+    assert (result.status, result.answer) == ("error", "One.")
+    assert isinstance(result.error.__cause__, ValueError)
+
+
+def test_an_approval_that_raises_ends_its_run(client: engine.Client) -> None:
+    def broken(call: ToolCall, run: AgentRun) -> bool:
+        raise ValueError("a mistake of mine")
+
+    agent = FunctionAgent(client, "demo", [add], approve=broken)
+    result = agent.run(script(call("add", a=1, b=2)))
+    assert result.error.category is Category.CALLBACK
 
 
 def test_ctrl_c_in_a_tool_leaves_the_loop_and_ends_the_run(client: engine.Client) -> None:
@@ -575,7 +596,8 @@ def test_an_answer_of_a_type_is_asked_for_again_until_it_fits(client: engine.Cli
     assert run.completion.value == Sum(3)
     assert [e.data for e in events if e.type == "answer"] == [Sum(3)]
     assert [step.error is None for step in run.completion.trace] == [False, False, True]
-    assert "does not fit Sum" in run.messages[2].text
+    assert run.messages[2].text.startswith("Your last answer does not fit: JSON is malformed")
+    assert "Expected `int`, got `str` - at `$.total`" in run.messages[4].text
 
 
 def test_an_answer_that_never_fits_ends_the_run(client: engine.Client) -> None:
@@ -646,6 +668,65 @@ def test_export_is_json_and_reset_forgets(client: engine.Client) -> None:
     assert exported["trace"][0]["tools"][0]["content"] == "3"
     agent.reset()
     assert (agent.messages, agent.trace) == ([], [])
+
+
+def test_a_run_cannot_be_iterated_twice_or_in_a_callback(client: engine.Client) -> None:
+    run = FunctionAgent(client, "demo").run_stream(script("A few words."))
+    iterator = iter(run)
+    next(iterator)
+    with pytest.raises(MisuseError, match="another loop"):
+        next(iter(run))
+    caught: list[Exception] = []
+
+    def heard(event: AgentEvent, other: AgentRun) -> None:
+        with pytest.raises(MisuseError, match="perform") as raised:
+            iter(other)
+        caught.append(raised.value)
+
+    FunctionAgent(client, "demo").run_stream(script("A few."), on_event=heard).result()
+    assert caught
+    assert [event.type for event in iterator][-1] == "complete"
+
+
+def test_a_pause_of_the_provider_is_gone_on_from() -> None:
+    paused = {"type": "message_delta", "delta": {"stop_reason": "pause_turn"}, "usage": {}}
+    start = {"type": "message_start", "message": {"id": "m", "model": "m", "usage": {}}}
+
+    def event(data: dict[str, Any]) -> bytes:
+        return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
+
+    def text(words: str) -> list[bytes]:
+        block = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": words}
+        return [
+            event(start),
+            event({"type": "content_block_start", "index": 0, "content_block": block}),
+            event({"type": "content_block_delta", "index": 0, "delta": delta}),
+            event({"type": "content_block_stop", "index": 0}),
+        ]
+
+    def answers(peer: Peer) -> None:
+        first = len(json.loads(peer.request.body)["messages"]) == 1
+        ended = {**paused, "delta": {"stop_reason": "end_turn"}}
+        stop = event({"type": "message_stop"})
+        peer.stream([*text("Wait." if first else "Done."), event(paused if first else ended), stop])
+
+    with serve(answers) as server, engine.Client(base_url=server.url, dialect="messages") as client:
+        result = FunctionAgent(client, "m", max_tokens=10).run("go")
+    assert result.answer == "Done."
+    assert [message.text for message in result.messages] == ["go", "Wait.", "Done."]
+
+
+def test_a_filtered_answer_is_an_error() -> None:
+    def filtered(peer: Peer) -> None:
+        peer.stream([chat_chunk("Half"), chat_chunk(finish="content_filter"), DONE])
+
+    with serve(filtered) as server, engine.Client(base_url=server.url) as client:
+        result = FunctionAgent(client, "m").run("go")
+    assert result.error.category is Category.CONTENT_FILTER
+    assert result.error.code == "content_filter"
+    with pytest.raises(engine.EngineError, match="filter"):
+        result.raise_for_status()
 
 
 def test_an_agent_refuses_what_it_sets_itself(client: engine.Client) -> None:
