@@ -38,6 +38,10 @@ from engine.messages import (
 __all__ = ["Accumulator"]
 
 
+# So many pieces of text are joined to one: a piece of six letters weighs 63 bytes by itself.
+_JOIN = 16
+
+
 class _Block:
     """One content block in the making."""
 
@@ -82,12 +86,23 @@ class Accumulator:
         logprobs: log probabilities of the first choice's tokens, as the provider gave them.
     """
 
-    __slots__ = ("_blocks", "_key", "_pieces", "_started", "id", "logprobs", "model", "usage")
+    __slots__ = (
+        "_blocks",
+        "_joined_pieces",
+        "_key",
+        "_pieces",
+        "_started",
+        "id",
+        "logprobs",
+        "model",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[int, int], _Block] = {}
         self._key = (-1, -1)  # choice and index of the text block that grows
         self._pieces: list[str] = []
+        self._joined_pieces = 0  # those at the beginning that are long already
         self._started = False
         self.id: str | None = None
         self.model: str | None = None
@@ -103,6 +118,10 @@ class Accumulator:
             else:
                 self._add(event)
                 choice, index = self._key
+        pieces, joined = self._pieces, self._joined_pieces
+        if len(pieces) - joined >= _JOIN:
+            pieces[joined:] = ["".join(pieces[joined:])]
+            self._joined_pieces = joined + 1
 
     def text(self) -> str:
         """The text of the first choice so far."""
@@ -159,6 +178,7 @@ class Accumulator:
                 block.pieces.append(event.text)
                 self._key = (event.choice, event.index)
                 self._pieces = block.pieces
+                self._joined_pieces = len(block.pieces)
             case ThinkingDelta():
                 self._block(event, ThinkingDelta).pieces.append(event.text)
             case RefusalDelta():

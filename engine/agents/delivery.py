@@ -62,7 +62,6 @@ class Delivery:
         self._wanted = False  # `deliver` was asked for
         self._result: AgentResult | None = None
         self._handed_in = False
-        multi._owners[id(self)] = self._owner  # open, also while nothing is on the wire
 
     # -- for the user --------------------------------------------------------------------------
 
@@ -114,6 +113,11 @@ class Delivery:
         return self.completion
 
     # -- for the run ---------------------------------------------------------------------------
+
+    def _open(self, first: Work) -> None:
+        """Count as open from now on, also while nothing is on the wire; take the step `first`."""
+        self._multi._owners[id(self)] = self._owner
+        self._post(first)
 
     def _emit(
         self,

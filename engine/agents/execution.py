@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol, runtime_checkable
 
@@ -34,15 +35,16 @@ class Running(Protocol):
 
 
 class Execution:
-    """Carries out `call` with `tool`, without blocking; belongs to the thread of the `Multi`.
+    """Carries out one call, without blocking; belongs to the thread of the `Multi`.
 
     Args:
-        tool: the tool of that name, or None where there is none.
+        tools: those there are, by name.
         context: given to tools that ask for it.
         on_end: called with the execution once, when `result` is there; never after `cancel`.
 
     Attributes:
         call: what the model asked for.
+        tool: the tool of that name, or None where there is none.
         result: what the model is given; None until then.
         error: why the call failed, or None.
         usage: tokens a model used for it: a `Stream`, or another agent.
@@ -51,49 +53,47 @@ class Execution:
 
     def __init__(
         self,
-        tool: FunctionTool | None,
+        tools: Mapping[str, FunctionTool],
         context: ToolContext,
         on_end: Callable[[Execution], None],
-        known: Mapping[str, FunctionTool],
     ) -> None:
         self.call: ToolCall = context.call
+        self.tool = tools.get(self.call.name)
         self.result: ToolResult | None = None
         self.error: EngineError | None = None
         self.usage: Usage | None = None
         self.seconds = 0.0
-        self._tool = tool
+        self._names = ", ".join(tools) or "none"
         self._context = context
         self._multi = context.multi
-        self._known = known
         self._on_end = on_end
         self._over = False
         self._began = monotonic()
         self._stop: Callable[[], object] | None = None
         self._timer: Timer | None = None
 
-    @property
-    def tool(self) -> FunctionTool | None:
-        """The tool, or None where the model named one that is not there."""
-        return self._tool
-
     def start(self) -> None:
         """Check the arguments and call the function. The tool's own errors become the result."""
         self._began = monotonic()
-        if self._tool is None:
-            names = ", ".join(self._known) or "none"
-            self._fail(EngineError(f"there is no tool {self.call.name!r}; the tools are: {names}"))
+        tool = self.tool
+        if tool is None:
+            self._fail(
+                EngineError(f"there is no tool {self.call.name!r}; the tools are: {self._names}")
+            )
             return
         try:
-            arguments = self._tool.signature.decode(self.call.arguments)
+            arguments = tool.signature.decode(self.call.arguments)
         except EngineError as error:
             self._fail(error)
             return
-        if self._tool.timeout is not None:
-            self._timer = self._multi.call_later(self._tool.timeout, self._expired)
-        if self._tool.run_in == "loop":
-            self._call(self._tool, arguments)
+        if tool.timeout is not None:
+            self._timer = self._multi.call_later(tool.timeout, self._expired)
+        if tool.signature.injected is not None:
+            arguments[tool.signature.injected] = self._context
+        if tool.run_in == "loop":
+            self._call(tool, arguments)
         else:
-            self._call_elsewhere(self._tool, arguments)
+            self._call_elsewhere(tool, arguments)
 
     def refuse(self, reason: str) -> None:
         """Do not call the function: the model is told `reason`."""
@@ -108,38 +108,49 @@ class Execution:
     # -- the three places ----------------------------------------------------------------------
 
     def _call(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
-        if tool.signature.injected is not None:
-            arguments[tool.signature.injected] = self._context
         try:
-            self._take(tool.function(**arguments))
+            value = tool.function(**arguments)
         except Exception as error:
             self._raised(error)
+        else:
+            self._returned(value, None)
 
     def _call_elsewhere(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
-        function = tool.function
-        call: Callable[[], Any] = lambda: function(**arguments)  # noqa: E731
-        if tool.run_in == "process":
+        call: Callable[[], Any]
+        if tool.run_in == "thread":
+            call = partial(tool.function, **arguments)
+        else:
             try:
                 process = ProcessCall(tool.by_name, arguments)
-            except OSError as error:
+            except OSError as error:  # no descriptor is left for the pipe
                 self._raised(error)
                 return
             self._stop, call = process.kill, process.run
-        elif tool.signature.injected is not None:
-            arguments[tool.signature.injected] = self._context
 
         def then(value: Any, error: BaseException | None) -> None:
-            self._multi.call_soon(lambda: self._settle(value, error))
+            self._multi.call_soon(lambda: self._returned(value, error))
 
         run_in_thread(call, then)
 
     # -- what it returned ------------------------------------------------------------------------
 
+    def _returned(self, value: Any, error: BaseException | None) -> None:
+        """Here, whichever place it was called in."""
+        if self._over:
+            return
+        if error is not None:
+            self._raised(error)
+            return
+        try:
+            self._take(value)
+        except Exception as problem:
+            self._raised(problem)
+
     def _take(self, value: Any) -> None:
         """The result, or what it is waited for on."""
         if isinstance(value, Pending):
             self._stop = value.cancel
-            value.then(self._settle)
+            value.then(self._returned)
         elif isinstance(value, HttpRequest):
             self._stop = self._multi.add(value, on_done=self._responded).cancel
         elif isinstance(value, Running):
@@ -154,32 +165,18 @@ class Execution:
                 close()
             raise TypeError("a tool cannot return an awaitable; use Pending, or run_in='thread'")
         else:
-            self._settle(value, None)
+            self._end(_as_text(value), None)
 
     def _responded(self, response: HttpResponse, _: Exchange) -> None:
-        if response.error is not None:
-            self._settle(None, response.error)
-        else:
-            text = response.body.decode(errors="replace")
-            self._settle(f"HTTP {response.http_status}\n\n{text}", None)
+        text = response.body.decode(errors="replace")
+        self._returned(f"HTTP {response.http_status}\n\n{text}", response.error)
 
     def _completed(self, running: Running) -> None:
         completion = running.completion
         self.usage = completion.usage
-        self._settle(completion.text, completion.error)
+        self._returned(completion.text, completion.error)
 
     # -- the end ---------------------------------------------------------------------------------
-
-    def _settle(self, value: Any, error: BaseException | None) -> None:
-        if self._over:
-            return
-        if error is not None:
-            self._raised(error)
-            return
-        try:
-            self._end(_as_text(value), None)
-        except (TypeError, ValueError, RecursionError) as problem:
-            self._raised(problem)
 
     def _raised(self, error: BaseException) -> None:
         if isinstance(error, EngineError):
@@ -198,7 +195,7 @@ class Execution:
         self._over = True
         self.error = error
         self.seconds = monotonic() - self._began
-        most = self._tool.max_result if self._tool is not None else len(content)
+        most = self.tool.max_result if self.tool is not None else len(content)
         if len(content) > most:
             content = f"{content[:most]}\n[cut: {most} of {len(content)} characters]"
         self.result = ToolResult(self.call.id, content, self.call.name, error is not None)
@@ -211,14 +208,9 @@ class Execution:
         self._multi.call_soon(self._timed_out)
 
     def _timed_out(self) -> None:
-        assert self._tool is not None
-        self._settle(
-            None,
-            DeadlineError(
-                f"the tool {self.call.name} took longer than {self._tool.timeout:g} s",
-                phase="total",
-            ),
-        )
+        limit = self.tool.timeout if self.tool is not None else None
+        sentence = f"the tool {self.call.name} took longer than {limit:g} s"
+        self._fail(DeadlineError(sentence, phase="total"))
 
     def _clean_up(self) -> None:
         if self._timer is not None:

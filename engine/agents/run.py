@@ -86,7 +86,7 @@ class AgentRun(Delivery):
         self._timer = None
         if agent.limits.seconds is not None:
             self._timer = self._multi.call_later(agent.limits.seconds, self._time_over)
-        self._post(self._begin)
+        self._open(self._begin)
 
     def __repr__(self) -> str:
         return f"<AgentRun {self.state.value} {self.iteration} turns {self.spent.tool_calls} calls>"
@@ -252,11 +252,10 @@ class AgentRun(Delivery):
             self._end("error", limit_error("tool_calls", limits))
             return
         self._move(State.CALLING)
-        tools = self.agent.tools
         self._calls = []
         for call in calls:
             context = ToolContext(self._multi, self.agent.client, self, call)
-            execution = Execution(tools.get(call.name), context, self._call_ended, tools)
+            execution = Execution(self.agent.tools, context, self._call_ended)
             self._calls.append(execution)
         for execution in self._calls:
             self._emit("tool_start", execution.call.name, execution.call)

@@ -28,7 +28,7 @@ _MAX_RESULT: Final = 50_000
 _TIMEOUT: Final = 60.0
 
 
-class ToolContext(msgspec.Struct, frozen=True, gc=False):
+class ToolContext(msgspec.Struct, frozen=True):
     """What a tool may want to know. A parameter of this type is filled in and not shown to the
     model; not in a tool that runs in a process of its own.
 

@@ -279,7 +279,8 @@ class ChatParser:
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
         for call in delta.tool_calls or ():
             self._tool_call(call, state, choice, events)
-        if delta.function_call is not None:  # before 2023-11
+        # OpenAI's before 2023-11; llama-cpp-python 0.3 says each piece of a call in both.
+        if delta.function_call is not None and not delta.tool_calls:
             self._tool_call(ToolCallPiece(0, None, delta.function_call), state, choice, events)
         self._extras(delta, state, choice, events)
 

@@ -97,6 +97,8 @@ class Transfer:
         "_paused",
         "_queued",
         "_since",
+        "_store",
+        "_take",
         "attempt",
         "created",
         "over",
@@ -113,6 +115,8 @@ class Transfer:
         self._connect_timeout = connect_timeout
         self.request = request
         self.owner = owner
+        self._store = multi.received.append
+        self._take = owner.received
         self.state = State.QUEUED
         self.over = False
         self.attempt = 0
@@ -186,14 +190,13 @@ class Transfer:
             pycurl.CONNECTTIMEOUT_MS, _NO_LIMIT_MS if limit is None else int(limit * 1000) + 1000
         )
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
-        store, take = self._multi.received.append, self.owner.received
-
-        def on_write(data: bytes) -> None:
-            store((take, data))  # inside libcurl: store, nothing else
-
-        easy.setopt(pycurl.WRITEFUNCTION, on_write)
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
         easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
         return easy
+
+    def _on_write(self, data: bytes) -> None:
+        # Inside libcurl: store, nothing else.
+        self._store((self._take, data))
 
     def _on_prereq(self, *_: object) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.

@@ -666,8 +666,44 @@ def test_export_is_json_and_reset_forgets(client: engine.Client) -> None:
     assert json.loads(msgspec.json.encode(agent.export()))["messages"][0]["role"] == "user"
     exported = json.loads(json.dumps(result.export()))
     assert exported["trace"][0]["tools"][0]["content"] == "3"
+    assert (exported["status"], exported["finish_reason"]) == ("complete", "STOP")
     agent.reset()
     assert (agent.messages, agent.trace) == ([], [])
+
+
+def test_values_of_any_type_are_exported(client: engine.Client) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("Total", total=(int, ...))
+    for kind in (Sum, model):
+        agent = FunctionAgent(client, "demo", result_type=kind)
+        result = agent.run(script('{"total": 3}'))
+        assert json.loads(json.dumps(result.export()))["value"] == {"total": 3}
+
+
+def test_an_agent_and_a_run_say_what_they_are(client: engine.Client) -> None:
+    agent = FunctionAgent(client, "demo", [add])
+    assert repr(agent) == "<FunctionAgent demo add>"
+    assert repr(FunctionAgent(client, "demo")) == "<FunctionAgent demo no tools>"
+    run = agent.run_stream(script("Hi."))
+    assert repr(run) == "<AgentRun starting 0 turns 0 calls>"
+    run.result()
+    assert repr(run) == "<AgentRun done 1 turns 0 calls>"
+    assert repr(add) == "<tool add(a, b)>"
+
+
+def test_a_listener_may_stop_the_run_and_raise(client: engine.Client) -> None:
+    run = FunctionAgent(client, "demo").run_stream(script("A few words."))
+    run.on("token", lambda: engine.STOP)
+    assert run.result().status == "cancelled"
+
+
+def test_an_agent_goes_on_in_several_dialects_of_input(client: engine.Client) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    result = FunctionAgent(client, "demo").run([*messages, engine.Message.user(script("Yes."))])
+    assert result.answer == "Yes."
+    assert [message.role for message in result.messages] == [
+        *("user", "assistant", "user", "assistant"),
+    ]
 
 
 def test_a_run_cannot_be_iterated_twice_or_in_a_callback(client: engine.Client) -> None:

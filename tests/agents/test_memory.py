@@ -178,6 +178,19 @@ def test_a_second_summary_is_made_from_the_first_and_what_followed(client: engin
     assert "question 1" in second and "question 0" not in second
 
 
+def test_calls_and_results_are_in_what_is_summed_up(client: engine.Client) -> None:
+    bodies = watch_bodies(client)
+    agent = ConversationalAgent(client, "demo", [add], memory=Summarise(after=1, keep=0))
+    agent.run(script(call("add", a=1, b=2), "Three."))
+    agent.run("And?")
+    text = asked(bodies[-2])[1]
+    assert text.splitlines()[1:] == [
+        'assistant calls add({"a": 1, "b": 2})',
+        "result of add: 3",
+        "assistant: Three.",
+    ]
+
+
 def test_a_summary_that_fails_ends_the_run_and_keeps_the_conversation(
     client: engine.Client,
 ) -> None:

@@ -626,3 +626,15 @@ def test_a_whole_answer_may_be_an_error() -> None:
     failure = ChatDialect().parse_answer(b'{"error":{"message":"No","code":"invalid_api_key"}}')[-1]
     assert isinstance(failure, StreamError)
     assert failure.error.category is Category.AUTH
+
+
+def test_a_call_that_is_also_told_as_a_function_call_is_one() -> None:
+    both = [
+        chunk(
+            tool_calls=[piece(part, index=0, id="a", name="f")],
+            function_call={"name": "f", "arguments": part},
+        )
+        for part in ('{"x"', ":1}")
+    ]
+    (call,) = message(parse(*both, chunk("tool_calls"))).tool_calls
+    assert (call.id, call.name, call.input) == ("a", "f", {"x": 1})
