@@ -1,0 +1,86 @@
+"""One call of a tool, where the tests of agents do not reach."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import engine
+from engine.agents import FunctionAgent, Pending, ToolContext, tool
+from tests.agents.support import add, call, script
+
+
+def first_result(client: engine.Client, made: Any) -> str:
+    question = script(call(made.definition.name), "Done.")
+    result = FunctionAgent(client, "demo", [made]).run(question)
+    return result.trace[0].tools[0].content
+
+
+def test_a_pending_may_give_what_is_waited_for_again(client: engine.Client) -> None:
+    @tool
+    def twice(context: ToolContext) -> Pending:
+        pending = Pending()
+        context.multi.call_soon(
+            lambda: pending.resolve(context.client.stream("demo", script("At last.")))
+        )
+        return pending
+
+    assert first_result(client, twice) == "At last."
+
+
+def test_a_thread_may_give_a_request(client: engine.Client) -> None:
+    @tool(run_in="thread")
+    def request() -> engine.HttpRequest:
+        return engine.HttpRequest("GET", "http://127.0.0.1:9/")
+
+    assert first_result(client, request).startswith("Error: ")
+
+
+def test_a_stream_or_run_that_is_over_already_is_taken_as_it_is(client: engine.Client) -> None:
+    stream = client.stream("demo", script("Early."))
+    stream.result()
+
+    @tool
+    def early() -> Any:
+        return stream
+
+    assert first_result(client, early) == "Early."
+
+
+def test_a_stream_that_fails_is_an_error_for_the_model(client: engine.Client) -> None:
+    @tool
+    def failing(context: ToolContext) -> engine.Stream:
+        return context.client.stream("demo", script({"error": "error-400"}))
+
+    assert first_result(client, failing).startswith("Error: ")
+
+
+def test_a_result_that_is_no_json_is_an_error_for_the_model(client: engine.Client) -> None:
+    @tool
+    def endless() -> Any:
+        inner: list[Any] = []
+        inner.append(inner)
+        return inner
+
+    assert first_result(client, endless).startswith("Error: RecursionError")
+
+
+def test_a_run_that_is_over_is_kept_by_nobody(client: engine.Client) -> None:
+    agent = FunctionAgent(client, "demo", [add])
+    run = agent.run_stream(script(call("add", a=1, b=2), "Three."))
+    run.result()
+    gone = weakref.ref(run)
+    del run
+    agent.reset()
+    gc.collect()
+    assert gone() is None
+    cancelled = agent.run_stream(script(call("add", a=1, b=2), "Three."))
+    cancelled.on("tool_start", cancelled.cancel)
+    cancelled.result()
+    gone = weakref.ref(cancelled)
+    del cancelled
+    client.multi.run()
+    agent.reset()
+    gc.collect()
+    assert gone() is None
