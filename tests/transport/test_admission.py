@@ -106,7 +106,7 @@ def test_descriptors_left_follows_what_is_open() -> None:
     after = descriptors_left()
     for fd in files:
         os.close(fd)
-    assert after is not None and before - 11 <= after <= before - 9
+    assert after is not None and after <= before - 10  # more where holes were filled
 
 
 def test_at_the_limit_no_descriptor_is_left() -> None:
