@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import Counter
+from typing import Any
+
+import pytest
 
 import engine
 import engine.emulator
-from engine.agents import AgentEvent, AgentRun, FunctionAgent, Pending, tool
-from tests.agents.support import call, check_order, kinds, script
+from engine.agents import (
+    AgentEvent,
+    AgentRun,
+    FunctionAgent,
+    Limits,
+    Pending,
+    ReActAgent,
+    tool,
+)
+from tests.agents.support import add, call, check_order, kinds, script
 
 COUNT = 500
 QUESTION = script(call("meet", step=1), call("meet", step=2), "Everybody was there.")
@@ -61,3 +74,77 @@ def test_500_threads_wait_at_the_same_time(emulator: engine.emulator.Emulator) -
         runs = [agent.run_stream(question) for _ in range(COUNT)]
         client.multi.run()
     assert [run.completion.trace[0].tools[0].content for run in runs] == ["met"] * COUNT
+
+
+TURNS: list[Any] = [
+    "Said.",
+    {"thinking": "Hm.", "text": "Said after thinking."},
+    call("add", a=1, b=2),
+    call("add", a="x"),
+    call("unknown"),
+    call("breaks"),
+    call("waits"),
+    {"tools": [{"name": "add", "arguments": {"a": 1, "b": 2}}, {"name": "waits"}], "text": "Both."},
+    {"tool": "add", "arguments": "{not json"},
+    {"thought": "Hm.", "action": "add", "input": '{"a": 1, "b": 2}'},
+    {"thought": "Hm.", "action": "waits", "input": ""},
+    {"thought": "Only this."},
+    {"final": "Done."},
+    {"refusal": "No."},
+    *({"error": error} for error in ("error-400", "cut", "drop", "empty", "html", "malformed")),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_each_run_ends_once_and_in_order(
+    emulator: engine.emulator.Emulator, seed: int
+) -> None:
+    dice = random.Random(seed)
+    waiting: list[Pending] = []
+    ends: Counter[int] = Counter()
+    events: dict[int, list[AgentEvent]] = {number: [] for number in range(150)}
+
+    def breaks() -> None:
+        raise ValueError("broken")
+
+    @tool(timeout=0.05)
+    def waits() -> Pending:
+        waiting.append(Pending())
+        if dice.random() < 0.5:
+            waiting.pop(0).resolve("there")
+        return waiting[-1] if waiting else Pending()
+
+    def heard(event: AgentEvent, run: AgentRun) -> object:
+        number, last = run.user_data
+        events[number].append(event)
+        if len(events[number]) == last:
+            what = dice.choice(("cancel", "stop", "raise"))
+            if what == "raise":
+                raise ValueError("a mistake of mine")
+            return engine.STOP if what == "stop" else run.cancel()
+        return None
+
+    retry = engine.Retry(max_attempts=1)
+    with engine.Client(base_url=emulator.base_url, retry=retry) as client:
+        kinds_of_agent = [
+            kind(client, "demo", [add, breaks, waits], limits=Limits(iterations=6, tool_calls=8))
+            for kind in (FunctionAgent, ReActAgent)
+        ]
+        for number in events:
+            last = dice.choice((None, None, *range(1, 12)))
+            dice.choice(kinds_of_agent).run_stream(
+                script(*dice.choices(TURNS, k=5)),
+                on_event=heard,
+                on_done=lambda result, run: ends.update([run.user_data[0]]),
+                user_data=(number, last),
+            )
+        client.multi.run()
+        assert len(client.multi) == 0
+    assert ends == Counter(dict.fromkeys(events, 1))
+    raised = 0
+    for run_events in events.values():
+        if run_events[-1].type in ("complete", "error"):
+            check_order(run_events)
+        else:
+            raised += 1  # whose callback raised is not called again
+    assert raised < len(events) / 2
