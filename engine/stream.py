@@ -236,15 +236,17 @@ class Stream(Receiver):
         if self._pulling and self._cursor < len(self._queue):
             return  # the iterator takes them
         queue, on_event = self._queue, self._on_event  # `_fold` and `_stop` change it in place
+        position = self._cursor
         try:
-            while self._cursor < len(queue):
-                event = queue[self._cursor]
+            while position < len(queue):
+                event = queue[position]
                 # Before the call: what interrupts it must not make the event come twice.
-                self._cursor += 1
+                self._cursor = position + 1
                 if on_event is not None and on_event(event, self) is STOP:
                     self.cancel()
                 if self._more_callbacks:
                     self._call_others(event)
+                position = self._cursor
         except Exception as error:
             self._callback_raised(error)
         if self._status is not None and not self._handed_in:

@@ -141,8 +141,9 @@ class ChatParser:
         if self._ended:
             return events
         first = self._first
+        plain = first.kind is TextDelta and self._misses < _MISSES
         for record in records:
-            if first.kind is TextDelta and self._misses < _MISSES:
+            if plain:
                 try:
                     text = decode_plain(record.data).choices[0].delta.content
                 except UNREADABLE:
@@ -154,6 +155,7 @@ class ChatParser:
             self._record(record, events)
             if self._ended:
                 break
+            plain = first.kind is TextDelta and self._misses < _MISSES
         return events
 
     def finish(self) -> list[Event]:
