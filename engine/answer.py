@@ -134,7 +134,7 @@ class Answer:
         elif self._kind == "page":
             self.failure = self._page()
         else:
-            self.failure = self._truncated("an empty body")
+            self.failure = self._truncated("nothing in it")
         return []
 
     # ----------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Answer:
         if self.failure is None and not parser.complete:
             events += self._without_error(parser.finish())
         if self.failure is None and not parser.complete:
-            self.failure = error or self._truncated("no end marker")
+            self.failure = error or self._truncated("no end marker: it is not whole")
         return events
 
     def _end_whole(self) -> list[Event]:
@@ -203,8 +203,7 @@ class Answer:
 
     def _truncated(self, what: str) -> TruncatedError:
         return TruncatedError(
-            f"{self._provider} ended the answer with {what}; what came is kept, send the request "
-            "again for the rest",
+            f"{self._provider} ended the answer with {what}; send the request again",
             http_status=self._head.status if self._head is not None else None,
             provider=self._provider,
         )

@@ -72,7 +72,10 @@ class Agent:
                 f"{result_type!r:.80}"
             )
         if reserved := _RUNS_OWN & options.keys():
-            raise ConfigError(f"an agent sets {sorted(reserved)} itself; use on_event of the run")
+            raise ConfigError(
+                f"an agent sets {sorted(reserved)} itself; give tools, system and result_type to "
+                "the agent, and callbacks to run_stream"
+            )
         self.client = client
         self.model = model
         self.tools: Mapping[str, FunctionTool] = as_function_tools(tools)

@@ -46,9 +46,9 @@ _AFTER_THOUGHT: Final = frozenset({"tool", "tool name"})
 _DECORATION: Final = r"[ \t>*#_`~\-+.()\[\]\d]{0,24}"
 _AFTER: Final = r"[ \t]*\d{0,3}[ \t]*[*_`\]]{0,3}[ \t]*"
 _LETTERS: Final = r"[A-Za-z]+(?:[ \t_]+[A-Za-z]+)?"
+_MARKER: Final = re.compile(rf"({_DECORATION})({_LETTERS})({_AFTER})[:：]")
 # A heading has no colon: "## Final Answer".
-_MARKER: Final = re.compile(
-    rf"({_DECORATION})({_LETTERS})({_AFTER})[:：]|"
+_HEADING: Final = re.compile(
     rf"([ \t]*(?:#+[ \t]*|\*\*)\**)(Thought|Action|Action Input|Final Answer)({_AFTER})(?=\n)",
     re.IGNORECASE,
 )
@@ -63,10 +63,11 @@ _INLINE_SO_FAR: Final = re.compile(
     + r"|(?:Action|Final Answer)\**[ \t]*)?)?\Z"
 )
 _TAGS: Final = {"<think>": Section.THINK, "<tool_call>": Section.INPUT}
-_CLOSING: Final = {Section.THINK: "</think>"}
+_THINK_END: Final = "</think>"
 # What may still turn out to be the end of a section, or of its bold, italic or code type.
 _LOOSE_END: Final = re.compile(r"[\s*_`]*\Z")
 _TYPE: Final = re.compile(r"[*_`]+\Z")
+_NOTHING: Final = frozenset({"", "none", "n/a", "no action", "null", "nothing"})
 _SPEAKS: Final = (Section.PREFACE, Section.THOUGHT, Section.THINK, Section.ANSWER)
 
 
@@ -154,20 +155,15 @@ class ReActParser:
             self._consume(pending.index(tag) + len(tag))
             self._enter(said, _TAGS[tag])
             return True
-        match = _MARKER.match(pending)
-        before, word, after = [part or "" for part in match.groups()][:3] if match else [""] * 3
-        if match is not None and match[5]:
-            before, word, after = match[4], match[5], match[6]
-        word = _word(word)
-        if match is not None and word in _MARKERS and self._expects(word):
+        marker = _marker(pending)
+        if marker is not None and self._expects(marker[0]):
+            word, end, opened = marker
             until = self.text
-            self._consume(match.end())
+            self._consume(end)
             self._enter(said, _MARKERS[word])
             if self.over:
                 self.text = until
-            opened = _TYPE.search(before)
-            self._type = opened[0] if opened and not _TYPE.search(after.rstrip()) else ""
-            self._closing = self._type
+            self._type = self._closing = opened
             return True
         if not last and _may_be_marker(pending):
             return False
@@ -194,15 +190,14 @@ class ReActParser:
         return True
 
     def _think(self, said: list[Said], last: bool) -> bool:
-        closing = _CLOSING[Section.THINK]
-        place = self._pending.find(closing)
+        place = self._pending.find(_THINK_END)
         if place >= 0:
             self._take(said, place)
-            self._consume(len(closing))
+            self._consume(len(_THINK_END))
             self._end_section(said, Section.PREFACE)
             self._line_start = True
             return True
-        held = 0 if last else _overlap(self._pending, closing)
+        held = 0 if last else _overlap(self._pending, _THINK_END)
         self._take(said, len(self._pending) - held)
         return not held
 
@@ -230,7 +225,8 @@ class ReActParser:
         self._line_start = False
         acting = self._section in (Section.ACTION, Section.INPUT)
         if acting and section is not Section.INPUT:
-            if section is Section.ANSWER and _is_none(self.action or self._said):
+            action = self._held if self._section is Section.ACTION else self.action or ""
+            if section is Section.ANSWER and _is_none(action):
                 self._said = self._held = ""
                 self.action, self._section = None, Section.PREFACE
             else:
@@ -308,6 +304,17 @@ def _word(text: str) -> str:
     return " ".join(text.replace("_", " ").lower().split())
 
 
+def _marker(text: str) -> tuple[str, int, str] | None:
+    """The marker `text` begins with: its word, where it ends, and the bold, italic or code type it
+    opens and does not close."""
+    match = _MARKER.match(text) or _HEADING.match(text)
+    if match is None or _word(match[2]) not in _MARKERS:
+        return None
+    opened = _TYPE.search(match[1])
+    closed = _TYPE.search(match[3].rstrip())
+    return _word(match[2]), match.end(), opened[0] if opened and not closed else ""
+
+
 def _may_be_marker(text: str) -> bool:
     """Whether text could be added to `text`, the beginning of a line, that makes it a marker."""
     place = 0
@@ -330,11 +337,4 @@ def _overlap(text: str, ending: str) -> int:
 
 
 def _is_none(action: str) -> bool:
-    return action.strip(" \t\n*`.'\"[]()").lower() in (
-        "",
-        "none",
-        "n/a",
-        "no action",
-        "null",
-        "nothing",
-    )
+    return action.strip(" \t\n*`.'\"[]()").lower() in _NOTHING

@@ -120,10 +120,12 @@ def _broken(failure: CurlFailure) -> EngineError:
         )
     else:
         phase = _PHASES.get(code, "body")
+        if phase == "send":  # libcurl's "necessary data rewind was not possible" tells nobody
+            text = "the connection, kept open from an earlier request, died as this one was sent"
         return NetworkError(
             f"{host}: {text or 'the transfer failed'}; {_ADVICE[phase]}",
             retryable=code not in _FINAL,
-            detail=f"curl error {code}: {text}",
+            detail=f"curl error {code}: {failure.text}",
             phase=phase,
         )
     return NetworkError(f"{host}: {words}", detail=text or None, phase="body")
