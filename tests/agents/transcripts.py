@@ -139,6 +139,7 @@ TRANSCRIPTS: list[tuple[str, list[str], Any]] = [
         CATS,
     ),
     ("Thought: x\nAction: search[cats]\n\nObservation: They purr.", ["x"], CATS),
+    ("Thought: x\nAction: now\nFinal Answer: noon", ["x"], ("now", {})),
     ('Thought: x\nAction: search\nAction Input: {"query": "cats"}\nThought: y', ["x"], CATS),
     ("Action: search\nAction Input: cats\nAction: search\nAction Input: dogs", [], CATS),
     ("Thought: x\nAction: search\nAction Input: cats\nFinal Answer: purr", ["x"], CATS),
