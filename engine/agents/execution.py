@@ -153,6 +153,12 @@ class Execution:
             value.then(self._returned)
         elif isinstance(value, HttpRequest):
             self._stop = self._multi.add(value, on_done=self._responded).cancel
+        elif isinstance(value, Exchange):
+            self._stop = value.cancel
+            if value.response is not None:
+                self._responded(value.response, value)
+            else:
+                value._on_done.append(self._responded)
         elif isinstance(value, Running):
             self._stop = value.cancel
             if value.completion is not None:

@@ -152,7 +152,8 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     does not fit, and what the function raises, is told to the model as the result.
 
     The function may return at once (a string as it is, anything else as JSON), or what is waited
-    for in the same loop: a `Pending`, a `Stream`, an `HttpRequest`, another agent's `AgentRun`.
+    for in the same loop: a `Pending`, a `Stream`, an `HttpRequest` or what `Multi.add` made of one,
+    another agent's `AgentRun`.
 
     Args:
         name: what the model calls it by; None: the function's name.

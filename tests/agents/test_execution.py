@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 import engine
+import engine.emulator
 from engine.agents import FunctionAgent, Pending, ToolContext, tool
 from tests.agents.support import add, call, script
 
@@ -46,6 +47,28 @@ def test_a_stream_or_run_that_is_over_already_is_taken_as_it_is(client: engine.C
         return stream
 
     assert first_result(client, early) == "Early."
+
+
+def test_an_exchange_is_waited_for_beside_its_own_on_done(
+    client: engine.Client, emulator: engine.emulator.Emulator
+) -> None:
+    seen: list[Any] = []
+    request = engine.HttpRequest("GET", f"{emulator.base_url}/models")
+
+    @tool
+    def models(context: ToolContext) -> Any:
+        return context.multi.add(request, on_done=lambda response, _: seen.append(response))
+
+    assert first_result(client, models).startswith("HTTP 200\n\n{")
+    assert len(seen) == 1
+    over = client.multi.add(request)
+    client.multi.run()
+
+    @tool
+    def early() -> Any:
+        return over
+
+    assert first_result(client, early).startswith("HTTP 200\n\n{")
 
 
 def test_a_stream_that_fails_is_an_error_for_the_model(client: engine.Client) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 import engine
 from engine.agents import (
+    AgentEvent,
+    AgentRun,
     All,
     ConversationalAgent,
     Pending,
@@ -213,6 +215,24 @@ def test_only_what_was_answered_is_remembered(client: engine.Client) -> None:
     cancelled.cancel()
     cancelled.result()
     assert agent.messages == first.messages
+
+
+@pytest.mark.parametrize("kind", ["token", "thought", "tool_start", "tool_end", "answer"])
+def test_cancelled_anywhere_the_conversation_is_as_before(client: engine.Client, kind: str) -> None:
+    agent = ConversationalAgent(client, "demo", [add])
+    agent.run(script("One."))
+    before = agent.messages
+    question = script({"thinking": "Hm.", **call("add", a=1, b=2)}, "Three.")
+
+    def heard(event: AgentEvent, run: AgentRun) -> None:
+        if event.type == kind:
+            run.cancel()
+
+    result = agent.run_stream(question, on_event=heard).result()
+    # At the answer there is nothing left to cancel.
+    assert result.status == ("complete" if kind == "answer" else "cancelled")
+    assert agent.messages == (before + result.messages if kind == "answer" else before)
+    assert agent.run(script("Two.")).answer == "Two."
 
 
 def test_one_question_at_a_time(client: engine.Client) -> None:
