@@ -66,16 +66,7 @@ class Agent:
         memory: Memory | None = None,
         **options: Any,
     ) -> None:
-        if result_type is not None and not is_answer_type(result_type):
-            raise ConfigError(
-                "result_type must be a Struct, dataclass, TypedDict or pydantic model, not "
-                f"{result_type!r:.80}"
-            )
-        if reserved := _RUNS_OWN & options.keys():
-            raise ConfigError(
-                f"an agent sets {sorted(reserved)} itself; give tools, system and result_type to "
-                "the agent, and callbacks to run_stream"
-            )
+        _check(result_type, options)
         self.client = client
         self.model = model
         self.tools: Mapping[str, FunctionTool] = as_function_tools(tools)
@@ -263,6 +254,19 @@ class Agent:
             self._trace = list(result.trace)
             if result.status == "complete":
                 self._messages += result.messages
+
+
+def _check(result_type: type | None, options: Mapping[str, Any]) -> None:
+    if result_type is not None and not is_answer_type(result_type):
+        raise ConfigError(
+            "result_type must be a Struct, dataclass, TypedDict or pydantic model, not "
+            f"{result_type!r:.80}"
+        )
+    if reserved := _RUNS_OWN & options.keys():
+        raise ConfigError(
+            f"an agent sets {sorted(reserved)} itself; give tools, system and result_type to "
+            "the agent, and callbacks to run_stream"
+        )
 
 
 _TASK: Final = msgspec.Meta(description="what to do, with all that must be known for it")

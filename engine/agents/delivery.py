@@ -106,8 +106,10 @@ class Delivery:
         or call `AgentResult.raise_for_status`.
 
         Raises:
-            MisuseError: called from a callback.
+            MisuseError: called from a callback, or inside of a loop over the run's events.
         """
+        if self._pulling:
+            raise MisuseError("a loop iterates over this run; ask for its result after the loop")
         while self.completion is None:
             self._multi.poll()
         return self.completion

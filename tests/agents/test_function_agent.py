@@ -712,6 +712,8 @@ def test_a_run_cannot_be_iterated_twice_or_in_a_callback(client: engine.Client) 
     next(iterator)
     with pytest.raises(MisuseError, match="another loop"):
         next(iter(run))
+    with pytest.raises(MisuseError, match="after the loop"):
+        run.result()
     caught: list[Exception] = []
 
     def heard(event: AgentEvent, other: AgentRun) -> None:
