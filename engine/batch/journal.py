@@ -234,6 +234,12 @@ class _Advice:
 
     def __init__(self, path: str, what: str) -> None:
         self._where = f"{what} {'stdout' if path == '-' else path}"
+        self._advice = (
+            "the batch is stopped, and stdout leaves nothing to go on with"
+            if path == "-"
+            else "everything written before is kept: make room or correct it, and run the same "
+            "command again"
+        )
 
     def __enter__(self) -> None:
         pass
@@ -241,8 +247,7 @@ class _Advice:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             raise ResourceError(
-                f"cannot {self._where}: {error.strerror or error}; everything written before is "
-                "kept: make room or correct it, and run the same command again",
+                f"cannot {self._where}: {error.strerror or error}; {self._advice}",
                 retryable=False,
             ) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 import msgspec
@@ -76,6 +77,9 @@ def merge(
     except OSError as error:
         raise ResourceError(f"the parts cannot be merged: {error}", retryable=False) from error
     finally:
+        for to, _ in pairs:
+            with suppress(OSError):
+                os.unlink(f"{to}.new")  # still there where something failed
         for lock in locks:
             lock.close()
     return merged

@@ -16,6 +16,7 @@ from engine.transport.deadlines import Timeouts
 
 __all__ = ["Options"]
 
+_COUNTS = ("max_concurrency", "rpm", "tpm", "max_attempts", "max_tokens_total", "limit")
 # The server writes nothing until an answer that is not streamed is whole.
 _TIMEOUTS = Timeouts(connect=10, first_event=600, idle=120)
 
@@ -69,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = _TIMEOUTS
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrency", "rpm", "tpm", "max_attempts", "limit"):
+        for name in _COUNTS:
             _at_least_one(name, getattr(self, name))
         if self.concurrency != "auto":
             if not isinstance(self.concurrency, int):
@@ -79,6 +80,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             _at_least_one("concurrency", self.concurrency)
         if self.max_cost is not None and not self.prices:
             raise ConfigError("max_cost needs prices (--prices FILE): nobody else knows them")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise ConfigError(f"max_cost must be more than 0 USD, not {self.max_cost}")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise ConfigError(f"shard must be I/N with I from 1 to N, not {self.shard}")
 
@@ -107,5 +110,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _at_least_one(name: str, value: float | None) -> None:
-    if value is not None and value < 1:
+    if value is not None and not value >= 1:  # also true for nan
         raise ConfigError(f"{name} must be at least 1, not {value}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from engine.batch.records import read_entry
 from engine.batch.source import Source
+from engine.errors import ResourceError
 
 __all__ = ["put_in_order"]
 
@@ -20,6 +22,22 @@ def put_in_order(path: str, source: Source) -> Iterator[None]:
     What belongs to no row of the input comes last.
     """
     new = f"{path}.new"
+    try:
+        yield from _write_ordered(path, new, source)
+        shutil.copymode(path, new)
+        os.replace(new, path)
+    except OSError as error:
+        raise ResourceError(
+            f"{path} cannot be put in order: {error.strerror or error}; make room for another file "
+            "of its size, and run the same command again",
+            retryable=False,
+        ) from error
+    finally:
+        with suppress(OSError):
+            os.unlink(new)  # what is left of it where it is not the output now
+
+
+def _write_ordered(path: str, new: str, source: Source) -> Iterator[None]:
     with open(path, "rb") as file, open(new, "wb") as ordered:
         places: dict[bytes, tuple[int, int]] = {}
         others: list[tuple[int, int]] = []
@@ -40,8 +58,6 @@ def put_in_order(path: str, source: Source) -> Iterator[None]:
             _copy(file, ordered, place)
         ordered.flush()
         os.fsync(ordered.fileno())
-    shutil.copymode(path, new)
-    os.replace(new, path)
 
 
 def _copy(source: BinaryIO, to: BinaryIO, place: tuple[int, int]) -> None:

@@ -36,6 +36,10 @@ class View(Protocol):
 def view(mode: Mode, stream: TextIO) -> View:
     """The view `mode` asks for; ``auto``: a table on a terminal where rich is installed, else
     lines. Whoever asks for ``rich`` without it gets lines."""
+    return _Steady(_chosen(mode, stream))
+
+
+def _chosen(mode: Mode, stream: TextIO) -> View:
     if mode == "none":
         return _Silent()
     if mode == "json":
@@ -58,6 +62,33 @@ class _Silent:
 
     def close(self, summary: Summary | None) -> None:
         pass
+
+
+class _Steady:
+    """Another view, until nobody looks at it any more: no batch ends for that."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def show(self, progress: Progress) -> None:
+        with self:
+            self._view.show(progress)
+
+    def say(self, sentence: str) -> None:
+        with self:
+            self._view.say(sentence)
+
+    def close(self, summary: Summary | None) -> None:
+        with self:
+            self._view.close(summary)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, OSError):
+            self._view = _Silent()
+        return isinstance(error, OSError)
 
 
 class _Lines:
@@ -125,7 +156,11 @@ class _Table:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(file=stream, highlight=False)
+        class Steady(Console):
+            def on_broken_pipe(self) -> None:
+                raise  # rich itself ends the program
+
+        self._console = Steady(file=stream, highlight=False)
         self._live: Any = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
         self._next = 0.0

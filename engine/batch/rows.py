@@ -148,7 +148,7 @@ def _openai(data: dict[str, Any]) -> tuple[Shape, dict[str, Any]]:
     url = data.get("url")
     if url is None:
         raise _Unfit(f"url is missing; it is one of {', '.join(URLS)}")
-    if url not in URLS:
+    if not isinstance(url, str) or url not in URLS:
         raise _Unfit(f"url {url!r} cannot be asked in a batch; it is one of {', '.join(URLS)}")
     if data.get("method", "POST") != "POST":
         raise _Unfit(f"method must be POST, not {data['method']!r}")

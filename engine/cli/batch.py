@@ -78,12 +78,20 @@ def _add_row_arguments(group: Any) -> None:
 
 
 def _concurrency(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or auto, not {text!r}") from None
 
 
 def _shard(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
-    return int(index), int(count)
+    try:
+        return int(index), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be I/N, as in 1/8, not {text!r}") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

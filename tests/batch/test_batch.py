@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from engine.batch import Batch, Options, Price, load_prices
+from engine.batch import Batch, Options, Price, load_prices, order
 from engine.batch.estimate import estimate
 from engine.batch.merge import merge
 from engine.errors import ConfigError, ResourceError
@@ -389,6 +390,25 @@ def test_ordered_output_is_in_the_order_of_the_input(tmp_path: Path, output: Pat
     with provider(handler) as server:
         assert run_batch(input, output, server, ordered=True).exit_code == 0
     assert custom_ids(output) == ids(30)
+
+
+def test_a_disk_too_full_to_order_the_output_leaves_it_whole(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(5)))
+    with provider() as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(order, "_copy", full)
+            summary = run_batch(input, output, server, ordered=True)
+        assert (summary.done, summary.exit_code) == (5, 3)
+        assert "make room for another file of its size" in (summary.reason or "")
+        assert sorted(custom_ids(output)) == ids(5)
+        assert not list(tmp_path.glob("*.new"))
+        assert run_batch(input, output, server, ordered=True).exit_code == 0
+    assert custom_ids(output) == ids(5)
 
 
 def test_a_limit_takes_the_first_rows_and_the_next_run_the_others(

@@ -48,6 +48,33 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
     assert [json.loads(line)["error"] for line in done.stdout.splitlines()] == [None, None]
 
 
+def test_a_reader_that_leaves_stops_the_batch(tmp_path: Path, rows: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "engine", "batch", str(rows), "-o", "-"]
+    with provider() as server:
+        done = subprocess.run(
+            [*command, *base(server)], stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+    os.close(writer)
+    assert done.returncode == 3
+    assert "stopped: cannot write to stdout: Broken pipe" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("progress", ["plain", "json", "rich"])
+def test_nobody_has_to_look(tmp_path: Path, rows: Path, progress: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    output = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "engine", "batch", str(rows), "-o", str(output)]
+    with provider() as server:
+        done = subprocess.run([*command, *base(server), "--progress", progress], stderr=writer)
+    os.close(writer)
+    assert done.returncode == 0
+    assert sorted(custom_ids(output)) == ids(5)
+
+
 def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
     def handler(peer: Peer) -> None:
         if b"r3" in peer.request.body:
@@ -77,7 +104,11 @@ def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
     ("options", "words"),
     [
         (["--concurrency", "0"], "concurrency must be at least 1"),
+        (["--concurrency", "many"], "must be a number or auto, not 'many'"),
         (["--shard", "3/2"], "shard must be I/N"),
+        (["--shard", "3"], "must be I/N, as in 1/8, not '3'"),
+        (["--rpm", "nan"], "rpm must be at least 1"),
+        (["--max-tokens-total", "0"], "max_tokens_total must be at least 1"),
         (["--max-cost", "1"], "--prices FILE"),
         (["--body", "[1]"], "--body must be a JSON object"),
         (["--body", "{"], "--body is not JSON"),

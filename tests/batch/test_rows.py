@@ -81,6 +81,7 @@ def test_each_shape_is_told_by_its_keys(
     [
         ({"custom_id": "a", "body": BODY}, "url is missing"),
         ({"url": "/v1/embeddings", "body": BODY}, "cannot be asked in a batch"),
+        ({"url": ["/v1/responses"], "body": BODY}, "cannot be asked in a batch"),
         ({"url": "/v1/responses", "method": "GET", "body": {}}, "method must be POST"),
         ({"url": "/v1/responses"}, "body is missing"),
         ({"url": "/v1/responses", "body": []}, "body must be an object"),
