@@ -11,6 +11,8 @@ with its callbacks and its state; a `Completion` is how it ended. Errors are in 
 events in `engine.events`.
 """
 
+from typing import TYPE_CHECKING
+
 from engine import errors, events
 from engine.client import Client
 from engine.completion import Completion
@@ -21,6 +23,9 @@ from engine.request import HttpRequest
 from engine.response import HttpResponse, RateLimit, Timing
 from engine.stream import STOP, Stream
 from engine.transport import Multi, Retry, Statistics, Timeouts
+
+if TYPE_CHECKING:
+    from engine.agents.tool import tool
 
 __version__ = "0.1.0"
 
@@ -48,4 +53,13 @@ __all__ = [
     "Usage",
     "errors",
     "events",
+    "tool",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "tool":  # imported with the first tool: most programs have none
+        from engine.agents.tool import tool
+
+        return tool
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         url: an absolute http or https address, without user or password.
         headers: names and values; ASCII, no line breaks.
         body: the bytes to send; None sends none.
+        addresses: IP addresses to find the host at, where the caller has looked it up and checked
+            them; empty: libcurl looks it up.
 
     Raises:
         ConfigError: the method, the address or a header cannot be sent safely.
@@ -35,6 +37,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     url: str
     headers: Mapping[str, str] = {}
     body: bytes | None = None
+    addresses: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.method.isascii() or not self.method.isalpha():

@@ -118,7 +118,7 @@ class Delivery:
 
     def _open(self, first: Work) -> None:
         """Count as open from now on, also while nothing is on the wire; take the step `first`."""
-        self._multi._owners[id(self)] = self._owner
+        self._multi.hold(self._owner)
         self._post(first)
 
     def _emit(

@@ -158,7 +158,7 @@ class Execution:
             if value.response is not None:
                 self._responded(value.response, value)
             else:
-                value._on_done.append(self._responded)
+                value.add_done(self._responded)
         elif isinstance(value, Running):
             self._stop = value.cancel
             if value.completion is not None:

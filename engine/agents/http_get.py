@@ -62,6 +62,9 @@ def http_tool(
     return FunctionTool(http_get, name=name, timeout=seconds)
 
 
+_ACCEPT: Final = "text/html, application/json, text/*, */*;q=0.5"
+
+
 class _Fetch:
     """One address, and where it redirects to."""
 
@@ -105,12 +108,14 @@ class _Fetch:
         if not all(map(is_public, addresses)):
             self.pending.fail(EngineError(f"{host} is not on the public internet; it is denied"))
             return
-        self._guarded(self._request, url)
+        self._guarded(self._request, url, tuple(sorted(addresses)))
 
-    def _request(self, url: str) -> None:
+    def _request(self, url: str, addresses: tuple[str, ...] = ()) -> None:
+        # The addresses that were checked are the ones that are used: a second look-up could tell
+        # others (DNS rebinding).
         self._body, self._size = [], 0
         self._exchange = self._multi.add(
-            HttpRequest("GET", url, {"Accept": "text/html, application/json, text/*, */*;q=0.5"}),
+            HttpRequest("GET", url, {"Accept": _ACCEPT}, addresses=addresses),
             on_data=self._received,
             on_done=lambda response, exchange: self._guarded(self._done, url, response),
             timeouts=Timeouts(connect=10, first_event=None, idle=None),

@@ -23,6 +23,7 @@ __all__ = ["main"]
 _COMMANDS: Final = {
     "demo": "stream a thousand chats at once from an emulator on this machine",
     "chat": "ask a model, once or in a conversation",
+    "agent": "have a model carry out a task with tools, every step shown",
     "batch": "ask a file of prompts, keep every answer, go on after any interruption",
     "merge": "make the outputs of batch shards into one",
     "emulate": "run the provider emulator: no key, no network",

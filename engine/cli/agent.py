@@ -19,8 +19,8 @@ from engine.agents import (
     file_tools,
     http_tool,
 )
-from engine.cli import chat
 from engine.cli.answer_view import AnswerView
+from engine.cli.asking import key_of, question_of, usual_model
 from engine.cli.console import add_color, complain, dim, is_terminal, wants_color
 from engine.cli.neutral import one_line
 from engine.client import Client
@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one task. The answer goes to stdout, everything else to stderr."""
-    model = arguments.model or chat._usual_model(arguments)
-    task = chat._question(arguments.prompt)
+    model = arguments.model or usual_model(arguments)
+    task = question_of(arguments.prompt)
     if task is None:
         raise ConfigError("there is no task; give one as an argument, or pipe one in")
     tools = _tools(arguments.tools, arguments.write)
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         provider=arguments.provider,
         dialect=arguments.dialect,
         base_url=arguments.base_url,
-        api_key=chat._key(arguments.api_key_env),
+        api_key=key_of(arguments.api_key_env),
     ) as client:
         agent = kind(
             client,

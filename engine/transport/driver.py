@@ -157,6 +157,8 @@ class Driver:
         """Count `owner` as open until its `finished`, whether or not it has a transfer: for work
         that makes requests of its own, such as a batch."""
         self._usable("a new task")
+        if self._closing or self._closed:
+            raise MisuseError("this Multi is closed; make a new one for new work")
         self._owners[id(owner)] = owner
         self.wake()
 

@@ -64,6 +64,11 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<Exchange {self._transfer.state.value} {self.request!r}>"
 
+    def add_done(self, on_done: OnResponse) -> None:
+        """Call `on_done`, too, with (response, exchange) once it is over; from any callback before
+        that."""
+        self._on_done.insert(0, on_done)
+
     def cancel(self) -> None:
         """End it now; its response has the status ``cancelled``. From anywhere; idempotent."""
         self._multi.check_thread("cancel")

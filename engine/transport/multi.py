@@ -152,8 +152,8 @@ class Multi(Driver):
         """Hand over what completed since the last call: calls the completion handlers.
 
         Returns:
-            a `Completion` for each stream or request and an `HttpResponse` for each plain HTTP
-            request that ended, in order.
+            a `Completion` for each stream or request, an `HttpResponse` for each plain HTTP
+            request, and the result of each agent's run, in the order they ended.
 
         Raises:
             MisuseError: called from a callback, another thread, or a forked child.

@@ -184,6 +184,8 @@ class Transfer:
                 easy.setopt(pycurl.CAINFO, ca_file)
         if is_loopback(request.url):
             easy.setopt(pycurl.NOPROXY, "*")
+        if request.addresses:
+            easy.setopt(pycurl.RESOLVE, [_resolve_line(request)])
         # A second later than the engine's own deadline, which tells more.
         limit = self._connect_timeout
         easy.setopt(
@@ -361,6 +363,14 @@ def _header_lines(request: HttpRequest) -> list[str]:
     # do not know it.
     lines.append("Expect:")
     return lines
+
+
+def _resolve_line(request: HttpRequest) -> str:
+    parts = urlsplit(request.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    addresses = (f"[{a}]" if ":" in a else a for a in request.addresses)
+    # "+": forgotten after a while, as what libcurl looks up itself.
+    return f"+{parts.hostname}:{port}:{','.join(addresses)}"
 
 
 def _set_method(easy: pycurl.Curl, request: HttpRequest) -> None:
