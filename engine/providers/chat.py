@@ -182,13 +182,8 @@ class ChatParser:
             chunk = self._decode(record.data)
         except UNREADABLE as error:
             chunk = self._unreadable(record.data, error, events)
-        if (
-            not chunk.choices
-            or chunk.usage is not None
-            or chunk.x_groq is not None
-            or chunk.error is not None
-            or not self._started
-        ):
+        aside = chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None
+        if aside or not chunk.choices or not self._started:
             self._aside(record, chunk, events)
             if self._ended:
                 return
