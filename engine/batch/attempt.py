@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from engine.transport.multi import Multi
 from engine.transport.retry import Retry
 from engine.wire.headers import Head, parse_rate_limit
 
-__all__ = ["Outcome", "send"]
+__all__ = ["Outcome", "ReadOutcome", "send"]
 
 _ONCE = Retry(max_attempts=1)
 
@@ -60,11 +61,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(self.error, CancelledError)
 
 
-OnOutcome = Callable[[Outcome], None]
+ReadOutcome = Callable[[], Outcome]
+OnEnd = Callable[[ReadOutcome], None]
 
 
-def send(multi: Multi, call: Call, timeouts: Timeouts, on_outcome: OnOutcome) -> Exchange | Stream:
-    """Begin; `on_outcome` is called once, in `info_read`. What is returned has `cancel`."""
+def send(multi: Multi, call: Call, timeouts: Timeouts, on_end: OnEnd) -> Exchange | Stream:
+    """Begin; what is returned has `cancel`. `on_end` is called once, in `info_read`, with a
+    function that reads the answer: most of the work, and it can wait."""
     if call.streaming:
         job = Job(
             http=call.http,
@@ -75,11 +78,11 @@ def send(multi: Multi, call: Call, timeouts: Timeouts, on_outcome: OnOutcome) ->
             timeouts=timeouts,
             retry=_ONCE,
         )
-        return Stream(multi, job, on_done=lambda done, _: on_outcome(_of_completion(done)))
+        return Stream(multi, job, on_done=lambda done, _: on_end(partial(_of_completion, done)))
     return multi.add(
         call.http,
         timeouts=timeouts,
-        on_done=lambda response, _: on_outcome(_of_response(response, call)),
+        on_done=lambda response, _: on_end(partial(_of_response, response, call)),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any, Final, Protocol
 
 from engine.batch.address import Address, model_of
-from engine.batch.attempt import Outcome, send
+from engine.batch.attempt import Outcome, ReadOutcome, send
 from engine.batch.budget import Budget
 from engine.batch.limit import AutoLimit, FixedLimit
 from engine.batch.manifest import Manifest
@@ -35,7 +36,8 @@ __all__ = ["Flow", "Keeper", "Ledger"]
 
 _log: Final = logging.getLogger("engine.batch")
 
-# Seconds of sending at a stretch: a thousand requests are begun in several turns of the loop.
+# Seconds of work at a stretch: a thousand answers that come at once are written, and the requests
+# after them begun, in several turns of the loop.
 _SLICE: Final = 0.005
 # Lines that wait for the disk before no more rows are begun: a slow disk must not fill the memory.
 _MOST_UNWRITTEN: Final = 4096
@@ -51,7 +53,7 @@ class Keeper(Protocol):
     """What a flow asks of the batch it belongs to."""
 
     def wake_at(self, when: float) -> None:
-        """Call `Flow.fill` at `when`, or earlier."""
+        """Call `Flow.turn` at `when`, or earlier."""
 
     def stop(
         self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
@@ -110,6 +112,7 @@ class Flow:
         self.meter = Meter(now)
         self.queue = Queue(iter(()))
         self.flying: dict[int, tuple[Item, Any]] = {}
+        self._ended: deque[tuple[Item, ReadOutcome]] = deque()
         self._open = False
 
     def check(self, row: Row) -> str | None:
@@ -129,7 +132,7 @@ class Flow:
         """Begin with `rows`, read as they are needed."""
         self.queue = Queue(rows)
         self._open = True
-        self.fill()
+        self.turn()
 
     def close(self) -> None:
         """Begin no more rows."""
@@ -140,9 +143,24 @@ class Flow:
         for _, handle in list(self.flying.values()):
             handle.cancel()
 
-    def fill(self) -> None:
-        """Send whatever may go now, and know when to look again."""
+    def turn(self) -> None:
+        """Write what ended and send whatever may go now, for a moment; know when to go on."""
         until = monotonic() + _SLICE
+        while True:
+            if self._ended:
+                self._settle(*self._ended.popleft())
+            # After each answer: that the limit is used is what lets it grow.
+            if self._open:
+                self._fill(until)
+            elif not self.flying:
+                self._keeper.landed()
+            if not self._ended:
+                return
+            if monotonic() > until:
+                self._keeper.wake_at(until)
+                return
+
+    def _fill(self, until: float) -> None:
         while self._open:
             if self._ledger.failure is not None:
                 self._keeper.fail(self._ledger.failure)
@@ -151,9 +169,6 @@ class Flow:
                 self._keeper.wake_at(monotonic() + 0.01)
                 return
             now = monotonic()
-            if now > until:
-                self._keeper.wake_at(now)
-                return
             item = self.queue.peek(now, 100 + 2 * self.limit.value)
             if item is None:
                 self._nothing_to_send()
@@ -162,6 +177,9 @@ class Flow:
                 self.queue.take(item)
                 self._invalid(item, item.message)
             elif self._ready(item) and not self._send(item, now):
+                return
+            if now > until:
+                self._keeper.wake_at(now)
                 return
 
     def _nothing_to_send(self) -> None:
@@ -208,13 +226,19 @@ class Flow:
         item.sent_at = now
         item.attempts += 1
         handle = send(
-            self._multi, call, self._options.timeouts, lambda outcome: self._ended(item, outcome)
+            self._multi, call, self._options.timeouts, lambda read: self._note(item, read)
         )
         self.flying[id(item)] = (item, handle)
         return True
 
-    def _ended(self, item: Item, outcome: Outcome) -> None:
-        """An attempt is over; called in `info_read`."""
+    def _note(self, item: Item, read: ReadOutcome) -> None:
+        """An attempt is over; called in `info_read`, by a thousand of them at once if need be."""
+        self._ended.append((item, read))
+        self._keeper.wake_at(monotonic())
+
+    def _settle(self, item: Item, read: ReadOutcome) -> None:
+        """Write how an attempt ended, or have the row wait for another."""
+        outcome = read()
         now = monotonic()
         in_flight = len(self.flying)
         del self.flying[id(item)]
@@ -225,13 +249,6 @@ class Flow:
                 self._answered(item, outcome, now)
             else:
                 self._failed(item, outcome, error, now)
-        if self._open:
-            try:
-                self.fill()
-            except (EngineError, OSError) as error:
-                self._keeper.fail(error)
-        elif not self.flying:
-            self._keeper.landed()
 
     def _account(self, item: Item, outcome: Outcome, now: float, in_flight: int) -> None:
         call = item.call

@@ -171,7 +171,10 @@ class _Table:
             self._live.update(_table(progress), refresh=True)
 
     def say(self, sentence: str) -> None:
-        self._console.print(sentence, style="yellow", markup=False)
+        from rich.text import Text
+
+        # Not by the options of print(): they would apply to the table below, too.
+        self._console.print(Text(sentence, "yellow"))
 
     def close(self, summary: Summary | None) -> None:
         self._live.stop()
@@ -183,9 +186,10 @@ def _table(progress: Progress) -> Any:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    cells = [f"[dim]{name}[/] {text}" for name, text in _cells(progress)]
+    cells = [Text.assemble((name, "dim"), " ", text) for name, text in _cells(progress)]
     for start in range(0, len(cells), 4):
         table.add_row(*cells[start : start + 4])
     settled = progress.done + progress.failed

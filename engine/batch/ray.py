@@ -252,7 +252,7 @@ class Asker:
             self._flow.cancel()
         if self._wake is not None and now >= self._wake:
             self._wake = None
-            self._flow.fill()
+            self._flow.turn()
 
     def _until(self) -> float | None:
         due = [when for when in (self._wake, self._cancel_at) if when is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -95,6 +96,7 @@ class Batch:
         self._steps: Iterator[None] = iter(())
         self._phase = _Phase.NEW
         self._timer: Timer | None = None
+        self._cancel_at = math.inf
         self._stopped: Stopped | None = None
         self._reason: str | None = None
         self._error: EngineError | None = None
@@ -148,11 +150,19 @@ class Batch:
             if self._work():
                 self._begin()
         elif self._phase is _Phase.RUNNING:
-            self._flow.fill()
+            self._flow.turn()
         elif self._phase is _Phase.DRAINING:
-            self._flow.cancel()
+            self._drain()
         elif self._phase is _Phase.ENDING:
             self._end()
+
+    def _drain(self) -> None:
+        self._flow.turn()
+        if self._phase is _Phase.DRAINING and monotonic() >= self._cancel_at:
+            self._cancel_at = math.inf
+            self._flow.cancel()
+        elif self._phase is _Phase.DRAINING and self._cancel_at < math.inf:
+            self.wake_at(self._cancel_at)
 
     def _work(self) -> bool:
         """Go on with reading files for a moment; True: they are read."""
@@ -217,11 +227,10 @@ class Batch:
             self._phase = _Phase.OVER
             self._close()
             return
-        if before is not _Phase.DRAINING and self._timer is not None:
-            self._timer.cancel()
         self._flow.close()
         if self._flow.flying:
-            self.wake_at(monotonic() + seconds)
+            self._cancel_at = monotonic() + seconds
+            self.wake_at(self._cancel_at)
         else:
             self.landed()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from engine.batch import Batch, Options, Price, load_prices, order
+from engine.batch import Batch, Options, Price, flow, load_prices, order
 from engine.batch.estimate import estimate
 from engine.batch.merge import merge
 from engine.errors import ConfigError, ResourceError
@@ -588,6 +588,34 @@ def test_a_batch_is_one_open_request_whose_summary_info_read_returns(output: Pat
             results += multi.info_read()
     assert results[-1] is batch.summary
     assert done == [batch.summary]
+
+
+def test_answers_that_come_at_once_do_not_hold_the_loop_up(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`info_read` notes them only; they are written a slice of time after the other."""
+    monkeypatch.setattr(flow, "_SLICE", 0.0)
+    count = 20
+    together = threading.Barrier(count)
+
+    def handler(peer: Peer) -> None:
+        together.wait(10)
+        peer.json(answer())
+
+    most = 0
+    with provider(handler) as server, Multi() as multi:
+        options = Options(base_url=f"{server.url}/v1", concurrency=count)
+        batch = Batch(multi, map(openai_row, ids(count)), output, options).start()
+        while len(multi):
+            select.select(*multi.fdset(), multi.timeout())
+            before = batch.progress().done
+            multi.perform()
+            after = batch.progress().done
+            most = max(most, after - before)
+            multi.info_read()
+            assert batch.progress().done == after
+    assert most == 1
+    assert sorted(custom_ids(output)) == sorted(ids(count))
 
 
 def test_closing_the_multi_ends_a_batch(output: Path) -> None:
