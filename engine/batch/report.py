@@ -10,9 +10,9 @@ from typing import Final
 from engine.batch.meter import Histogram, Meter, edge
 from engine.batch.progress import summary_lines
 from engine.batch.summary import Summary
-from engine.errors import ResourceError
+from engine.errors import ConfigError, ResourceError
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["check_report", "render_report", "write_report"]
 
 _WIDTH: Final = 720
 _HEIGHT: Final = 180
@@ -31,6 +31,17 @@ svg { width: 100%; height: auto; } text { font: 11px system-ui, sans-serif; fill
 td, th { padding: .15rem 1rem .15rem 0; text-align: right; font-variant-numeric: tabular-nums; }
 td:first-child, th:first-child { text-align: left; } p { margin: .2rem 0; }
 """
+
+
+def check_report(path: str | os.PathLike[str]) -> None:
+    """Whether `write_report` could write there; to be known before anything is asked.
+
+    Raises:
+        ConfigError: it could not.
+    """
+    folder = os.path.dirname(path) or os.curdir
+    if os.path.isdir(path) or not os.access(folder, os.W_OK):
+        raise ConfigError(f"the report {os.fspath(path)} cannot be written; give another place")
 
 
 def write_report(path: str | os.PathLike[str], summary: Summary, meter: Meter) -> None:

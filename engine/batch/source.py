@@ -140,6 +140,8 @@ def _text_row(parser: RowParser, line: bytes, number: int) -> Row | BadRow:
 def _csv_rows(file: BinaryIO, parser: RowParser) -> Iterator[Row | BadRow]:
     # Bytes that are no UTF-8 become lone surrogates, which no row may hold.
     text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+    # Python's limit is 128 KiB, and one for the whole process: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE_BYTES))
     try:
         reader = csv.DictReader(text)
         names = reader.fieldnames or ()

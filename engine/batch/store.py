@@ -30,7 +30,7 @@ class Store:
         warnings: what the user should know.
 
     Raises:
-        ConfigError: the output belongs to another run, or to no run at all.
+        ConfigError: the output is no file, or belongs to another run, or to no run at all.
         ResourceError: another process writes it, or the disk refuses.
     """
 
@@ -43,6 +43,8 @@ class Store:
         force: bool = False,
     ) -> None:
         output = os.fspath(output)
+        if output != "-" and os.path.exists(output) and not os.path.isfile(output):
+            raise ConfigError(f"{output} is not a file; give a file, or - for stdout")
         self.output = output if output == "-" else os.path.realpath(output)
         self.manifest = manifest
         self.warnings: list[str] = []

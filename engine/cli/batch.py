@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.batch import Batch, Options, Summary, load_prices
 from engine.batch.progress import View, view
-from engine.batch.report import write_report
+from engine.batch.report import check_report, write_report
 from engine.cli.console import complain
 from engine.cli.neutral import one_line
 from engine.errors import ConfigError
@@ -99,6 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     if arguments.dry_run:
         return _dry_run(arguments, options)
+    if arguments.report:
+        if arguments.ray is not None:
+            raise ConfigError("--report cannot go with --ray: the actors keep what they measure")
+        check_report(arguments.report)
     shown = view(arguments.progress, sys.stderr)
     if arguments.ray is not None:
         return _run_on_ray(arguments, options, shown)

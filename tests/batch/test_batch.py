@@ -172,6 +172,15 @@ def test_input_and_output_may_not_be_one_file(tmp_path: Path) -> None:
         run_batch(path, path, server)
 
 
+def test_an_output_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for output in (tmp_path, pipe, Path(os.devnull)):
+        with Multi() as multi, pytest.raises(ConfigError, match="is not a file; give a file, or -"):
+            Batch(multi, ["a"], output)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_a_second_runner_leaves_with_the_first_ones_pid(output: Path) -> None:
     with provider() as server, Multi() as multi:
         options = Options(base_url=f"{server.url}/v1")

@@ -113,6 +113,8 @@ def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
         (["--body", "[1]"], "--body must be a JSON object"),
         (["--body", "{"], "--body is not JSON"),
         (["--schema", "/nowhere"], "cannot be read"),
+        (["--report", "/nowhere/page.html"], "the report /nowhere/page.html cannot be written"),
+        (["--report", "page.html", "--ray"], "--report cannot go with --ray"),
     ],
 )
 def test_a_wrong_option_is_named(

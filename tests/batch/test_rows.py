@@ -167,6 +167,14 @@ def test_csv_has_a_column_prompt_and_the_others_are_kept(tmp_path: Path) -> None
     assert isinstance(long, BadRow) and "more fields" in long.message
 
 
+def test_a_field_of_a_csv_file_may_be_as_long_as_a_line(tmp_path: Path) -> None:
+    content = b'prompt,n\n"' + b"long\n" * 100_000 + b'",1\nshort,2\n'
+    long, short = rows_of(tmp_path / "in.csv", content)
+    assert isinstance(long, Row) and isinstance(short, Row)
+    assert len(long.body["prompt"]) == 500_000
+    assert (short.body, short.metadata) == ({"prompt": "short"}, {"n": "2"})
+
+
 def test_csv_without_the_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no column 'prompt'; its columns are question"):
         rows_of(tmp_path / "in.csv", b"question\nwhy?\n")
