@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from engine.batch.bucket import Bucket
@@ -41,11 +42,13 @@ class Pace:
         self._requests = Bucket(rpm, now) if rpm is not None else None
         self._tokens = Bucket(tpm, now) if tpm is not None else None
         self._failures = 0
+        # What the provider said is left, of requests and of tokens, and until when that holds.
+        self._left = [(-math.inf, 0), (-math.inf, 0)]
 
     def wait(self, now: float, in_flight: int, tokens: float) -> float | None:
         """Seconds until a request of about `tokens` may go; 0.0: now; None: not before one of
         those in flight ends."""
-        if in_flight >= self.limit.value:
+        if in_flight >= self.limit.value or not self._fits(now, in_flight, tokens):
             return None
         wait = self.gate.wait(now, in_flight)
         if wait != 0.0:
@@ -53,6 +56,14 @@ class Pace:
         return max(
             self._requests.wait(now, 1) if self._requests is not None else 0.0,
             self._tokens.wait(now, tokens) if self._tokens is not None else 0.0,
+        )
+
+    def _fits(self, now: float, in_flight: int, tokens: float) -> bool:
+        """Whether what is in flight and one more fit into what the provider said is left: it may
+        have counted none of them."""
+        return not in_flight or not any(
+            now < until and (in_flight + 1) * each > left
+            for (until, left), each in zip(self._left, (1, tokens), strict=True)
         )
 
     def sent(self, now: float, tokens: float) -> None:
@@ -89,13 +100,15 @@ class Pace:
                 self.gate.close(now, sent_at, in_flight, error.retry_after)
 
     def heard(self, now: float, rate_limit: RateLimit | None) -> None:
-        """The headers of a response. Where they say that nothing is left, nothing goes until they
-        say it is; what a minute may hold is not read from them: some mean a day (Groq)."""
+        """The headers of a response. What they say is left bounds what is in flight, and where it
+        is nothing, nothing goes until there is again; what a minute may hold is not read from
+        them: some mean a day (Groq)."""
         if rate_limit is None:
             return
-        for left in (rate_limit.requests, rate_limit.tokens):
+        for place, left in enumerate((rate_limit.requests, rate_limit.tokens)):
             if left is None or left.remaining is None or left.reset is None:
                 continue
+            self._left[place] = (now + left.reset, left.remaining)
             if left.remaining <= 0 and left.reset <= _LONGEST_HOLD:
                 self.gate.until = max(self.gate.until, now + left.reset)
         left = rate_limit.tokens

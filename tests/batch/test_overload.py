@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,31 @@ def test_a_storm_of_429s_costs_few_requests(tmp_path: Path) -> None:
     assert sorted(custom_ids(output)) == sorted(ids(rows))
     assert len(server.requests) <= 1.1 * rows + 2 * 100
     assert summary.refused == len(storm) > 0
+
+
+def test_headers_that_tell_what_is_left_are_heeded(tmp_path: Path) -> None:
+    """30 requests a window of time; without a look at the headers most would be refused."""
+    began = time.monotonic()
+    seen: Counter[int] = Counter()
+    lock = threading.Lock()
+
+    def handler(peer: Peer) -> None:
+        window, elapsed = divmod(time.monotonic() - began, 0.5)
+        with lock:
+            seen[int(window)] += 1
+            left = 30 - seen[int(window)]
+        reset = f"{0.5 - elapsed:.3f}"
+        told = f"x-ratelimit-remaining-requests: {max(left, 0)}\r\n"
+        told += f"x-ratelimit-reset-requests: {reset}s\r\n"
+        if left < 0:
+            peer.json(REFUSED, "429 Too Many Requests", f"{told}retry-after: {reset}\r\n")
+        else:
+            peer.json(answer(), headers=told)
+
+    with provider(handler) as server:
+        summary = run_batch(map(openai_row, ids(120)), tmp_path / "o", server, concurrency=30)
+    assert summary.done == 120
+    assert summary.refused <= 40
 
 
 def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:

@@ -244,3 +244,15 @@ def test_headers_that_say_nothing_is_left_hold_the_next_request() -> None:
     assert pace.wait(1.0, 0, 1) == pytest.approx(6.0)
     pace.heard(0.0, RateLimit(tokens=HeaderLimit(limit=60, remaining=0, reset=80_000.0)))
     assert pace.wait(7.0, 0, 1) == 0.0
+
+
+def test_no_more_are_in_flight_than_headers_say_is_left() -> None:
+    pace = Pace(FixedLimit(100))
+    pace.heard(0.0, RateLimit(requests=HeaderLimit(limit=60, remaining=5, reset=7.0)))
+    assert pace.wait(1.0, 4, 1) == 0.0
+    assert pace.wait(1.0, 5, 1) is None
+    assert pace.wait(7.0, 5, 1) == 0.0  # full again
+    pace.heard(7.0, RateLimit(tokens=HeaderLimit(limit=9000, remaining=1000, reset=60.0)))
+    assert pace.wait(8.0, 1, tokens=500) == 0.0
+    assert pace.wait(8.0, 2, tokens=500) is None
+    assert pace.wait(8.0, 0, tokens=5000) == 0.0  # the provider may say no; nobody else can
