@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.arguments import check_kind, checked_arguments
 from engine.input import Input, ToolLike
 from engine.job import Job, Settings, render_job
 from engine.request import ThinkingLevel
@@ -49,6 +50,17 @@ class Client:
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        for name, value, kind in (
+            ("multi", multi, Multi),
+            ("provider", provider, str),
+            ("dialect", dialect, str),
+            ("base_url", base_url, str),
+            ("api_key", api_key, str),
+            ("timeouts", timeouts, Timeouts),
+            ("retry", retry, Retry),
+            ("headers", headers, Mapping),
+        ):
+            check_kind(value, kind, name)
         self._settings = Settings(
             provider=provider,
             dialect=dialect,
@@ -176,6 +188,7 @@ class Client:
 
     def _job(self, arguments: Mapping[str, Any], *, streaming: bool) -> Job:
         """The job, with those to fall back to behind it."""
+        arguments = checked_arguments(arguments)
         job: Job | None = None
         for model in reversed([arguments["model"], *arguments["fallback"]]):
             asked = render_job(self._settings, model, arguments, streaming=streaming)

@@ -7,11 +7,14 @@ Anthropic and Gemini. What cannot be read is refused before anything is sent, by
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+
+import msgspec
 
 from engine.errors import ConfigError
 from engine.messages import Message, Part, Role, Text, Tool, ToolCall, ToolResult
 from engine.parts import as_json, as_part, member, text_of
+from engine.wire.json import is_json
 
 __all__ = ["Input", "ToolLike", "as_messages", "as_tools"]
 
@@ -25,6 +28,8 @@ class HasDefinition(Protocol):
     @property
     def definition(self) -> Tool: ...
 
+
+_Made = TypeVar("_Made", Message, Tool)
 
 ToolLike = Tool | HasDefinition | Mapping[str, Any]
 
@@ -75,7 +80,7 @@ def as_tools(tools: Iterable[ToolLike] | None) -> list[Tool]:
 
 def _tool(tool: Any, where: str) -> Tool:
     if isinstance(tool, Tool):
-        return tool
+        return _checked(tool, where)
     if isinstance(tool, Mapping):
         # OpenAI: {"type": "function", "function": {…}}; Responses has it flat; Anthropic says
         # input_schema; Gemini and others have the bare function.
@@ -99,6 +104,21 @@ def _tool(tool: Any, where: str) -> Tool:
     raise ConfigError(f"{where} is no tool; give engine.Tool(name, description, parameters)")
 
 
+def _checked(made: _Made, where: str) -> _Made:
+    """`made`, whose fields nobody has checked yet: constructors check nothing."""
+    try:
+        made = msgspec.json.decode(msgspec.json.encode(made), type=type(made))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if isinstance(made, Message):
+        if not made.parts:
+            raise ConfigError(f"{where} has no content")
+        for number, part in enumerate(made.parts):
+            if isinstance(part, ToolCall) and not is_json(part.arguments):
+                raise ConfigError(f"{where}.parts[{number}].arguments is a string that is no JSON")
+    return made
+
+
 # Other names of the roles: OpenAI's newer "system", Gemini's assistant, the tools before 2023-11.
 _ROLES: Final[dict[Any, Role]] = {
     "system": "system",
@@ -113,7 +133,7 @@ _ROLES: Final[dict[Any, Role]] = {
 
 def _message(item: Any, where: str) -> Message:
     if isinstance(item, Message):
-        return item
+        return _checked(item, where)
     if not isinstance(item, Mapping):
         raise ConfigError(
             f"{where} must be a Message or a dict with role and content, not {type(item).__name__}"

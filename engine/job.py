@@ -13,7 +13,7 @@ from engine.errors import ConfigError, EngineError
 from engine.input import as_messages, as_tools
 from engine.keys import environment_headers, find_key, key_headers
 from engine.providers import Dialect, Endpoint, dialect, endpoint
-from engine.request import HttpRequest, ModelRequest, check_url
+from engine.request import HttpRequest, ModelRequest, check_url, merged_headers
 from engine.schema import as_response_format, is_answer_type
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
@@ -73,9 +73,13 @@ class Settings(msgspec.Struct, frozen=True):
             dialect(self.dialect)
         if self.base_url is not None:
             check_url(self.base_url, "base_url")
+            if "#" in self.base_url:
+                raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
 
     def __repr__(self) -> str:
-        return f"Settings({self.base_url or self.provider or 'any provider'})"
+        # A query may hold a key.
+        base_url = self.base_url.partition("?")[0] if self.base_url else None
+        return f"Settings({base_url or self.provider or 'any provider'})"
 
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
@@ -106,16 +110,18 @@ def render_job(
     key, variable = find_key(row, base_url, settings.api_key)
     # Seals go back to whom they came from: a server in no table is known by its host.
     body = format.render(request, row if row.name else msgspec.structs.replace(row, name=provider))
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": format.content_types[0] if request.stream else "application/json",
-        **row.headers,
-        **format.headers(request),
-        **environment_headers(row, base_url),
-        **key_headers(row, key, variable, base_url, settings.allow_insecure),
-        **settings.headers,
-        **(arguments["extra_headers"] or {}),
-    }
+    headers = merged_headers(
+        {
+            "Content-Type": "application/json",
+            "Accept": format.content_types[0] if request.stream else "application/json",
+        },
+        row.headers,
+        format.headers(request),
+        environment_headers(row, base_url),
+        key_headers(row, key, variable, base_url, settings.allow_insecure),
+        settings.headers,
+        arguments["extra_headers"] or {},
+    )
     url = request_url(base_url, format.name, format.path(request))
     wanted = arguments["response_format"]
     return Job(
@@ -151,13 +157,12 @@ def _dialect_of(settings: Settings, row: Endpoint, model: str) -> Dialect:
 
 
 def _model_request(model: str, arguments: Mapping[str, Any], stream: bool) -> ModelRequest:
-    stop = arguments["stop"]
     request = ModelRequest(
         model=model,
         messages=as_messages(arguments["input"], arguments["system"]),
         stream=stream,
         tools=as_tools(arguments["tools"]),
-        stop=[stop] if isinstance(stop, str) else list(stop or ()),
+        stop=arguments["stop"],
         response_format=as_response_format(arguments["response_format"]),
         extra_body=dict(arguments["extra_body"] or {}),
         **{name: arguments[name] for name in _PLAIN},

@@ -160,13 +160,13 @@ class Receiver:
         deadlines.heard_at = now = self._multi.now
         if not events:
             return
-        last = events[-1]
-        kind = type(last)
+        kind = type(last := events[-1])
         if kind is StreamError:
             events.pop()
         if self._preamble is not None:
             events = self._hold_preamble(events)
-        deadlines.content_at = now
+        elif kind is not Ping or any(type(event) is not Ping for event in events):
+            deadlines.content_at = now
         if self._cursor > _FOLD:
             self._fold()
         self._queue += events

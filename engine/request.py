@@ -13,7 +13,14 @@ import msgspec
 from engine.errors import ConfigError
 from engine.messages import Message, Tool
 
-__all__ = ["HttpRequest", "ModelRequest", "ThinkingLevel", "check_header", "check_url"]
+__all__ = [
+    "HttpRequest",
+    "ModelRequest",
+    "ThinkingLevel",
+    "check_header",
+    "check_url",
+    "merged_headers",
+]
 
 ThinkingLevel = Literal["none", "low", "medium", "high"]
 
@@ -40,6 +47,16 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     addresses: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for name, kind in (("method", str), ("url", str), ("headers", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                words = "a dict" if kind is Mapping else "a string"
+                raise ConfigError(
+                    f"{name} must be {words}, not {type(getattr(self, name)).__name__}"
+                )
+        if not isinstance(self.body, bytes | None):
+            raise ConfigError(
+                f"body must be bytes, not {type(self.body).__name__}; encode it first"
+            )
         if not self.method.isascii() or not self.method.isalpha():
             raise ConfigError(f"method {self.method!r} is no HTTP method; use GET, POST, …")
         check_url(self.url)
@@ -101,12 +118,22 @@ def check_url(url: str, name: str = "url") -> str:
     return url
 
 
+def merged_headers(*groups: Mapping[str, str]) -> dict[str, str]:
+    """All headers, the later over the earlier of the same name in any case: two lines
+    ``Authorization`` would give one key away beside the other."""
+    merged: dict[str, tuple[str, str]] = {}
+    for group in groups:
+        for name, value in group.items():
+            merged[name.lower() if isinstance(name, str) else name] = (name, value)
+    return dict(merged.values())
+
+
 def check_header(name: str, value: str) -> None:
     """ConfigError unless the header can be sent as it is.
 
     libcurl 8.23 sends a CR or LF in a value verbatim, which lets a value add headers of its own.
     """
-    if _TOKEN.fullmatch(name) is None:
+    if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
         raise ConfigError(f"header name {name!r} is not allowed; use letters, digits and '-'")
     if not isinstance(value, str):
         raise ConfigError(f"header {name} must be a string, not {type(value).__name__}")

@@ -71,8 +71,8 @@ def decode_answer(text: str, kind: type[T]) -> T:
     validate = getattr(kind, "model_validate_json", None)
     try:
         return cast(T, validate(data)) if validate else msgspec.json.decode(data, type=kind)
-    # pydantic's ValidationError is a ValueError, as msgspec's are.
-    except (ValueError, RecursionError) as error:
+    # Not only ValidationError: validators and __post_init__ are the user's and may raise anything.
+    except Exception as error:
         raise ProtocolError(
             f"the answer does not fit {kind.__name__}: {str(error)[:300]}; look at the text, ask "
             "again, or make the type looser",

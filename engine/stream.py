@@ -130,12 +130,21 @@ class Stream(Receiver):
         self._fold_now()
         return decode_partial(self._accumulator.arguments(index))
 
+    @property
+    def stalled(self) -> bool:
+        """Whether it goes on only when the loop that iterates over it takes more events."""
+        over = self._status is not None or self._held_back
+        return over and self._pulling and self._cursor < len(self._queue)
+
     # -- driving -----------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """End it now, from anywhere; what was delivered is kept. Its one completion has the status
         ``cancelled``. Idempotent; nothing where it is over."""
         self._multi.check_thread("cancel")
+        if self._done is not None and self._cursor >= len(self._queue):
+            self._lingered()  # `Done` was handed over: there is nothing left to cancel
+            return
         if self._status is None or self._cursor < len(self._queue):
             self._stop(
                 "cancelled",
@@ -167,7 +176,7 @@ class Stream(Receiver):
             EngineError: the stream failed, after the last piece. Cancelled: it only ends.
         """
         for event in self:
-            if type(event) is TextDelta:
+            if type(event) is TextDelta and not event.choice:
                 yield event.text
             elif type(event) is StreamError:
                 raise event.error
@@ -275,16 +284,19 @@ class Stream(Receiver):
 
     def _call_others(self, event: Event) -> None:
         """The callbacks that are not `on_event`."""
-        kind = type(event)
+        kind: type[Event] | None = type(event)
         if (
             kind is TextDelta
             and self._on_text is not None
+            and not event.choice  # type: ignore[attr-defined]  # as `text`: the first choice's
             and self._on_text(event.text, self) is STOP  # type: ignore[attr-defined]
         ):
             self.cancel()
         if not self._listening:
             return
         self._listened("event", event, self)
+        if getattr(event, "choice", 0):
+            kind = None  # the other choices are told by `event` only, as `text` has none of them
         if kind is TextDelta and self._listeners.has("text"):
             self._listened("text", event.text, self.text, self)  # type: ignore[attr-defined]
         elif kind is ThinkingDelta and self._listeners.has("thinking"):

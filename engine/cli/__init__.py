@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help(sys.stderr)
         return 2
+    if sys.stdout is None:  # `>&-`: nobody reads
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A model may write what the terminal's encoding cannot say; that is no reason to stop.
         sys.stdout.reconfigure(errors="replace")

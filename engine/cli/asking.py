@@ -33,9 +33,11 @@ def _read_stdin() -> str:
     if sys.stdin is None:
         return ""
     try:
-        return sys.stdin.read().strip("\n")
-    except UnicodeDecodeError as error:
+        text = sys.stdin.read().strip("\n")
+        text.encode()  # in the C locale Python lets bytes that are no UTF-8 through, as surrogates
+    except UnicodeError as error:
         raise ConfigError(f"stdin is not text: {error}; pipe in text as UTF-8") from error
+    return text
 
 
 def key_of(variable: str | None) -> str | None:

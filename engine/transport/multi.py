@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from os import PathLike, fspath
 from time import monotonic
 from typing import Any
 
 import msgspec
 
-from engine.errors import MisuseError
+from engine.errors import ConfigError, MisuseError
 from engine.request import HttpRequest
 from engine.transport.deadlines import Timeouts
 from engine.transport.driver import HEARTBEAT, Driver
@@ -72,8 +73,16 @@ class Multi(Driver):
         max_host_connections: int = 0,
         max_streams_per_connection: int = 100,
         *,
-        ca_file: str | None = None,
+        ca_file: str | PathLike[str] | None = None,
     ) -> None:
+        _check_limits(
+            max_connections=max_connections,
+            max_host_connections=max_host_connections,
+            max_streams_per_connection=max_streams_per_connection,
+        )
+        if not isinstance(ca_file, str | PathLike | None):
+            raise ConfigError(f"ca_file must be a path, not {type(ca_file).__name__}")
+        ca_file = fspath(ca_file) if ca_file is not None else None
         super().__init__(max_connections, max_host_connections, max_streams_per_connection, ca_file)
         self._announcements: deque[Owner] = deque()
         self._results: list[Any] = []
@@ -195,6 +204,9 @@ class Multi(Driver):
 
         Returns:
             the number of requests still open; 0 at once where nothing is open.
+
+        Raises:
+            MisuseError: without a timeout, where all that is open waits for a loop over its events.
         """
         self._turn(timeout)
         return len(self)
@@ -236,6 +248,13 @@ class Multi(Driver):
         Raises:
             MisuseError: the `Multi` is closed, or this is another thread or a forked child.
         """
+        for name, call in (("on_data", on_data), ("on_done", on_done)):
+            if call is not None and not callable(call):
+                raise ConfigError(f"{name} must be callable, not {type(call).__name__}")
+        if not isinstance(http_request, HttpRequest):
+            raise ConfigError("http_request must be an engine.HttpRequest")
+        if not isinstance(timeouts, Timeouts | None):
+            raise ConfigError("timeouts must be an engine.Timeouts")
         return Exchange(
             self, http_request, on_data, on_done, timeouts or Timeouts(), max_body_bytes, user_data
         )
@@ -324,6 +343,11 @@ class Multi(Driver):
         if not len(self):
             return
         wait = self.timeout()
+        if timeout is None and self._owners and all(map(_stalled, self._owners.values())):
+            raise MisuseError(
+                "every open stream waits for the loop that iterates over it, so waiting here would "
+                "never end; take its events there, or call its result()"
+            )
         if timeout is not None and (wait is None or timeout < wait):
             wait = timeout
         if wait != 0 and self._running is None:
@@ -351,3 +375,15 @@ class Multi(Driver):
             return False
         self._running = what
         return True
+
+
+def _check_limits(**limits: int) -> None:
+    for name, limit in limits.items():
+        least = 1 if name == "max_streams_per_connection" else 0
+        # libcurl takes a C long for each.
+        if not isinstance(limit, int) or not least <= limit < 2**31:
+            raise ConfigError(f"{name} must be a whole number from {least}, not {limit!r}")
+
+
+def _stalled(owner: Owner) -> bool:
+    return bool(getattr(owner, "stalled", False))

@@ -31,8 +31,12 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     max_retry_after: float = 120.0
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
+        if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
             raise ConfigError("retry: max_attempts must be at least 1 (which never retries)")
+        for name in ("base_delay", "max_delay", "max_retry_after"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise ConfigError(f"retry: {name} must be 0 or more seconds, not {value!r}")
 
 
 def retry_delay(

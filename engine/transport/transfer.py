@@ -189,7 +189,8 @@ class Transfer:
         # A second later than the engine's own deadline, which tells more.
         limit = self._connect_timeout
         easy.setopt(
-            pycurl.CONNECTTIMEOUT_MS, _NO_LIMIT_MS if limit is None else int(limit * 1000) + 1000
+            pycurl.CONNECTTIMEOUT_MS,
+            _NO_LIMIT_MS if limit is None else int(min(limit * 1000 + 1000, _NO_LIMIT_MS)),
         )
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
