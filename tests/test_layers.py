@@ -35,7 +35,6 @@ RANKS = {
     "engine.parts": 3,
     "engine.schema": 3,
     "engine.address": 3,
-    "engine.arguments": 3,
     "engine.job": 3,
     "engine.receiver": 3,
     "engine.keys": 3,
