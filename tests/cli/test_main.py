@@ -127,3 +127,22 @@ def test_the_emulator_serves_until_it_is_interrupted() -> None:
         assert process.wait() == 0
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_closed_stdout_is_nobody_who_reads() -> None:
+    script = ["sh", "-c", 'exec "$@" >&-', "sh", COMMAND, "providers"]
+    done = subprocess.run(script, stderr=subprocess.PIPE, text=True, env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_stdin_that_is_no_utf_8_is_one_line(locale: str) -> None:
+    done = subprocess.run(
+        [COMMAND, "chat", "-m", "emulator/m"],
+        input=b"\xff\xfe",
+        capture_output=True,
+        env=environment(LC_ALL=locale),
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"engine: error: stdin is not text")
+    assert done.stderr.count(b"\n") == 1
