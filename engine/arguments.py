@@ -52,7 +52,10 @@ def checked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     for name in _CALLBACKS:
         if arguments[name] is not None and not callable(arguments[name]):
             raise ConfigError(f"{name} must be callable, not {type(arguments[name]).__name__}")
-    checked = {n: list(v) if isinstance(v, Iterator) else v for n, v in arguments.items()}
+    checked = dict(arguments)
+    for name in ("input", "tools", "stop", "fallback"):
+        if isinstance(checked[name], Iterator):
+            checked[name] = list(checked[name])
     if isinstance(checked["stop"], str):
         checked["stop"] = [checked["stop"]]
     for name in _LISTS_OF_STRINGS:

@@ -229,3 +229,10 @@ def test_no_fallback_may_be_none(multi: engine.Multi) -> None:
         client = engine.Client(multi, base_url=server.url)
         completion = client.stream("m", "hi", fallback=None).result()  # type: ignore[arg-type]
     assert completion.text == "".join(HEALTHY)
+
+
+def test_user_data_is_the_users_and_is_left_alone(client: engine.Client) -> None:
+    mine = iter([1, 2])
+    stream = client.stream("m", "hi", user_data=mine)
+    assert stream.user_data is mine
+    assert list(mine) == [1, 2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 
@@ -34,7 +33,7 @@ def raising_handler() -> object:
 def test_a_signal_waits_until_the_context_ends(raising_handler: object) -> None:
     inside = False
     with pytest.raises(Came), SignalsHeld():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # this thread, no other
         [None for _ in range(100)]
         inside = True
     assert inside
@@ -45,7 +44,7 @@ def test_contexts_nest_and_only_the_outermost_lets_go(raising_handler: object) -
     steps = []
     with pytest.raises(Came), SignalsHeld():
         with SignalsHeld():
-            os.kill(os.getpid(), signal.SIGUSR1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # this thread, no other
         steps.append("still held")
     assert steps == ["still held"]
 
