@@ -231,8 +231,9 @@ def test_no_fallback_may_be_none(multi: engine.Multi) -> None:
     assert completion.text == "".join(HEALTHY)
 
 
-def test_user_data_is_the_users_and_is_left_alone(client: engine.Client) -> None:
+def test_user_data_is_the_users_and_is_left_alone() -> None:
     mine = iter([1, 2])
-    stream = client.stream("m", "hi", user_data=mine)
+    with engine.Client(base_url="http://127.0.0.1:9/v1") as client:
+        stream = client.stream("m", "hi", user_data=mine)
     assert stream.user_data is mine
     assert list(mine) == [1, 2]
