@@ -48,7 +48,8 @@ def checked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: one is of the wrong kind; it is named.
     """
     for name, kind in _KINDS.items():
-        check_kind(arguments[name], kind, name)
+        if arguments[name] is not None:
+            check_kind(arguments[name], kind, name)
     for name in _CALLBACKS:
         if arguments[name] is not None and not callable(arguments[name]):
             raise ConfigError(f"{name} must be callable, not {type(arguments[name]).__name__}")

@@ -78,6 +78,9 @@ class Owner(Protocol):
         """Call the user's completion handlers."""
 
 
+_NO_TIMING: Final = Timing()
+
+
 class Transfer:
     """One request on a `Multi`. Made by it; see `Owner` for what it tells.
 
@@ -120,7 +123,7 @@ class Transfer:
         self.state = State.QUEUED
         self.over = False
         self.attempt = 0
-        self.timing = Timing()
+        self.timing = _NO_TIMING
         self.created = monotonic()
         self._since = self.created
         self._queued = 0.0

@@ -53,9 +53,8 @@ def parse_head(lines: list[bytes]) -> Head | None:
         elif line in (b"\r\n", b"\n"):
             head.complete = True
         else:
-            name, _, value = line.partition(b":")
-            key = intern(name.strip().decode("latin-1").lower())
-            text = value.strip().decode("latin-1")
+            name, _, value = line.decode("latin-1").partition(":")
+            key, text = intern(name.strip().lower()), value.strip(" \t\r\n")
             before = head.headers.get(key)
             head.headers[key] = text if before is None else f"{before}, {text}"
     return head if head is not None and head.status >= 200 else None
