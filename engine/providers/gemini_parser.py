@@ -40,6 +40,7 @@ from engine.providers.gemini_types import (
     PromptFeedback,
     block_word,
     citations,
+    decode_plain,
     finish_word,
     logprobs,
     usage_of,
@@ -115,38 +116,19 @@ class GeminiParser:
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
         first = self._first
-        decode = _decoder.decode
         for record in records:
             if self._ended:
                 break
-            try:
-                chunk = decode(record.data)
-            except UNREADABLE as error:
-                chunk = self._unreadable(record.data, error, events)
-            if not self._started or chunk.candidates is None or chunk.error is not None:
-                chunk = self._envelope(chunk, record.data, events)
-            if chunk.usageMetadata:
-                self._raw_usage = chunk.usageMetadata
-            for candidate in chunk.candidates or ():
-                content = candidate.content
-                if (
-                    first.kind is TextDelta
-                    and content is not None
-                    and content.parts is not None
-                    and len(content.parts) == 1
-                    and (part := content.parts[0]).text
-                    and not part.thought
-                    and part.thoughtSignature is None
-                    and candidate.finishReason is None
-                    and not candidate.index
-                    and candidate.groundingMetadata is None
-                    and candidate.citationMetadata is None
-                    and candidate.urlContextMetadata is None
-                    and candidate.logprobsResult is None
-                ):
-                    events.append(TextDelta(part.text, first.block))
+            if first.kind is TextDelta:
+                try:
+                    plain = decode_plain(record.data)
+                except UNREADABLE:
+                    pass
                 else:
-                    self._candidate(candidate, chunk, record.data, events)
+                    self._raw_usage = plain.usageMetadata or self._raw_usage
+                    events.append(TextDelta(plain.candidates[0].content.parts[0].text, first.block))
+                    continue
+            self._record(record.data, events)
         return events
 
     def untold_usage(self) -> Usage | None:
@@ -169,6 +151,19 @@ class GeminiParser:
         return events
 
     # ----------------------------------------------------------------------------------------
+
+    def _record(self, data: bytes, events: list[Event]) -> None:
+        """One chunk, whatever is in it."""
+        try:
+            chunk = _decoder.decode(data)
+        except UNREADABLE as error:
+            chunk = self._unreadable(data, error, events)
+        if not self._started or chunk.candidates is None or chunk.error is not None:
+            chunk = self._envelope(chunk, data, events)
+        if chunk.usageMetadata:
+            self._raw_usage = chunk.usageMetadata
+        for candidate in chunk.candidates or ():
+            self._candidate(candidate, chunk, data, events)
 
     def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk:
         """What can be mended, or an error that Google wraps in a list; or the end."""

@@ -6,7 +6,7 @@ https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse; field
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ __all__ = [
     "PromptFeedback",
     "block_word",
     "citations",
+    "decode_plain",
     "finish_word",
     "logprobs",
     "usage_of",
@@ -126,6 +127,38 @@ class Chunk(msgspec.Struct, gc=False):
     promptFeedback: PromptFeedback | None = None
     error: Any = None
     response: Chunk | None = None
+
+
+class _PlainPart(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _PlainContent(msgspec.Struct, gc=False):
+    parts: tuple[_PlainPart]
+
+
+class _PlainCandidate(msgspec.Struct, gc=False):
+    content: _PlainContent
+    index: Literal[0] = 0
+    finishReason: None = None
+    groundingMetadata: None = None
+    citationMetadata: None = None
+    urlContextMetadata: None = None
+    logprobsResult: None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A piece of text of the one candidate and nothing else, which nearly all chunks are. One that
+    decodes as this needs no further look, which saves a third of the work of an event."""
+
+    candidates: tuple[_PlainCandidate]
+    usageMetadata: msgspec.Raw = ABSENT
+    error: None = None
+    promptFeedback: None = None
+    response: None = None
+
+
+decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 
 
 class _UsageMetadata(msgspec.Struct, gc=False):
