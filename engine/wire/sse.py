@@ -99,7 +99,7 @@ class SSEDecoder:
                 return [SSERecord(data)]
         return self._feed(chunk)
 
-    def _feed(self, chunk: bytes) -> list[SSERecord]:
+    def _feed(self, chunk: bytes, whole: bool = True) -> list[SSERecord]:
         if self._start is not None:
             chunk = self._strip_bom(chunk)
         if self._after_cr and chunk:
@@ -107,6 +107,9 @@ class SSEDecoder:
             if chunk[0] == _LF:
                 chunk = chunk[1:]
         if _CR in chunk:
+            quick = self._crlf(chunk) if whole else None
+            if quick is not None:
+                return quick
             # CR, LF and CRLF end a line alike; a CRLF cut between chunks is seen above.
             self._after_cr = chunk[-1] == _CR
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -126,6 +129,27 @@ class SSEDecoder:
             self._start is None and not self._open and not self._after_cr and not self._id
         )
         return records
+
+    def _crlf(self, chunk: bytes) -> list[SSERecord] | None:
+        """Events whose lines end in CR LF, as Google's do, without rewriting their bytes, which
+        takes four times as long as cutting them; None where `chunk` holds nothing of the kind."""
+        first = 0 if self._between else chunk.find(b"\r\n\r\n") + 4
+        last = chunk.rfind(b"\r\n\r\n")
+        if first == 3 or not first < last < first + self._limit:
+            return None
+        records = self._feed(chunk[:first], False) if first else []
+        if self._failure is not None:
+            return records
+        middle: list[SSERecord] | None = None
+        if self._between and chunk[first : first + 6] == b"data: ":
+            middle = self._payloads(chunk[first:last], b"\r\n\r\ndata: ")
+        records += middle or ()
+        try:
+            return records + self._feed(chunk[first if middle is None else last + 4 :], False)
+        except ProtocolError:
+            if not records:
+                raise
+            return records
 
     def finish(self) -> list[SSERecord]:
         """The stream ended. An event without its blank line is not dispatched (WHATWG): always [].
@@ -171,13 +195,13 @@ class SSEDecoder:
             self._line(b"", records)
         return True
 
-    def _payloads(self, region: bytes) -> list[SSERecord] | None:
+    def _payloads(self, region: bytes, separator: bytes = b"\n\ndata: ") -> list[SSERecord] | None:
         """The records of blocks with one data line each, which is what providers send; None where
         `region` holds anything else."""
         if self._id:
             return None
         # Splitting at the field name as well leaves the payloads, if no line break is in them.
-        parts = region[6:].split(b"\n\ndata: ")
+        parts = region[6:].split(separator)
         joined = region if len(parts) == 1 else b"".join(parts)
         if _LF in joined or _CR in joined or not _is_utf8(joined):
             return None
