@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -356,3 +357,26 @@ def test_a_request_completes_like_a_stream(multi: engine.Multi) -> None:
         completion = stream.result()
         assert b'"stream":true' not in server.requests[0].body
     assert (completion.status, completion.text, done) == ("complete", TEXT, [completion])
+
+
+def test_arguments_that_still_arrive_can_be_looked_at_and_are_no_call(multi: engine.Multi) -> None:
+    def piece(**call: object) -> bytes:
+        delta = {"tool_calls": [{"index": 0, **call}]}
+        chunk = json.dumps({"choices": [{"index": 0, "delta": delta}]})
+        return f"data: {chunk}\n\n".encode()
+
+    sent = [
+        piece(id="a", function={"name": "weather", "arguments": '{"city": "Par'}),
+        piece(function={"arguments": 'is", "days": 1'}),
+    ]
+    looks: list[object] = []
+
+    def look(event: events.Event, stream: engine.Stream) -> None:
+        if isinstance(event, events.ToolCallDelta):
+            looks.append(stream.partial_arguments(event.index))
+
+    with serve(lambda peer: peer.stream(sent)) as server:
+        client = engine.Client(multi, base_url=server.url)
+        completion = client.stream("m", "hi", on_event=look).result()
+    assert looks == [{"city": "Par"}, {"city": "Paris"}]
+    assert completion.status == "truncated" and completion.message.tool_calls == []

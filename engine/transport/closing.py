@@ -12,19 +12,14 @@ __all__ = ["close_curl_multi"]
 _PATIENCE = 0.1
 
 
-def close_curl_multi(curl: pycurl.CurlMulti, *, in_background: bool = True) -> None:
+def close_curl_multi(curl: pycurl.CurlMulti) -> None:
     """Free `curl`, which has no easy handle left, in a fraction of a second.
 
     curl_multi_cleanup joins the threads of look-ups that hang, for five to ten seconds (libcurl
     8.23, a name server that is mute), also of those whose transfer was removed long before. So a
     daemon thread does it; where that takes longer than `_PATIENCE` it goes on alone, and the end
     of the process drops it.
-
-    `in_background` False: the caller knows that no name was ever looked up.
     """
-    if not in_background:
-        curl.close()
-        return
     thread = threading.Thread(target=curl.close, name="engine-close", daemon=True)
     try:
         thread.start()

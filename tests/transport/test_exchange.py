@@ -253,3 +253,12 @@ def test_what_is_compressed_unasked_is_decoded(multi: Multi) -> None:
 
     with serve(handle) as server:
         assert ask(multi, server.url).body == body
+
+
+def test_addresses_that_were_looked_up_already_are_used(multi: Multi) -> None:
+    with serve(lambda peer: peer.json(b"here")) as server:
+        url = f"http://pinned.invalid:{server.port}/"  # RFC 2606: a name that never resolves
+        exchange = multi.add(HttpRequest("GET", url, addresses=("127.0.0.1",)))
+        multi.run()
+    assert exchange.response is not None and exchange.response.body == b"here"
+    assert server.requests[0].headers["host"] == f"pinned.invalid:{server.port}"
