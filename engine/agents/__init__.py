@@ -19,7 +19,7 @@ from engine.agents.http_get import http_tool
 from engine.agents.limits import Limits, Price
 from engine.agents.memory import All, Memory, Selective, Summarise, Window
 from engine.agents.pending import Pending
-from engine.agents.react_agent import ReActAgent
+from engine.agents.react.agent import ReActAgent
 from engine.agents.result import AgentResult, Step, ToolStep
 from engine.agents.run import AgentRun
 from engine.agents.tool import FunctionTool, ToolContext, tool

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.agents.react_action import parse_action
-from engine.agents.react_parser import ReActParser
+from engine.agents.react.action import parse_action
+from engine.agents.react.parser import ReActParser
 from engine.agents.tool import as_function_tools
 from engine.agents.turn import Said
 from tests.agents.transcripts import TRANSCRIPTS

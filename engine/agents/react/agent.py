@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.agents.agent import Agent
-from engine.agents.react_action import parse_action
-from engine.agents.react_parser import ReActParser
+from engine.agents.react.action import parse_action
+from engine.agents.react.parser import ReActParser
 from engine.agents.tool import FunctionTool
 from engine.agents.turn import Decision, FunctionTurn, Said, refusal_error
 from engine.completion import Completion
