@@ -25,7 +25,7 @@ from engine.stream import STOP, Stream
 from engine.transport import Multi, Retry, Statistics, Timeouts
 
 if TYPE_CHECKING:
-    from engine.agents.tool import tool
+    from engine.agents.tools.tool import tool
 
 __version__ = "0.1.0"
 
@@ -59,7 +59,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "tool":  # imported with the first tool: most programs have none
-        from engine.agents.tool import tool
+        from engine.agents.tools.tool import tool
 
         return tool
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

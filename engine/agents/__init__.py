@@ -10,19 +10,19 @@ events it gives, and in which order, is told in `engine.agents.event`.
 """
 
 from engine.agents.agent import Agent
-from engine.agents.calculator import calculator
 from engine.agents.conversational import ConversationalAgent
 from engine.agents.event import AgentEvent, EventType
-from engine.agents.files import file_tools
 from engine.agents.function_agent import FunctionAgent
-from engine.agents.http_get import http_tool
 from engine.agents.limits import Limits, Price
 from engine.agents.memory import All, Memory, Selective, Summarise, Window
-from engine.agents.pending import Pending
 from engine.agents.react.agent import ReActAgent
 from engine.agents.result import AgentResult, Step, ToolStep
 from engine.agents.run import AgentRun
-from engine.agents.tool import FunctionTool, ToolContext, tool
+from engine.agents.tools.calculator import calculator
+from engine.agents.tools.files import file_tools
+from engine.agents.tools.http_get import http_tool
+from engine.agents.tools.pending import Pending
+from engine.agents.tools.tool import FunctionTool, ToolContext, tool
 
 __all__ = [
     "Agent",

@@ -12,7 +12,7 @@ from engine.agents.limits import Limits, Price
 from engine.agents.memory import Memory, Summarise, transcript
 from engine.agents.result import AgentResult, Step
 from engine.agents.run import AgentRun
-from engine.agents.tool import FunctionTool, as_function_tools
+from engine.agents.tools.tool import FunctionTool, as_function_tools
 from engine.agents.turn import Turn
 from engine.client import Client
 from engine.errors import ConfigError, MisuseError

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.agents.function_agent import FunctionAgent
 from engine.agents.memory import All, Memory
-from engine.agents.tool import FunctionTool
+from engine.agents.tools.tool import FunctionTool
 from engine.client import Client
 
 __all__ = ["ConversationalAgent"]

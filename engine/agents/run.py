@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from engine.agents.delivery import Delivery, OnAgentDone, OnAgentEvent
-from engine.agents.execution import Execution
 from engine.agents.limits import Spent, estimated_usage, limit_error
 from engine.agents.result import AgentResult, Step, ToolStep, sum_usage
-from engine.agents.tool import ToolContext
+from engine.agents.tools.execution import Execution
+from engine.agents.tools.tool import ToolContext
 from engine.agents.turn import Said, Turn
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, EngineError

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.agents.tool import FunctionTool
+from engine.agents.tools.tool import FunctionTool
 from engine.errors import EngineError
 
 __all__ = ["FINAL", "parse_action"]

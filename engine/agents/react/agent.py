@@ -11,7 +11,7 @@ import msgspec
 from engine.agents.agent import Agent
 from engine.agents.react.action import parse_action
 from engine.agents.react.parser import ReActParser
-from engine.agents.tool import FunctionTool
+from engine.agents.tools.tool import FunctionTool
 from engine.agents.turn import Decision, FunctionTurn, Said, refusal_error
 from engine.completion import Completion
 from engine.events import Event, TextDelta

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.agents.react.action import parse_action
 from engine.agents.react.parser import ReActParser
-from engine.agents.tool import as_function_tools
+from engine.agents.tools.tool import as_function_tools
 from engine.agents.turn import Said
 from tests.agents.transcripts import TRANSCRIPTS
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import msgspec
 
-from engine.agents.signature import Signature, described
+from engine.agents.tools.signature import Signature, described
 from engine.errors import ConfigError
 from engine.messages import Tool, ToolCall
 

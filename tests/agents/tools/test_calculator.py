@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from engine.agents.calculator import calculator, evaluate
+from engine.agents.tools.calculator import calculator, evaluate
 
 
 @pytest.mark.parametrize(

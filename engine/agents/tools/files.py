@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import IO, Final
 
-from engine.agents.tool import FunctionTool
+from engine.agents.tools.tool import FunctionTool
 from engine.errors import ConfigError
 
 __all__ = ["file_tools"]

@@ -9,8 +9,8 @@ import pytest
 
 import engine
 from engine.agents import FunctionAgent, FunctionTool
-from engine.agents import http_get as module
-from engine.agents.http_get import http_tool, is_public
+from engine.agents.tools import http_get as module
+from engine.agents.tools.http_get import http_tool, is_public
 from tests.agents.support import call, script
 from tests.server import Peer, serve
 

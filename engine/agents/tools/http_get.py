@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from engine.agents.pending import Pending
-from engine.agents.tool import FunctionTool, ToolContext
-from engine.agents.workers import run_in_thread
+from engine.agents.tools.pending import Pending
+from engine.agents.tools.tool import FunctionTool, ToolContext
+from engine.agents.tools.workers import run_in_thread
 from engine.errors import EngineError, ProtocolError
 from engine.request import HttpRequest, check_url
 from engine.transport.deadlines import Timeouts

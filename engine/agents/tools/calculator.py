@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine.agents.tool import tool
+from engine.agents.tools.tool import tool
 
 __all__ = ["calculator", "evaluate"]
 

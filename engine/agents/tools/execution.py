@@ -10,9 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from engine.agents.pending import Pending
-from engine.agents.tool import FunctionTool, ToolContext
-from engine.agents.workers import ProcessCall, run_in_thread
+from engine.agents.tools.pending import Pending
+from engine.agents.tools.tool import FunctionTool, ToolContext
+from engine.agents.tools.workers import ProcessCall, run_in_thread
 from engine.errors import CallbackError, DeadlineError, EngineError
 from engine.messages import ToolCall, ToolResult, Usage
 from engine.request import HttpRequest

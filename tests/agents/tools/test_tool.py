@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from engine.agents import FunctionAgent, FunctionTool, Pending, ToolContext, tool
-from engine.agents.signature import described
+from engine.agents.tools.signature import described
 from engine.errors import ConfigError, EngineError
 from tests.agents.support import call, script
 

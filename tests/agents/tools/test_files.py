@@ -10,7 +10,7 @@ import pytest
 
 import engine
 from engine.agents import FunctionAgent
-from engine.agents.files import file_tools
+from engine.agents.tools.files import file_tools
 from engine.errors import ConfigError
 from tests.agents.support import call, script
 
