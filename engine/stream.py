@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.answering.listeners import Listener, Listeners, fitted
+from engine.answering.receiver import Receiver
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, MisuseError
 from engine.events import Event, StreamError, TextDelta, ThinkingDelta, ToolCallDone
 from engine.job import Job
-from engine.listeners import Listener, Listeners, fitted
 from engine.messages import Message
-from engine.receiver import Receiver
 from engine.wire.partial_json import decode_partial
 
 if TYPE_CHECKING:

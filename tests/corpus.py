@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import events
-from engine.accumulate import Accumulator
-from engine.answer import Answer
+from engine.answering.accumulate import Accumulator
+from engine.answering.response_reader import Answer
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.messages import Message, PartialToolCall, Usage
 from engine.providers.contract import Dialect

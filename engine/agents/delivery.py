@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine.agents.event import EVENT_TYPES, AgentEvent, EventType
 from engine.agents.result import AgentResult
+from engine.answering.listeners import Listener, fitted
 from engine.errors import CallbackError, ConfigError, EngineError, MisuseError
-from engine.listeners import Listener, fitted
 from engine.stream import STOP
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine.answer import Answer
+from engine.answering.response_reader import Answer
 from engine.batch.address import Call
 from engine.completion import Completion
 from engine.errors import CancelledError, EngineError, TruncatedError

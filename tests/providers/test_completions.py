@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine import events
-from engine.accumulate import Accumulator
+from engine.answering.accumulate import Accumulator
 from engine.errors import Category, ConfigError
 from engine.events import Event
 from engine.messages import FinishReason, Image, Message, Tool, Usage

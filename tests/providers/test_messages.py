@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.accumulate import Accumulator
+from engine.answering.accumulate import Accumulator
 from engine.errors import Category, ProtocolError
 from engine.events import (
     CitationDelta,

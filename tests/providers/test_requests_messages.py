@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.accumulate import Accumulator
+from engine.answering.accumulate import Accumulator
 from engine.errors import ConfigError
 from engine.messages import (
     Citation,

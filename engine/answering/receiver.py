@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.accumulate import Accumulator
-from engine.answer import Answer
+from engine.answering.accumulate import Accumulator
+from engine.answering.response_reader import Answer
 from engine.completion import Completion, Status
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Done, Event, Ping, RetryScheduled, Start, StreamError, UsageUpdate

@@ -1,0 +1,1 @@
+"""One response becomes events and a message: reading, accumulating, attempts, delivery."""
