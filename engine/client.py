@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from engine.arguments import check_kind, checked_arguments
-from engine.input import Input, ToolLike
-from engine.job import Job, Settings, render_job
+from engine.asking.input import Input, ToolLike
+from engine.asking.question import check_kind, checked_arguments
+from engine.asking.rendered import Job, Settings, render_job
 from engine.request import ThinkingLevel
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts

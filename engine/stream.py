@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.answering.listeners import Listener, Listeners, fitted
 from engine.answering.receiver import Receiver
+from engine.asking.rendered import Job
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, MisuseError
 from engine.events import Event, StreamError, TextDelta, ThinkingDelta, ToolCallDone
-from engine.job import Job
 from engine.messages import Message
 from engine.wire.partial_json import decode_partial
 

@@ -14,11 +14,11 @@ from engine.agents.result import AgentResult, Step
 from engine.agents.run import AgentRun
 from engine.agents.tools.tool import FunctionTool, as_function_tools
 from engine.agents.turn import Turn
+from engine.asking.input import Input, as_messages
+from engine.asking.schema import as_response_format, is_answer_type
 from engine.client import Client
 from engine.errors import ConfigError, MisuseError
-from engine.input import Input, as_messages
 from engine.messages import Message, ToolCall, ToolResult
-from engine.schema import as_response_format, is_answer_type
 
 __all__ = ["Agent", "Approve"]
 

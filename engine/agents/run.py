@@ -15,11 +15,11 @@ from engine.agents.result import AgentResult, Step, ToolStep, sum_usage
 from engine.agents.tools.execution import Execution
 from engine.agents.tools.tool import ToolContext
 from engine.agents.turn import Said, Turn
+from engine.asking.schema import decode_answer
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, EngineError
 from engine.events import Event
 from engine.messages import FinishReason, Message, ToolCall, Usage
-from engine.schema import decode_answer
 from engine.stream import STOP, Stream
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import msgspec
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.response_reader import Answer
+from engine.asking.rendered import Job, mended_request
+from engine.asking.schema import decode_answer
 from engine.completion import Completion, Status
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Done, Event, Ping, RetryScheduled, Start, StreamError, UsageUpdate
-from engine.job import Job, mended_request
 from engine.messages import Message, Usage
-from engine.schema import decode_answer
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.retry import retry_delay
 from engine.transport.signals import SignalsHeld

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.address import base_url_of, request_url, resolve_model
+from engine.asking.base_url import base_url_of, request_url, resolve_model
+from engine.asking.input import as_messages
+from engine.asking.keys import environment_headers, find_key, key_headers
 from engine.batch.manifest import Manifest
 from engine.batch.rows import Row
 from engine.errors import ConfigError
-from engine.input import as_messages
-from engine.keys import environment_headers, find_key, key_headers
 from engine.providers import (
     Dialect,
     Endpoint,

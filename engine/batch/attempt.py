@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from engine.answering.response_reader import Answer
+from engine.asking.rendered import Job
 from engine.batch.address import Call
 from engine.completion import Completion
 from engine.errors import CancelledError, EngineError, TruncatedError
 from engine.events import Done, Event, TextDelta
-from engine.job import Job
 from engine.messages import FinishReason, Message, Usage
 from engine.response import HttpResponse, RateLimit, Timing
 from engine.stream import Stream

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.asking.input import as_messages, as_tools
 from engine.errors import ConfigError
-from engine.input import as_messages, as_tools
 from engine.messages import (
     Document,
     Image,

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypedDict
 import msgspec
 import pytest
 
+from engine.asking.schema import as_response_format, decode_answer, is_answer_type
 from engine.errors import ConfigError, ProtocolError
-from engine.schema import as_response_format, decode_answer, is_answer_type
 
 
 class City(msgspec.Struct):

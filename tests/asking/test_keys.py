@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import engine
+from engine.asking.keys import credentials_path, environment_headers, find_key, key_headers
 from engine.errors import ConfigError
-from engine.keys import credentials_path, environment_headers, find_key, key_headers
 from engine.providers import Endpoint, endpoint, endpoints
 from tests.server import Peer, serve
 

@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from engine.asking.parts import as_json, as_part, member, text_of
 from engine.errors import ConfigError
 from engine.messages import Message, Part, Role, Text, Tool, ToolCall, ToolResult
-from engine.parts import as_json, as_part, member, text_of
 from engine.wire.json import is_json
 
 __all__ = ["Input", "ToolLike", "as_messages", "as_tools"]

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.address import base_url_of, request_url, resolve_model
+from engine.asking.base_url import base_url_of, request_url, resolve_model
+from engine.asking.input import as_messages, as_tools
+from engine.asking.keys import environment_headers, find_key, key_headers
+from engine.asking.schema import as_response_format, is_answer_type
 from engine.errors import ConfigError, EngineError
-from engine.input import as_messages, as_tools
-from engine.keys import environment_headers, find_key, key_headers
 from engine.providers import Dialect, Endpoint, dialect, endpoint
 from engine.request import HttpRequest, ModelRequest, check_url, merged_headers
-from engine.schema import as_response_format, is_answer_type
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.address import base_url_of, request_url
+from engine.asking.base_url import base_url_of, request_url
 from engine.errors import ConfigError
 from engine.providers import endpoint
 

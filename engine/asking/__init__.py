@@ -1,0 +1,1 @@
+"""What a user gives becomes one rendered request: input, parts, schema, address, keys."""
