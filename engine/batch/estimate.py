@@ -10,11 +10,11 @@ import msgspec
 
 from engine.batch.address import Address
 from engine.batch.budget import Budget
+from engine.batch.keeping.plan import Past, Plan
+from engine.batch.keeping.store import errors_path
 from engine.batch.options import Options
-from engine.batch.plan import Past, Plan
 from engine.batch.rows import Row
 from engine.batch.source import Format, Source
-from engine.batch.store import errors_path
 
 __all__ = ["Estimate", "estimate"]
 

@@ -20,13 +20,13 @@ import msgspec
 
 from engine.batch.address import Address
 from engine.batch.flow import Flow
+from engine.batch.keeping.plan import Past, Plan
+from engine.batch.keeping.records import Record, read_entry
+from engine.batch.keeping.store import Store
 from engine.batch.manifest import Manifest
 from engine.batch.options import Options
-from engine.batch.plan import Past, Plan
-from engine.batch.records import Record, read_entry
 from engine.batch.rows import BadRow, Row
 from engine.batch.source import Format, Source
-from engine.batch.store import Store
 from engine.batch.summary import Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi

@@ -10,13 +10,13 @@ from time import monotonic
 from typing import Any, Final
 
 from engine.batch.flow import Flow
+from engine.batch.keeping.order import put_in_order
+from engine.batch.keeping.plan import Past, Plan
+from engine.batch.keeping.store import Store
 from engine.batch.meter import Meter
 from engine.batch.options import Options
-from engine.batch.order import put_in_order
-from engine.batch.plan import Past, Plan
 from engine.batch.rows import BadRow, Row
 from engine.batch.source import Format, Source
-from engine.batch.store import Store
 from engine.batch.summary import Progress, Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from engine.batch.merge import merge
+from engine.batch.keeping.merge import merge
 
 __all__ = ["add_arguments", "run"]
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.batch import Options, run
-from engine.batch import journal as journal_module
-from engine.batch.journal import Journal
-from engine.batch.plan import Past
-from engine.batch.store import Store
+from engine.batch.keeping import journal as journal_module
+from engine.batch.keeping.journal import Journal
+from engine.batch.keeping.plan import Past
+from engine.batch.keeping.store import Store
 
 
 def die() -> None:

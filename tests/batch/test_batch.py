@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from engine.batch import Batch, Options, Price, flow, load_prices, order
+from engine.batch import Batch, Options, Price, flow, load_prices
 from engine.batch.estimate import estimate
-from engine.batch.merge import merge
+from engine.batch.keeping import order
+from engine.batch.keeping.merge import merge
 from engine.errors import ConfigError, ResourceError
 from engine.transport.multi import Multi
 from tests.batch.support import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from engine.batch.records import read_entry
+from engine.batch.keeping.records import read_entry
 from engine.batch.rows import BadRow, Row
 from engine.batch.source import Source
 from engine.errors import ConfigError

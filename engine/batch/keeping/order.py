@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
-from engine.batch.records import read_entry
+from engine.batch.keeping.records import read_entry
 from engine.batch.source import Source
 from engine.errors import ResourceError
 

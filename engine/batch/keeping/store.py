@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from engine.batch.journal import GroupSync, Journal
-from engine.batch.lock import Lock
+from engine.batch.keeping.journal import GroupSync, Journal
+from engine.batch.keeping.lock import Lock
+from engine.batch.keeping.plan import Past
+from engine.batch.keeping.records import Record, read_entry
 from engine.batch.manifest import Manifest, load_manifest, save_manifest
-from engine.batch.plan import Past
-from engine.batch.records import Record, read_entry
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Store", "errors_path"]

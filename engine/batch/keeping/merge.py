@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from engine.batch.lock import Lock
+from engine.batch.keeping.lock import Lock
+from engine.batch.keeping.order import put_in_order
+from engine.batch.keeping.records import read_entry
+from engine.batch.keeping.store import errors_path
 from engine.batch.manifest import Manifest, load_manifest, save_manifest
-from engine.batch.order import put_in_order
-from engine.batch.records import read_entry
 from engine.batch.source import Source
-from engine.batch.store import errors_path
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Merged", "merge"]

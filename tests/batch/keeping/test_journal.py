@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.batch import journal as journal_module
-from engine.batch.journal import GroupSync, Journal
-from engine.batch.records import read_entry
+from engine.batch.keeping import journal as journal_module
+from engine.batch.keeping.journal import GroupSync, Journal
+from engine.batch.keeping.records import read_entry
 from engine.errors import ResourceError
 from tests.batch.support import (
     answer,
