@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from engine.batch.budget import Price, load_prices
 from engine.batch.options import Options
+from engine.batch.pacing.cost import Price, load_prices
 from engine.batch.runner import Batch
 from engine.batch.source import Format
 from engine.batch.summary import Progress, Summary

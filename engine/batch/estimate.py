@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from engine.batch.address import Address
-from engine.batch.budget import Budget
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import errors_path
 from engine.batch.options import Options
+from engine.batch.pacing.cost import Budget
 from engine.batch.rows import Row
 from engine.batch.source import Format, Source
 

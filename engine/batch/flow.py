@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 
 from engine.batch.address import Address, model_of
 from engine.batch.attempt import Outcome, ReadOutcome, send
-from engine.batch.budget import Budget
 from engine.batch.keeping.records import (
     Record,
     failure_record,
@@ -19,11 +18,12 @@ from engine.batch.keeping.records import (
     success_record,
     usage_fields,
 )
-from engine.batch.limit import AutoLimit, FixedLimit
 from engine.batch.manifest import Manifest
-from engine.batch.meter import Meter
 from engine.batch.options import Options
-from engine.batch.pace import Pace
+from engine.batch.pacing.cost import Budget
+from engine.batch.pacing.limit import AutoLimit, FixedLimit
+from engine.batch.pacing.meter import Meter
+from engine.batch.pacing.pace import Pace
 from engine.batch.queue import Item, Queue
 from engine.batch.rows import BadRow, Row
 from engine.batch.schema import schema_check

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from engine.batch.meter import Histogram, Meter, edge
+from engine.batch.pacing.meter import Histogram, Meter, edge
 from engine.batch.progress import summary_lines
 from engine.batch.summary import Summary
 from engine.errors import ConfigError, ResourceError

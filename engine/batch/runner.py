@@ -13,8 +13,8 @@ from engine.batch.flow import Flow
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import Store
-from engine.batch.meter import Meter
 from engine.batch.options import Options
+from engine.batch.pacing.meter import Meter
 from engine.batch.rows import BadRow, Row
 from engine.batch.source import Format, Source
 from engine.batch.summary import Progress, Stopped, Summary

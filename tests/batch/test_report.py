@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from engine.batch.attempt import Outcome
-from engine.batch.meter import Histogram, Meter
+from engine.batch.pacing.meter import Histogram, Meter
 from engine.batch.report import render_report, write_report
 from engine.batch.summary import Summary
 from engine.errors import Category, ProviderError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.batch.budget import Budget, Price
+from engine.batch.pacing.cost import Budget, Price
 from engine.batch.queue import Item, Queue
 from engine.batch.rows import BadRow, Row, RowParser
 from engine.batch.verdict import Verdict, verdict

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.batch.bucket import Bucket
 from engine.batch.gate import Gate
-from engine.batch.limit import Limit
+from engine.batch.pacing.limit import Limit
 from engine.errors import Category, EngineError
 from engine.response import RateLimit
 

@@ -11,8 +11,8 @@ import pytest
 
 from engine.batch.bucket import Bucket
 from engine.batch.gate import Gate
-from engine.batch.limit import AutoLimit, FixedLimit, Limit
-from engine.batch.pace import Pace
+from engine.batch.pacing.limit import AutoLimit, FixedLimit, Limit
+from engine.batch.pacing.pace import Pace
 from engine.errors import Category, EngineError, ProviderError
 from engine.response import Limit as HeaderLimit
 from engine.response import RateLimit

@@ -1,0 +1,1 @@
+"""How fast and how dear: concurrency, rates, and what the answers may cost."""
