@@ -15,8 +15,8 @@ from typing import Any
 
 from engine.batch.options import Options
 from engine.batch.pacing.cost import Price, load_prices
+from engine.batch.reading.source import Format
 from engine.batch.runner import Batch
-from engine.batch.source import Format
 from engine.batch.summary import Progress, Summary
 from engine.transport.multi import Multi
 

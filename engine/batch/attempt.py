@@ -18,7 +18,7 @@ import msgspec
 
 from engine.answering.response_reader import Answer
 from engine.asking.rendered import Job
-from engine.batch.address import Call
+from engine.batch.reading.rendering import Call
 from engine.completion import Completion
 from engine.errors import CancelledError, EngineError, TruncatedError
 from engine.events import Done, Event, TextDelta

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from engine.batch.address import Address
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import errors_path
 from engine.batch.options import Options
 from engine.batch.pacing.cost import Budget
-from engine.batch.rows import Row
-from engine.batch.source import Format, Source
+from engine.batch.reading.rendering import Address
+from engine.batch.reading.rows import Row
+from engine.batch.reading.source import Format, Source
 
 __all__ = ["Estimate", "estimate"]
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from engine.batch.address import Address, model_of
 from engine.batch.attempt import Outcome, ReadOutcome, send
 from engine.batch.keeping.records import (
     Record,
@@ -18,15 +17,16 @@ from engine.batch.keeping.records import (
     success_record,
     usage_fields,
 )
-from engine.batch.manifest import Manifest
 from engine.batch.options import Options
 from engine.batch.pacing.cost import Budget
 from engine.batch.pacing.limit import AutoLimit, FixedLimit
 from engine.batch.pacing.meter import Meter
 from engine.batch.pacing.pace import Pace
 from engine.batch.queue import Item, Queue
-from engine.batch.rows import BadRow, Row
-from engine.batch.schema import schema_check
+from engine.batch.reading.manifest import Manifest
+from engine.batch.reading.rendering import Address, model_of
+from engine.batch.reading.rows import BadRow, Row
+from engine.batch.reading.schema import schema_check
 from engine.batch.summary import Stopped
 from engine.batch.verdict import Verdict, verdict
 from engine.errors import Category, ConfigError, EngineError, ResourceError

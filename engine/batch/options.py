@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.batch.manifest import Manifest
 from engine.batch.pacing.cost import Price
-from engine.batch.rows import BadRow, Row
+from engine.batch.reading.manifest import Manifest
+from engine.batch.reading.rows import BadRow, Row
 from engine.errors import ConfigError
 from engine.transport.deadlines import Timeouts
 

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterator
 from itertools import count
 
-from engine.batch.address import Call
-from engine.batch.rows import BadRow, Row
+from engine.batch.reading.rendering import Call
+from engine.batch.reading.rows import BadRow, Row
 
 __all__ = ["Item", "Queue"]
 

@@ -18,15 +18,15 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.batch.address import Address
 from engine.batch.flow import Flow
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.records import Record, read_entry
 from engine.batch.keeping.store import Store
-from engine.batch.manifest import Manifest
 from engine.batch.options import Options
-from engine.batch.rows import BadRow, Row
-from engine.batch.source import Format, Source
+from engine.batch.reading.manifest import Manifest
+from engine.batch.reading.rendering import Address
+from engine.batch.reading.rows import BadRow, Row
+from engine.batch.reading.source import Format, Source
 from engine.batch.summary import Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi

@@ -15,8 +15,8 @@ from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import Store
 from engine.batch.options import Options
 from engine.batch.pacing.meter import Meter
-from engine.batch.rows import BadRow, Row
-from engine.batch.source import Format, Source
+from engine.batch.reading.rows import BadRow, Row
+from engine.batch.reading.source import Format, Source
 from engine.batch.summary import Progress, Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
@@ -49,7 +49,7 @@ class Batch:
 
     Args:
         multi: the engine that drives it.
-        input: a path, ``"-"`` for stdin, or an iterable of rows; see `engine.batch.rows`.
+        input: a path, ``"-"`` for stdin, or an iterable of rows; see `engine.batch.reading.rows`.
         output: path of the output, or ``"-"`` for stdout.
         options: see `Options`.
         format: ``jsonl``, ``text`` or ``csv``; None: found out.

@@ -6,7 +6,7 @@ import pytest
 
 from engine.batch.pacing.cost import Budget, Price
 from engine.batch.queue import Item, Queue
-from engine.batch.rows import BadRow, Row, RowParser
+from engine.batch.reading.rows import BadRow, Row, RowParser
 from engine.batch.verdict import Verdict, verdict
 from engine.errors import Category, EngineError, ProviderError
 from engine.messages import Usage

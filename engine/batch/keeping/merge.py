@@ -13,8 +13,8 @@ from engine.batch.keeping.lock import Lock
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.records import read_entry
 from engine.batch.keeping.store import errors_path
-from engine.batch.manifest import Manifest, load_manifest, save_manifest
-from engine.batch.source import Source
+from engine.batch.reading.manifest import Manifest, load_manifest, save_manifest
+from engine.batch.reading.source import Source
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Merged", "merge"]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from engine.batch.keeping.records import read_entry
-from engine.batch.source import Source
+from engine.batch.reading.source import Source
 from engine.errors import ResourceError
 
 __all__ = ["put_in_order"]

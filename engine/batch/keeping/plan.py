@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from engine.batch.keeping.records import read_entry
-from engine.batch.rows import BadRow, Row
-from engine.batch.source import Source
+from engine.batch.reading.rows import BadRow, Row
+from engine.batch.reading.source import Source
 from engine.errors import ConfigError
 
 __all__ = ["Past", "Plan"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.batch.rows import BadRow, Row, digest
+from engine.batch.reading.rows import BadRow, Row, digest
 from engine.errors import Category, EngineError
 from engine.messages import Usage
 

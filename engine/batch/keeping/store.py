@@ -9,7 +9,7 @@ from engine.batch.keeping.journal import GroupSync, Journal
 from engine.batch.keeping.lock import Lock
 from engine.batch.keeping.plan import Past
 from engine.batch.keeping.records import Record, read_entry
-from engine.batch.manifest import Manifest, load_manifest, save_manifest
+from engine.batch.reading.manifest import Manifest, load_manifest, save_manifest
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Store", "errors_path"]

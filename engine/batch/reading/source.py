@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
-from engine.batch.rows import BadRow, Row, RowParser
+from engine.batch.reading.rows import BadRow, Row, RowParser
 from engine.errors import ConfigError
 
 __all__ = ["Format", "Source"]

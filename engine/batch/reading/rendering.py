@@ -10,8 +10,8 @@ import msgspec
 from engine.asking.base_url import base_url_of, request_url, resolve_model
 from engine.asking.input import as_messages
 from engine.asking.keys import environment_headers, find_key, key_headers
-from engine.batch.manifest import Manifest
-from engine.batch.rows import Row
+from engine.batch.reading.manifest import Manifest
+from engine.batch.reading.rows import Row
 from engine.errors import ConfigError
 from engine.providers import (
     Dialect,

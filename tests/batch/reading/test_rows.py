@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.batch.rows import BadRow, Row, RowParser
-from engine.batch.source import Source
+from engine.batch.reading.rows import BadRow, Row, RowParser
+from engine.batch.reading.source import Source
 from engine.errors import ConfigError
 from tests.batch.support import answer, openai_row, provider, read, run_batch
 from tests.server import Peer
