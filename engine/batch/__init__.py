@@ -17,7 +17,7 @@ from engine.batch.options import Options
 from engine.batch.pacing.cost import Price, load_prices
 from engine.batch.reading.source import Format
 from engine.batch.runner import Batch
-from engine.batch.summary import Progress, Summary
+from engine.batch.showing.summary import Progress, Summary
 from engine.transport.multi import Multi
 
 __all__ = ["Batch", "Options", "Price", "Progress", "Summary", "load_prices", "run"]

@@ -27,7 +27,7 @@ from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rendering import Address, model_of
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
-from engine.batch.summary import Stopped
+from engine.batch.showing.summary import Stopped
 from engine.batch.verdict import Verdict, verdict
 from engine.errors import Category, ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi

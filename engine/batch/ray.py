@@ -27,7 +27,7 @@ from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rendering import Address
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.source import Format, Source
-from engine.batch.summary import Stopped, Summary
+from engine.batch.showing.summary import Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
 

@@ -17,7 +17,7 @@ from engine.batch.options import Options
 from engine.batch.pacing.meter import Meter
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.source import Format, Source
-from engine.batch.summary import Progress, Stopped, Summary
+from engine.batch.showing.summary import Progress, Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
 from engine.transport.timers import Timer

@@ -9,8 +9,8 @@ import sys
 from typing import Any, Final
 
 from engine.batch import Batch, Options, Summary, load_prices
-from engine.batch.progress import View, view
-from engine.batch.report import check_report, write_report
+from engine.batch.showing.progress import View, view
+from engine.batch.showing.report import check_report, write_report
 from engine.cli.console import complain
 from engine.cli.neutral import one_line
 from engine.errors import ConfigError

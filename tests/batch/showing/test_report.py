@@ -12,8 +12,8 @@ import pytest
 
 from engine.batch.attempt import Outcome
 from engine.batch.pacing.meter import Histogram, Meter
-from engine.batch.report import render_report, write_report
-from engine.batch.summary import Summary
+from engine.batch.showing.report import render_report, write_report
+from engine.batch.showing.summary import Summary
 from engine.errors import Category, ProviderError
 from engine.messages import Usage
 

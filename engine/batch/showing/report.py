@@ -8,8 +8,8 @@ from html import escape
 from typing import Final
 
 from engine.batch.pacing.meter import Histogram, Meter, edge
-from engine.batch.progress import summary_lines
-from engine.batch.summary import Summary
+from engine.batch.showing.progress import summary_lines
+from engine.batch.showing.summary import Summary
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["check_report", "render_report", "write_report"]

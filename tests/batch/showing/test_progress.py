@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from engine.batch.progress import view
-from engine.batch.summary import Progress, Summary
+from engine.batch.showing.progress import view
+from engine.batch.showing.summary import Progress, Summary
 
 PROGRESS = Progress(
     rows=10, done=4, failed=1, in_flight=3, limit=8, refused=2, output_tokens=300, cost=0.5,

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol, TextIO
 
 import msgspec
 
-from engine.batch.summary import Progress, Summary
+from engine.batch.showing.summary import Progress, Summary
 
 __all__ = ["Mode", "View", "plain_line", "summary_lines", "view"]
 
