@@ -122,7 +122,7 @@ def test_imports_point_down(module: str) -> None:
         ("engine.wire.sse", "import engine"),
         ("engine.errors", "def f():\n    import engine.wire.sse"),
         ("engine.transport.multi", "from engine.providers import chat"),
-        ("engine.providers.chat", "from engine.transport.retry import Retry"),
+        ("engine.providers.chat.dialect", "from engine.transport.retry import Retry"),
         ("engine.loops.tk", "from engine.batch import run"),
         ("engine.batch.run", "from engine.cli import main"),
         ("engine.request", "if TYPE_CHECKING:\n    from engine.client import Client"),

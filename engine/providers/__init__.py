@@ -33,7 +33,7 @@ __all__ = [
 
 # Where each dialect is; it is imported when it is first asked for.
 _BUILT_IN: Final = {
-    "chat": "chat:ChatDialect",
+    "chat": "chat.dialect:ChatDialect",
     "responses": "responses:ResponsesDialect",
     "messages": "messages:MessagesDialect",
     "gemini": "gemini:GeminiDialect",

@@ -20,7 +20,7 @@ from engine.messages import (
     ToolCall,
     ToolResult,
 )
-from engine.providers.chat_request import render_chat
+from engine.providers.chat.request import render_chat
 from engine.providers.endpoints import endpoint
 from engine.request import ModelRequest
 

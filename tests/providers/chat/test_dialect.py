@@ -37,7 +37,7 @@ from engine.messages import (
     ToolCall,
     Usage,
 )
-from engine.providers.chat import ChatDialect, ChatParser
+from engine.providers.chat.dialect import ChatDialect, ChatParser
 from engine.providers.contract import Endpoint
 from engine.request import ModelRequest
 from engine.wire import SSERecord

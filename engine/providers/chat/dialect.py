@@ -30,8 +30,8 @@ from engine.events import (
 )
 from engine.messages import FinishReason, ServerTool, Usage
 from engine.providers.call_ids import made_up_id
-from engine.providers.chat_calls import gemini_seal, open_call
-from engine.providers.chat_chunk import (
+from engine.providers.chat.calls import gemini_seal, open_call
+from engine.providers.chat.chunk import (
     FINISH_REASONS,
     Choice,
     Chunk,
@@ -47,7 +47,7 @@ from engine.providers.chat_chunk import (
     decode_plain,
     first_decoder,
 )
-from engine.providers.chat_request import render_chat
+from engine.providers.chat.request import render_chat
 from engine.providers.contract import Endpoint
 from engine.providers.refusal import is_error, stream_error
 from engine.providers.sealed import SealedReasoning

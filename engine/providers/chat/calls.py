@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.providers.chat_chunk import ToolCallPiece
+from engine.providers.chat.chunk import ToolCallPiece
 from engine.providers.tool_calls import OpenCall
 
 __all__ = ["gemini_seal", "open_call"]
