@@ -41,7 +41,7 @@ _BUILT_IN: Final = {
     "ollama": "ollama:OllamaDialect",
     "ollama-generate": "ollama:OllamaGenerateDialect",
     "completions": "completions:CompletionsDialect",
-    "cohere": "cohere:CohereDialect",
+    "cohere": "cohere.dialect:CohereDialect",
 }
 
 _dialects: dict[str, Dialect] = {}

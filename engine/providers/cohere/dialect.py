@@ -24,7 +24,7 @@ from engine.events import (
     UsageUpdate,
 )
 from engine.messages import Citation, FinishReason, Usage
-from engine.providers.cohere_request import render_cohere
+from engine.providers.cohere.request import render_cohere
 from engine.providers.contract import Endpoint
 from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import OpenCall

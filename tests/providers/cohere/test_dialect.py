@@ -24,7 +24,7 @@ from engine.messages import (
     ToolResult,
     Usage,
 )
-from engine.providers.cohere import CohereDialect
+from engine.providers.cohere.dialect import CohereDialect
 from engine.providers.contract import Endpoint
 from engine.request import ModelRequest
 

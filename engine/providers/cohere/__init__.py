@@ -1,0 +1,1 @@
+"""Cohere Chat, version 2."""
