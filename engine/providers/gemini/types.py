@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from engine.messages import Citation, Usage
-from engine.providers.gemini_arguments import PartialArg
+from engine.providers.gemini.arguments import PartialArg
 from engine.wire.json import UNREADABLE
 
 __all__ = [

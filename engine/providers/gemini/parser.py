@@ -30,8 +30,8 @@ from engine.events import (
 )
 from engine.messages import FinishReason, Image, ServerTool, Usage
 from engine.providers.call_ids import made_up_id
-from engine.providers.gemini_arguments import PartialArguments
-from engine.providers.gemini_types import (
+from engine.providers.gemini.arguments import PartialArguments
+from engine.providers.gemini.types import (
     ABSENT,
     Candidate,
     Chunk,

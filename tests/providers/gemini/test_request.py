@@ -24,7 +24,7 @@ from engine.messages import (
 )
 from engine.providers.call_ids import made_up_id
 from engine.providers.endpoints import endpoint
-from engine.providers.gemini import GeminiArrayDialect, GeminiDialect
+from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.request import ModelRequest
 
 DIALECT = GeminiDialect()

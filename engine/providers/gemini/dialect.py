@@ -12,8 +12,8 @@ from urllib.parse import quote
 from engine.errors import ProtocolError
 from engine.events import Event
 from engine.providers.contract import Decoder, Endpoint, Parser
-from engine.providers.gemini_parser import GeminiParser, chunks_of
-from engine.providers.gemini_request import render_gemini
+from engine.providers.gemini.parser import GeminiParser, chunks_of
+from engine.providers.gemini.request import render_gemini
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
 from engine.wire.json import decode_json

@@ -26,7 +26,7 @@ from engine.messages import (
     ToolCall,
     Usage,
 )
-from engine.providers.gemini import GeminiArrayDialect, GeminiDialect
+from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 
 SSE, ARRAY = GeminiDialect(), GeminiArrayDialect()
 JSON = dict[str, Any]
