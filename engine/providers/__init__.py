@@ -35,7 +35,7 @@ __all__ = [
 _BUILT_IN: Final = {
     "chat": "chat.dialect:ChatDialect",
     "responses": "responses:ResponsesDialect",
-    "messages": "messages:MessagesDialect",
+    "messages": "messages.dialect:MessagesDialect",
     "gemini": "gemini.dialect:GeminiDialect",
     "gemini-array": "gemini.dialect:GeminiArrayDialect",
     "ollama": "ollama:OllamaDialect",

@@ -41,7 +41,7 @@ from engine.messages import (
     ToolCall,
     Usage,
 )
-from engine.providers.messages import MessagesDialect, MessagesParser
+from engine.providers.messages.dialect import MessagesDialect, MessagesParser
 from engine.wire import SSERecord
 from engine.wire.json import is_json
 

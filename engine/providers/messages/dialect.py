@@ -30,7 +30,7 @@ from engine.events import (
 )
 from engine.messages import FinishReason, ServerTool
 from engine.providers.contract import Endpoint
-from engine.providers.messages_event import (
+from engine.providers.messages.event import (
     FINISH_REASONS,
     Counts,
     Delta,
@@ -40,7 +40,7 @@ from engine.providers.messages_event import (
     as_usage,
     is_new,
 )
-from engine.providers.messages_request import render_messages
+from engine.providers.messages.request import render_messages
 from engine.providers.refusal import stream_error
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest

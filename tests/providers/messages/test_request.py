@@ -27,7 +27,7 @@ from engine.messages import (
     ToolResult,
 )
 from engine.providers import endpoint
-from engine.providers.messages import MessagesDialect
+from engine.providers.messages.dialect import MessagesDialect
 from engine.request import ModelRequest
 
 HELLO = [Message.user("Hello, Claude")]
