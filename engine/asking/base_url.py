@@ -88,7 +88,9 @@ def base_url_of(row: Endpoint, environ: Mapping[str, str] | None = None) -> str:
 
 def _from_environment(row: Endpoint, name: str, value: str) -> str:
     if name == "OLLAMA_HOST":
-        from engine.providers.ollama import ollama_base_url  # dialects are imported on demand
+        from engine.providers.ollama.dialect import (
+            ollama_base_url,  # dialects are imported on demand
+        )
 
         url = check_url(ollama_base_url(value), name)
         return url + urlsplit(row.base_url).path

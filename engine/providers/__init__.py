@@ -38,8 +38,8 @@ _BUILT_IN: Final = {
     "messages": "messages.dialect:MessagesDialect",
     "gemini": "gemini.dialect:GeminiDialect",
     "gemini-array": "gemini.dialect:GeminiArrayDialect",
-    "ollama": "ollama:OllamaDialect",
-    "ollama-generate": "ollama:OllamaGenerateDialect",
+    "ollama": "ollama.dialect:OllamaDialect",
+    "ollama-generate": "ollama.dialect:OllamaGenerateDialect",
     "completions": "completions:CompletionsDialect",
     "cohere": "cohere.dialect:CohereDialect",
 }

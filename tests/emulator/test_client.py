@@ -13,7 +13,7 @@ from engine.providers import endpoint, register_dialect
 from engine.providers.completions import CompletionsDialect
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.providers.messages.dialect import MessagesDialect
-from engine.providers.ollama import OllamaDialect, OllamaGenerateDialect
+from engine.providers.ollama.dialect import OllamaDialect, OllamaGenerateDialect
 from engine.providers.responses import ResponsesDialect
 from tests.emulator.asking import WEATHER, serving
 

@@ -26,7 +26,7 @@ from engine.events import (
 from engine.messages import FinishReason, Image, Usage
 from engine.providers.call_ids import made_up_id
 from engine.providers.contract import Endpoint
-from engine.providers.ollama_request import render_chat, render_generate
+from engine.providers.ollama.request import render_chat, render_generate
 from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import OpenCall
 from engine.request import ModelRequest

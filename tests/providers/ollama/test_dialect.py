@@ -24,7 +24,7 @@ from engine.messages import (
     Usage,
 )
 from engine.providers.endpoints import endpoint
-from engine.providers.ollama import OllamaDialect, OllamaGenerateDialect, ollama_base_url
+from engine.providers.ollama.dialect import OllamaDialect, OllamaGenerateDialect, ollama_base_url
 from engine.request import ModelRequest
 
 CHAT, GENERATE = OllamaDialect(), OllamaGenerateDialect()
