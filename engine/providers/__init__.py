@@ -34,7 +34,7 @@ __all__ = [
 # Where each dialect is; it is imported when it is first asked for.
 _BUILT_IN: Final = {
     "chat": "chat.dialect:ChatDialect",
-    "responses": "responses:ResponsesDialect",
+    "responses": "responses.dialect:ResponsesDialect",
     "messages": "messages.dialect:MessagesDialect",
     "gemini": "gemini.dialect:GeminiDialect",
     "gemini-array": "gemini.dialect:GeminiArrayDialect",

@@ -14,7 +14,7 @@ from engine.providers.completions import CompletionsDialect
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.providers.messages.dialect import MessagesDialect
 from engine.providers.ollama.dialect import OllamaDialect, OllamaGenerateDialect
-from engine.providers.responses import ResponsesDialect
+from engine.providers.responses.dialect import ResponsesDialect
 from tests.emulator.asking import WEATHER, serving
 
 for one in (

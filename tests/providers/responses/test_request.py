@@ -24,7 +24,7 @@ from engine.messages import (
     ToolResult,
 )
 from engine.providers import endpoint
-from engine.providers.responses import ResponsesDialect
+from engine.providers.responses.dialect import ResponsesDialect
 from engine.request import ModelRequest
 
 HELLO = [Message.user("Hello!")]

@@ -23,7 +23,7 @@ from engine.events import (
     ThinkingDelta,
 )
 from engine.messages import ServerTool
-from engine.providers.responses_event import as_citation, as_image, dicts, text_of
+from engine.providers.responses.event import as_citation, as_image, dicts, text_of
 from engine.providers.tool_calls import OpenCall
 from engine.wire.json import is_json
 

@@ -30,7 +30,7 @@ from engine.events import (
 from engine.messages import FinishReason, Usage
 from engine.providers.contract import Endpoint
 from engine.providers.refusal import stream_error
-from engine.providers.responses_event import (
+from engine.providers.responses.event import (
     INCOMPLETE_REASONS,
     Response,
     StreamEvent,
@@ -40,8 +40,8 @@ from engine.providers.responses_event import (
     dicts,
     text_of,
 )
-from engine.providers.responses_item import Item
-from engine.providers.responses_request import render_responses
+from engine.providers.responses.item import Item
+from engine.providers.responses.request import render_responses
 from engine.request import ModelRequest
 from engine.wire import SSEDecoder, SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, decode_json

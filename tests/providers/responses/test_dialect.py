@@ -42,7 +42,7 @@ from engine.messages import (
     ToolCall,
     Usage,
 )
-from engine.providers.responses import ResponsesDialect, ResponsesParser
+from engine.providers.responses.dialect import ResponsesDialect, ResponsesParser
 from engine.wire import SSERecord
 from engine.wire.json import is_json
 
