@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.batch import Batch, Options, flow, gate
+from engine.batch import Batch, Options, flow
+from engine.transport import gate
 from engine.transport.multi import Multi
 from tests.batch.support import answer, custom_ids, ids, openai_row, provider, run_batch
 from tests.server import Peer

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.batch.bucket import Bucket
-from engine.batch.gate import Gate
 from engine.batch.pacing.limit import Limit
 from engine.errors import Category, EngineError
 from engine.response import RateLimit
+from engine.transport.bucket import Bucket
+from engine.transport.gate import Gate
 
 __all__ = ["Pace"]
 

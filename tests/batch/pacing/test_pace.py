@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.batch.bucket import Bucket
-from engine.batch.gate import Gate
 from engine.batch.pacing.limit import AutoLimit, FixedLimit, Limit
 from engine.batch.pacing.pace import Pace
 from engine.errors import Category, EngineError, ProviderError
 from engine.response import Limit as HeaderLimit
 from engine.response import RateLimit
+from engine.transport.bucket import Bucket
+from engine.transport.gate import Gate
 
 
 def refusal(retry_after: float | None = None) -> EngineError:
