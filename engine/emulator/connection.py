@@ -5,9 +5,9 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import responses
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 import h11
@@ -15,16 +15,39 @@ import h11
 from engine.emulator.contract import Request
 from engine.emulator.respond import Ending, Reply
 
-if TYPE_CHECKING:
-    from engine.emulator.server import Server
-
-__all__ = ["Connection"]
+__all__ = ["Connection", "Host"]
 
 _READ_BYTES: Final = 65536
 # As much of a stream as is written in one turn; then the others have theirs.
 _TURN_BYTES: Final = 65536
 # Longest request. A conversation with images is some MB; the vendors' own limits are 20 to 32 MB.
 _MOST_BODY_BYTES: Final = 64 * 1024 * 1024
+
+
+class Host(Protocol):
+    """What a connection needs of the server it belongs to.
+
+    Attributes:
+        now: when this turn began, by time.monotonic.
+    """
+
+    now: float
+
+    def respond(self, request: Request) -> Reply:
+        """The reply to `request`."""
+
+    def next_request_id(self) -> str:
+        """An id for a response's head."""
+
+    def call_at(self, when: float, call: Callable[[float], None]) -> None:
+        """Call `call` with the time when `when` has come, by time.monotonic; in the next turn at
+        the earliest."""
+
+    def watch(self, connection: Connection, sock: socket.socket, *, write: bool) -> None:
+        """Say when `sock` can be read, and written too if `write`."""
+
+    def forget(self, connection: Connection, sock: socket.socket) -> None:
+        """`sock` is about to close."""
 
 
 class Connection:
@@ -55,7 +78,7 @@ class Connection:
         "closed",
     )
 
-    def __init__(self, sock: socket.socket, server: Server) -> None:
+    def __init__(self, sock: socket.socket, server: Host) -> None:
         self._socket = sock
         self._server = server
         self._http = h11.Connection(h11.SERVER)

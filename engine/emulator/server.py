@@ -94,29 +94,23 @@ class Server:
         """`stop` when `fd`, a pipe's end, says that nobody holds the other one any more."""
         self._selector.register(fd, selectors.EVENT_READ, lambda _: self.stop())
 
-    # ------------------------------------------------------------------------ for connections
+    # ------------------------------------------------------------- Host: what connections need
 
     def respond(self, request: Request) -> Reply:
-        """The reply to `request`."""
         self.requests += 1
         return self._responder.respond(request)
 
     def next_request_id(self) -> str:
-        """An id for a response's head."""
         return f"req_{self.requests:08x}"
 
     def call_at(self, when: float, call: Callable[[float], None]) -> None:
-        """Call `call` with the time when `when` has come, by time.monotonic; in the next turn at
-        the earliest."""
         heapq.heappush(self._timers, (when, next(self._order), call))
 
     def watch(self, connection: Connection, sock: socket.socket, *, write: bool) -> None:
-        """Say when `sock` can be read, and written too if `write`."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
         self._selector.modify(sock, events, connection.ready)
 
     def forget(self, connection: Connection, sock: socket.socket) -> None:
-        """`sock` is about to close."""
         self._selector.unregister(sock)
         self._connections.discard(connection)
 
