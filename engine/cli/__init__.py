@@ -7,8 +7,6 @@ wrong; 3 it could not be carried out (refused, unreachable); 4 a budget stopped 
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import Final
 
 from engine import __version__
 from engine.cli.console import complain
+from engine.cli.standard_streams import open_standard_streams, settle_stdout
 from engine.errors import ConfigError, EngineError
 
 __all__ = ["main"]
@@ -37,24 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: for ``--help``, ``--version`` and a command line argparse refuses.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser(argv)
-    arguments = parser.parse_args(argv)
-    if arguments.command is None:
-        parser.print_help(sys.stderr)
-        return 2
-    if sys.stdout is None:  # `>&-`: nobody reads
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A model may write what the terminal's encoding cannot say; that is no reason to stop.
-        sys.stdout.reconfigure(errors="replace")
+    open_standard_streams()
     try:
-        code: int = import_module(f"engine.cli.{arguments.command}").run(arguments)
+        code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`| head`). Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # the reader has gone (`| head`)
     except ConfigError as error:
         complain(error)
         return 2
@@ -63,6 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 3
     except KeyboardInterrupt:
         return 130
+    finally:
+        settle_stdout()
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = _parser(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    code: int = import_module(f"engine.cli.{arguments.command}").run(arguments)
     return code
 
 

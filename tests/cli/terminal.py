@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -10,7 +11,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("engine")
@@ -33,6 +34,10 @@ class Terminal:
     process: subprocess.Popen[bytes]
     screen: int
     seen: str = ""
+    # A read may end within a character.
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=codecs.getincrementaldecoder("utf-8"), repr=False
+    )
 
     def read_until(self, text: str, seconds: float = 20) -> str:
         """All that was shown up to `text`, which is taken off."""
@@ -40,14 +45,14 @@ class Terminal:
             ready, _, _ = select.select([self.screen], [], [], seconds)
             piece = self._read() if ready else b""
             assert piece, f"{text!r} was not shown, but {self.seen!r}"
-            self.seen += piece.decode()
+            self.seen += self.decoder.decode(piece)
         before, _, self.seen = self.seen.partition(text)
         return before
 
     def read_rest(self) -> str:
         """All that is shown until the program ends."""
         while piece := self._read():
-            self.seen += piece.decode()
+            self.seen += self.decoder.decode(piece)
         return self.seen
 
     def type(self, text: str) -> None:
