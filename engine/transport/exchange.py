@@ -70,9 +70,15 @@ class Exchange:
         self._on_done.insert(0, on_done)
 
     def cancel(self) -> None:
-        """End it now; its response has the status ``cancelled``. From anywhere; idempotent."""
+        """End it now; its response has the status ``cancelled``, and `on_data` is not called again.
+        From anywhere; idempotent; nothing where all of it was handed over."""
         self._multi.check_thread("cancel")
-        self._fail(CancelledError("the request was cancelled"), State.CANCELLED)
+        error = CancelledError("the request was cancelled")
+        if not self._over:
+            self._fail(error, State.CANCELLED)
+        elif self._on_data is not None and self._next < len(self._body):
+            self._error = error  # the body had ended before it was handed over
+            del self._body[self._next :]
 
     # -- Owner -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import pytest
 import engine
 from engine import HttpRequest, Multi, events
 from engine.errors import CallbackError, Category, MisuseError
+from engine.transport import signals
 from tests.server import HEALTHY, OK_SSE, Peer, chat, serve
 from tests.transport.paced import paced_server, text_of
 from tests.transport.process import run_script
@@ -243,12 +244,10 @@ class Interrupter:
         self.left = moment
 
     def __call__(self, frame: object, event: str, argument: object) -> None:
-        import signal
-
         code = frame.f_code  # type: ignore[attr-defined]
         if "/engine/" not in code.co_filename or "signals.py" in code.co_filename:
             return
-        if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        if signals._held:
             return
         self.left -= 1
         if self.left == 0:

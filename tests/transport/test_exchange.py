@@ -156,6 +156,29 @@ def test_cancel_in_on_data_hands_over_nothing_more(multi: Multi) -> None:
     assert exchange.response is not None and exchange.response.status == "cancelled"
 
 
+def test_cancel_in_on_data_after_the_body_has_ended_hands_over_nothing_more(multi: Multi) -> None:
+    pieces: list[bytes] = []
+
+    def on_data(piece: bytes, exchange: engine.transport.Exchange) -> None:
+        pieces.append(piece)
+        exchange.cancel()
+
+    closed = threading.Event()
+
+    def whole(peer: Peer) -> None:
+        peer.json(b"x" * 100_000)
+        closed.set()
+
+    with serve(whole) as server:
+        exchange = multi.add(HttpRequest("GET", server.url), on_data=on_data)
+        while not server.requests:
+            multi.poll(0.01)
+        assert closed.wait(10)  # all of it lies in the socket, and comes in one turn
+        multi.run()
+    assert len(pieces) == 1
+    assert exchange.response is not None and exchange.response.status == "cancelled"
+
+
 # -- what must never leave, or be followed -------------------------------------------------------
 
 

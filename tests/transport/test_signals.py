@@ -2,74 +2,282 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
+from engine.transport import signals
 from engine.transport.signals import SignalsHeld
 from tests.transport.paced import paced_server
 from tests.transport.process import run_script
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(signal, "pthread_sigmask"), reason="this platform cannot hold signals off"
-)
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="these signals are POSIX's")
+
+ONE, TWO = signal.SIGUSR1, signal.SIGUSR2
 
 
 class Came(Exception):
     pass
 
 
-@pytest.fixture
-def raising_handler() -> object:
-    def handler(*_: object) -> None:
-        raise Came
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    yield handler
-    signal.signal(signal.SIGUSR1, before)
+def raising(number: int, _: FrameType | None) -> None:
+    raise Came(number)
 
 
-def test_a_signal_waits_until_the_context_ends(raising_handler: object) -> None:
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = signal.signal(ONE, raising), signal.signal(TWO, raising)
+    yield
+    signal.signal(ONE, before[0])
+    signal.signal(TWO, before[1])
+
+
+def kill(number: int) -> None:
+    """The signal, to this thread; it has arrived when this returns."""
+    signal.pthread_kill(threading.get_ident(), number)
+    [None for _ in range(100)]
+
+
+def test_a_signal_waits_until_the_context_ends() -> None:
     inside = False
     with pytest.raises(Came), SignalsHeld():
-        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # this thread, no other
-        [None for _ in range(100)]
+        kill(ONE)
         inside = True
     assert inside
-    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.getsignal(ONE) is raising
 
 
-def test_contexts_nest_and_only_the_outermost_lets_go(raising_handler: object) -> None:
+def test_it_waits_too_where_another_thread_takes_it() -> None:
+    halt = threading.Event()
+    thread = threading.Thread(target=halt.wait)
+    thread.start()
+    inside = False
+    try:
+        with pytest.raises(Came), SignalsHeld():
+            assert thread.ident is not None
+            signal.pthread_kill(thread.ident, ONE)
+            while not signals._noted:  # the kernel's business when that thread takes it
+                pass
+            inside = True
+    finally:
+        halt.set()
+        thread.join()
+    assert inside
+
+
+def test_contexts_nest_and_only_the_outermost_lets_go() -> None:
     steps = []
     with pytest.raises(Came), SignalsHeld():
         with SignalsHeld():
-            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # this thread, no other
+            kill(ONE)
         steps.append("still held")
     assert steps == ["still held"]
 
 
-def test_what_the_program_had_blocked_stays_blocked() -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+def test_each_signal_runs_once_in_the_order_they_came_and_with_its_frame() -> None:
+    came: list[tuple[int, bool]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append((number, isinstance(frame, FrameType)))
+
+    signal.signal(ONE, note)
+    signal.signal(TWO, note)
+    with SignalsHeld():
+        for number in (TWO, ONE, TWO):
+            kill(number)
+        assert came == []
+    assert came == [(TWO, True), (ONE, True)]
+
+
+def test_two_that_raise_are_both_run_and_the_first_is_told() -> None:
+    came: list[int] = []
+
+    def note_and_raise(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        raise Came(number)
+
+    signal.signal(ONE, note_and_raise)
+    signal.signal(TWO, note_and_raise)
+    with pytest.raises(Came) as told, SignalsHeld():
+        kill(TWO)
+        kill(ONE)
+    assert came == [TWO, ONE]
+    assert told.value.args == (TWO,)
+    assert (signal.getsignal(ONE), signal.getsignal(TWO)) == (note_and_raise, note_and_raise)
+
+
+def test_a_handler_may_hold_signals_itself_and_set_another_handler() -> None:
+    came: list[str] = []
+
+    def once(number: int, _: FrameType | None) -> None:
+        with SignalsHeld():
+            came.append("first")
+        signal.signal(ONE, lambda *_: came.append("second"))
+
+    signal.signal(ONE, once)
+    for _ in range(2):
+        with SignalsHeld():
+            kill(ONE)
+    assert came == ["first", "second"]
+
+
+def test_a_handler_that_was_set_in_the_context_stays() -> None:
+    with SignalsHeld():
+        signal.signal(ONE, print)
+    assert signal.getsignal(ONE) is print
+
+
+def test_what_a_signal_tears_on_the_way_out_is_healed_by_the_next_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signals, "_let_go", lambda error: None)  # cut off before its first line
+    with SignalsHeld():
+        kill(ONE)
+    monkeypatch.undo()
+    assert signal.getsignal(ONE) is not raising
+    with pytest.raises(Came), SignalsHeld():
+        pass
+    assert (signal.getsignal(ONE), signal.getsignal(TWO)) == (raising, raising)
+
+
+def test_a_signal_on_the_way_in_raises_there_and_leaves_everything_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanged = signals._set_handler
+
+    def exchange(number: int, handler: object) -> object:
+        before = exchanged(number, handler)
+        if handler is signals._note and number == ONE:
+            kill(TWO)  # whose handler is still its own
+        return before
+
+    monkeypatch.setattr(signals, "_set_handler", exchange)
+    entered = []
+    with pytest.raises(Came), SignalsHeld():
+        entered.append(True)
+    monkeypatch.undo()
+    assert entered == []
+    assert (signal.getsignal(ONE), signal.getsignal(TWO)) == (raising, raising)
+    with SignalsHeld():
+        assert signal.getsignal(ONE) is not raising
+    assert signal.getsignal(ONE) is raising
+
+
+def test_a_signal_while_handlers_are_put_back_is_raised_after_all_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanged = signals._set_handler
+
+    def exchange(number: int, handler: object) -> object:
+        before = exchanged(number, handler)
+        if handler is raising and number == ONE:
+            kill(ONE)
+        return before
+
+    monkeypatch.setattr(signals, "_set_handler", exchange)
+    with pytest.raises(Came), SignalsHeld():
+        pass
+    assert (signal.getsignal(ONE), signal.getsignal(TWO)) == (raising, raising)
+
+
+@pytest.mark.parametrize("meanwhile", [signal.SIG_IGN, signal.SIG_DFL])
+def test_what_python_does_not_handle_is_left_alone(meanwhile: signal.Handlers) -> None:
+    signal.signal(TWO, meanwhile)
+    with SignalsHeld():
+        assert signal.getsignal(TWO) is meanwhile
+        assert signal.getsignal(ONE) is not raising
+
+
+def test_every_handler_of_python_waits_but_those_of_faults() -> None:
+    def handler(*_: object) -> None:
+        pass
+
+    numbers = [n for n in signal.valid_signals() if n < 32 and n not in _NO_HANDLER]
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         with SignalsHeld():
-            pass
-        assert signal.SIGUSR2 in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            left = {n for n in numbers if signal.getsignal(n) is handler}
+        assert left == {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+        assert all(signal.getsignal(n) is handler for n in numbers)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
-def test_another_thread_keeps_its_mask() -> None:
-    masks = []
+_NO_HANDLER = (signal.SIGKILL, signal.SIGSTOP)
+
+
+def test_another_thread_changes_nothing() -> None:
+    found = []
 
     def look() -> None:
         with SignalsHeld():
-            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+            found.append(signal.getsignal(ONE))
 
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert signal.SIGINT not in masks[0]
+    assert found == [raising]
+
+
+def test_asyncio_hears_of_each_of_its_signals() -> None:
+    async def main() -> int:
+        loop, came = asyncio.get_running_loop(), 0
+
+        def count() -> None:
+            nonlocal came
+            came += 1
+
+        loop.add_signal_handler(ONE, count)
+        for expected in range(1, 31):
+            with SignalsHeld():
+                os.kill(os.getpid(), ONE)
+            while came < expected:
+                await asyncio.sleep(0)
+        loop.remove_signal_handler(ONE)
+        return came
+
+    assert asyncio.run(asyncio.wait_for(main(), 10)) == 30
+
+
+def test_the_wakeup_descriptor_is_written_at_once() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)
+    try:
+        signal.signal(ONE, lambda *_: None)
+        with SignalsHeld():
+            kill(ONE)
+            os.set_blocking(reader, False)
+            assert os.read(reader, 10) == bytes([ONE])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
+
+
+_FAULTHANDLER = """
+    import faulthandler, os, signal
+    from engine.transport.signals import SignalsHeld
+
+    with open(os.devnull, "w") as null:
+        reader, writer = os.pipe()
+        faulthandler.register(signal.SIGUSR2, file=writer)
+        for _ in range(3):
+            with SignalsHeld():
+                os.kill(os.getpid(), signal.SIGUSR2)
+                assert b"most recent call first" in os.read(reader, 65536)
+    print("told each time")
+"""
+
+
+def test_faulthandler_is_undisturbed() -> None:
+    assert run_script(_FAULTHANDLER) == "told each time\n"
 
 
 _STORM = """
@@ -89,15 +297,12 @@ _STORM = """
 
     multi = engine.Multi()
     streams = []
-    # A signal the other thread takes may hit libcurl's own callbacks and lose a socket: then a
-    # deadline must tell the truth.
-    limits = engine.Timeouts(connect=1, first_event=1, idle=1)
     once = engine.Retry(max_attempts=1)
     for n in range(50):
-        client = engine.Client(multi, base_url=f"{url}/{n}/100/8", timeouts=limits, retry=once)
+        client = engine.Client(multi, base_url=f"{url}/{n}/100/8", retry=once)
         streams.append(client.stream("m", "hi"))
     if with_thread:
-        # The kernel gives it the signals that the main thread holds off.
+        # The kernel may give it any signal that comes; Python handles it on the main thread.
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
@@ -110,15 +315,10 @@ _STORM = """
             pass
     signal.setitimer(signal.ITIMER_REAL, 0)
     for n, s in enumerate(streams):
-        if with_thread and s.completion.status != "complete":
-            # Hit, and said so: what it has is a beginning of the truth.
-            assert text_of(n, 100).startswith(s.text), (n, s.completion)
-            assert s.completion.error is not None
-        else:
-            assert s.completion.status == "complete", s.completion.error
-            assert s.text == text_of(n, 100), (n, s.text)
-    assert multi.statistics().done + multi.statistics().failed == 50
-    assert interrupts > (0 if with_thread else 50), interrupts
+        assert s.completion.status == "complete", s.completion.error
+        assert s.text == text_of(n, 100), (n, s.text)
+    assert multi.statistics().done == 50
+    assert interrupts > 50, interrupts
     print("exact")
 """
 
@@ -126,4 +326,4 @@ _STORM = """
 @pytest.mark.parametrize("threads", ["alone", "thread"])
 def test_a_storm_of_interrupts_loses_no_byte_of_fifty_streams(threads: str) -> None:
     with paced_server() as url:
-        assert run_script(_STORM, url, threads, timeout=8) == "exact\n"
+        assert run_script(_STORM, url, threads, timeout=20) == "exact\n"
