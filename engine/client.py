@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
-import msgspec
-
-from engine.asking.input import Input, ToolLike
-from engine.asking.question import check_kind, checked_arguments
-from engine.asking.rendered import Job, Settings, render_job
-from engine.request import ThinkingLevel
+from engine.asking.input import Input
+from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
+from engine.asking.rendered import Target, render
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
 from engine.transport.retry import Retry
 
-__all__ = ["Client"]
+__all__ = ["Client", "StreamOptions"]
+
+
+class StreamOptions(QuestionOptions, total=False):
+    """The keyword arguments of `Client.stream` and `Client.request`, for functions that hand them
+    on: ``def ask(model: str, **options: Unpack[StreamOptions])``."""
+
+    on_event: OnEvent | None
+    on_text: OnText | None
+    on_done: OnDone | None
+    user_data: Any
 
 
 class Client:
@@ -61,7 +68,7 @@ class Client:
             ("headers", headers, Mapping),
         ):
             check_kind(value, kind, name)
-        self._settings = Settings(
+        self._target = Target(
             provider=provider,
             dialect=dialect,
             base_url=base_url.rstrip("/") if base_url is not None else None,
@@ -75,7 +82,7 @@ class Client:
         self.multi = Multi() if multi is None else multi
 
     def __repr__(self) -> str:
-        return f"<Client {self._settings!r} {self.multi!r}>"
+        return f"<Client {self._target!r} {self.multi!r}>"
 
     def __enter__(self) -> Client:
         return self
@@ -93,23 +100,8 @@ class Client:
         model: str,
         input: Input,
         *,
-        system: str | None = None,
-        tools: Iterable[ToolLike] | None = None,
-        tool_choice: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Iterable[str] | None = None,
-        seed: int | None = None,
-        thinking: ThinkingLevel | None = None,
         response_format: Any = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        fallback: Iterable[str] = (),
-        on_event: OnEvent | None = None,
-        on_text: OnText | None = None,
-        on_done: OnDone | None = None,
-        user_data: Any = None,
+        **options: Unpack[StreamOptions],
     ) -> Stream:
         """Ask `model` and stream the answer. Returns at once, having done no I/O; from any
         callback.
@@ -139,59 +131,42 @@ class Client:
             ConfigError: an argument is wrong, or the key is missing; nothing was sent.
             MisuseError: the `Multi` is closed, or belongs to another thread or process.
         """
-        arguments = dict(locals())
-        return Stream(
-            self.multi,
-            self._job(arguments, streaming=True),
-            on_event=on_event,
-            on_text=on_text,
-            on_done=on_done,
-            user_data=user_data,
-        )
+        return self._ask(model, input, response_format, options, streaming=True)
 
     def request(
         self,
         model: str,
         input: Input,
         *,
-        system: str | None = None,
-        tools: Iterable[ToolLike] | None = None,
-        tool_choice: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Iterable[str] | None = None,
-        seed: int | None = None,
-        thinking: ThinkingLevel | None = None,
         response_format: Any = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        fallback: Iterable[str] = (),
-        on_event: OnEvent | None = None,
-        on_text: OnText | None = None,
-        on_done: OnDone | None = None,
-        user_data: Any = None,
+        **options: Unpack[StreamOptions],
     ) -> Stream:
         """`stream` without streaming: the server sends the whole answer at once. The events are
         the same, all at the end."""
-        arguments = dict(locals())
+        return self._ask(model, input, response_format, options, streaming=False)
+
+    # ----------------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        model: str,
+        input: Input,
+        response_format: object,
+        options: StreamOptions,
+        *,
+        streaming: bool,
+    ) -> Stream:
+        on_event = options.pop("on_event", None)
+        on_text = options.pop("on_text", None)
+        on_done = options.pop("on_done", None)
+        user_data = options.pop("user_data", None)
+        check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)
+        question = as_question(model, input, response_format, options)
         return Stream(
             self.multi,
-            self._job(arguments, streaming=False),
+            render(self._target, question, streaming=streaming),
             on_event=on_event,
             on_text=on_text,
             on_done=on_done,
             user_data=user_data,
         )
-
-    # ----------------------------------------------------------------------------------------
-
-    def _job(self, arguments: Mapping[str, Any], *, streaming: bool) -> Job:
-        """The job, with those to fall back to behind it."""
-        arguments = checked_arguments(arguments)
-        job: Job | None = None
-        for model in reversed([arguments["model"], *arguments["fallback"]]):
-            asked = render_job(self._settings, model, arguments, streaming=streaming)
-            job = msgspec.structs.replace(asked, fallback=job)
-        assert job is not None
-        return job

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.answering.listeners import Listener, Listeners, fitted
 from engine.answering.receiver import Receiver
-from engine.asking.rendered import Job
+from engine.asking.rendered import Rendered
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, MisuseError
 from engine.events import Event, StreamError, TextDelta, ThinkingDelta, ToolCallDone
@@ -65,14 +65,14 @@ class Stream(Receiver):
     def __init__(
         self,
         multi: Multi,
-        job: Job,
+        rendered: Rendered,
         *,
         on_event: OnEvent | None = None,
         on_text: OnText | None = None,
         on_done: OnDone | None = None,
         user_data: Any = None,
     ) -> None:
-        super().__init__(multi, job)
+        super().__init__(multi, rendered)
         self._on_event = fitted(on_event, 2) if on_event is not None else None
         self._on_text = fitted(on_text, 2) if on_text is not None else None
         self._on_done = fitted(on_done, 2) if on_done is not None else None
@@ -87,7 +87,7 @@ class Stream(Receiver):
 
     def __repr__(self) -> str:
         state = self._status or self._transfer.state.value
-        return f"<Stream {state} {self._job.provider} {self._folded + self._cursor} events>"
+        return f"<Stream {state} {self._rendered.provider} {self._folded + self._cursor} events>"
 
     # -- what is listened to -----------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Stream(Receiver):
         if self._status is None or self._cursor < len(self._queue):
             self._stop(
                 "cancelled",
-                CancelledError("the stream was cancelled", provider=self._job.provider),
+                CancelledError("the stream was cancelled", provider=self._rendered.provider),
             )
 
     abort = cancel
@@ -309,7 +309,7 @@ class Stream(Receiver):
             failure = CallbackError(
                 f"a callback of the stream raised {type(error).__name__}: {error}; the stream was "
                 "ended, the others go on",
-                provider=self._job.provider,
+                provider=self._rendered.provider,
             )
             failure.__cause__ = error
             self._stop("error", failure)

@@ -13,7 +13,7 @@ from engine.agents.agent import Agent
 from engine.agents.conversational import ConversationalAgent
 from engine.agents.event import AgentEvent, EventType
 from engine.agents.function_agent import FunctionAgent
-from engine.agents.limits import Limits, Price
+from engine.agents.limits import Limits, Pricing
 from engine.agents.memory import All, Memory, Selective, Summarise, Window
 from engine.agents.react.agent import ReActAgent
 from engine.agents.result import AgentResult, Step, ToolStep
@@ -23,6 +23,8 @@ from engine.agents.tools.files import file_tools
 from engine.agents.tools.http_get import http_tool
 from engine.agents.tools.pending import Pending
 from engine.agents.tools.tool import FunctionTool, ToolContext, tool
+
+Price = Pricing  # its first name
 
 __all__ = [
     "Agent",
@@ -38,6 +40,7 @@ __all__ = [
     "Memory",
     "Pending",
     "Price",
+    "Pricing",
     "ReActAgent",
     "Selective",
     "Step",

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Unpack
 
 import msgspec
 
 from engine.agents.delivery import OnAgentDone, OnAgentEvent
-from engine.agents.limits import Limits, Price
+from engine.agents.limits import Limits, Pricing
 from engine.agents.memory import Memory, Summarise, transcript
 from engine.agents.result import AgentResult, Step
 from engine.agents.run import AgentRun
 from engine.agents.tools.tool import FunctionTool, as_function_tools
 from engine.agents.turn import Turn
 from engine.asking.input import Input, as_messages
+from engine.asking.question import ModelOptions, check_options
 from engine.asking.schema import as_response_format, is_answer_type
 from engine.client import Client
 from engine.errors import ConfigError, MisuseError
@@ -62,9 +63,9 @@ class Agent:
         approve: Approve | None = None,
         result_type: type | None = None,
         result_retries: int = 2,
-        price: Price | None = None,
+        price: Pricing | None = None,
         memory: Memory | None = None,
-        **options: Any,
+        **options: Unpack[ModelOptions],
     ) -> None:
         _check(result_type, options)
         self.client = client
@@ -217,7 +218,7 @@ class Agent:
         if self.result_type is not None and not self.tools:
             # The schema and not the type: an answer that does not fit is not an error yet.
             return {**self.options, "response_format": as_response_format(self.result_type)}
-        return self.options
+        return {**self.options}
 
     # -- for a run: memory ---------------------------------------------------------------------
 
@@ -267,6 +268,7 @@ def _check(result_type: type | None, options: Mapping[str, Any]) -> None:
             f"an agent sets {sorted(reserved)} itself; give tools, system and result_type to "
             "the agent, and callbacks to run_stream"
         )
+    check_options(options, ModelOptions)
 
 
 _TASK: Final = msgspec.Meta(description="what to do, with all that must be known for it")

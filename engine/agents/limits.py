@@ -9,10 +9,10 @@ import msgspec
 from engine.errors import Category, ConfigError, EngineError
 from engine.messages import Message, Usage
 
-__all__ = ["Limits", "Price", "Spent", "estimated_usage", "limit_error"]
+__all__ = ["Limits", "Pricing", "Spent", "estimated_usage", "limit_error"]
 
 
-class Price(Protocol):
+class Pricing(Protocol):
     """What tokens cost; `engine.batch.Price` is one."""
 
     def cost(self, usage: Usage) -> float:

@@ -25,10 +25,10 @@ from engine.stream import STOP, Stream
 if TYPE_CHECKING:
     from engine.agents.agent import Agent
 
-__all__ = ["LEGAL_MOVES", "AgentRun", "State"]
+__all__ = ["LEGAL_MOVES", "AgentRun", "RunState"]
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """What a run is doing."""
 
     STARTING = "starting"
@@ -39,12 +39,12 @@ class State(StrEnum):
 
 
 # The whole life of a run; anything else is a bug of the engine.
-LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
-    State.STARTING: frozenset({State.SUMMARISING, State.ASKING, State.DONE}),
-    State.SUMMARISING: frozenset({State.ASKING, State.DONE}),
-    State.ASKING: frozenset({State.ASKING, State.CALLING, State.DONE}),
-    State.CALLING: frozenset({State.ASKING, State.DONE}),
-    State.DONE: frozenset(),
+LEGAL_MOVES: Final[dict[RunState, frozenset[RunState]]] = {
+    RunState.STARTING: frozenset({RunState.SUMMARISING, RunState.ASKING, RunState.DONE}),
+    RunState.SUMMARISING: frozenset({RunState.ASKING, RunState.DONE}),
+    RunState.ASKING: frozenset({RunState.ASKING, RunState.CALLING, RunState.DONE}),
+    RunState.CALLING: frozenset({RunState.ASKING, RunState.DONE}),
+    RunState.DONE: frozenset(),
 }
 
 
@@ -71,7 +71,7 @@ class AgentRun(Delivery):
     ) -> None:
         super().__init__(agent.client.multi, on_event, on_done, user_data)
         self.agent = agent
-        self.state = State.STARTING
+        self.state = RunState.STARTING
         self.messages = question
         self.trace: list[Step] = []
         self.spent = Spent(cost=None if agent.price is None else 0.0)
@@ -113,14 +113,14 @@ class AgentRun(Delivery):
     # -- asking --------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
         request = self.agent.summary_request()
         if request is None:
             self._before = self.agent.recall()
             self._ask()
             return
-        self._move(State.SUMMARISING)
+        self._move(RunState.SUMMARISING)
         model, text, system = request
         self._asked = monotonic()
         self._stream = self.agent.client.stream(
@@ -133,7 +133,7 @@ class AgentRun(Delivery):
             self._post(lambda: self._summarised(completion))
 
     def _summarised(self, completion: Completion) -> None:
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
         self._spend(completion.usage or Usage())
         if completion.error is not None:
@@ -149,7 +149,7 @@ class AgentRun(Delivery):
         if limits.iterations is not None and self.iteration >= limits.iterations:
             self._end("error", limit_error("iterations", limits))
             return
-        self._move(State.ASKING)
+        self._move(RunState.ASKING)
         self.iteration += 1
         self.spent.iterations = self.iteration
         self._turn = self.agent.turn()
@@ -184,7 +184,7 @@ class AgentRun(Delivery):
     def _decide(self, completion: Completion) -> None:
         """What follows from the turn."""
         turn = self._turn
-        if self.state is State.DONE or turn is None:
+        if self.state is RunState.DONE or turn is None:
             return
         decision = turn.end(completion)
         self._say(decision.said)
@@ -251,7 +251,7 @@ class AgentRun(Delivery):
         if limits.tool_calls is not None and self.spent.tool_calls > limits.tool_calls:
             self._end("error", limit_error("tool_calls", limits))
             return
-        self._move(State.CALLING)
+        self._move(RunState.CALLING)
         self._calls = []
         for call in calls:
             context = ToolContext(self._multi, self.agent.client, self, call)
@@ -264,7 +264,7 @@ class AgentRun(Delivery):
     def _start(self, execution: Execution) -> None:
         approve = self.agent.approve
         tool = execution.tool
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
         if approve is None or tool is None or not tool.approve:
             execution.start()
@@ -276,7 +276,7 @@ class AgentRun(Delivery):
             self._approved(execution, allowed)
 
     def _approved(self, execution: Execution, allowed: bool | str) -> None:
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
         if allowed is True:
             execution.start()
@@ -285,7 +285,7 @@ class AgentRun(Delivery):
 
     def _call_ended(self, execution: Execution) -> None:
         result = execution.result
-        if self.state is not State.CALLING or result is None:
+        if self.state is not RunState.CALLING or result is None:
             return
         if execution.usage is not None:
             self._spend(execution.usage)
@@ -298,7 +298,7 @@ class AgentRun(Delivery):
 
     def _called(self) -> None:
         """Tell the model what came of its calls, and ask again."""
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
         results = [each.result for each in self._calls if each.result is not None]
         if results:
@@ -321,9 +321,9 @@ class AgentRun(Delivery):
         answer: str = "",
         value: Any = None,
     ) -> None:
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return
-        self._move(State.DONE)
+        self._move(RunState.DONE)
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.cancel()
@@ -351,7 +351,7 @@ class AgentRun(Delivery):
 
     def _end_now(self, status: Literal["cancelled", "error"], error: EngineError) -> None:
         """`_end`, without what was not handed over yet."""
-        if self.state is not State.DONE:
+        if self.state is not RunState.DONE:
             self._queue.clear()
             self._end(status, error)
 
@@ -385,6 +385,6 @@ class AgentRun(Delivery):
         if self.agent.price is not None:
             spent.cost = (spent.cost or 0.0) + self.agent.price.cost(usage)
 
-    def _move(self, to: State) -> None:
+    def _move(self, to: RunState) -> None:
         assert to in LEGAL_MOVES[self.state], f"{self.state} → {to}"
         self.state = to

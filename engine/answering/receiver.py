@@ -11,7 +11,7 @@ import msgspec
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.response_reader import Answer
-from engine.asking.rendered import Job, mended_request
+from engine.asking.rendered import Rendered, mended_request
 from engine.asking.schema import decode_answer
 from engine.completion import Completion, Status
 from engine.errors import EngineError, ProtocolError, TruncatedError
@@ -67,7 +67,6 @@ class Receiver:
         "_first_event",
         "_folded",
         "_held_back",
-        "_job",
         "_last_event",
         "_linger",
         "_mended",
@@ -76,14 +75,15 @@ class Receiver:
         "_preamble",
         "_pulling",
         "_queue",
+        "_rendered",
         "_status",
         "_transfer",
         "completion",
     )
 
-    def __init__(self, multi: Multi, job: Job) -> None:
+    def __init__(self, multi: Multi, rendered: Rendered) -> None:
         self._multi = multi
-        self._job = job
+        self._rendered = rendered
         self.completion: Completion | None = None
         self._accumulator = Accumulator()
         self._answer: Answer
@@ -104,8 +104,8 @@ class Receiver:
         self._earlier_attempts = 0  # at models before a fallback
         self._first_event: float | None = None
         self._last_event: float | None = None
-        self._transfer = multi.open(job.http, self, job.timeouts.connect)
-        self._deadlines = Deadlines(multi, job.timeouts, self._expired)
+        self._transfer = multi.open(rendered.http, self, rendered.timeouts.connect)
+        self._deadlines = Deadlines(multi, rendered.timeouts, self._expired)
 
     # -- what has come -----------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Receiver:
         """The message as far as it was delivered; a call that is not whole is in its parts as
         `PartialToolCall`."""
         self._fold_now()
-        return self._accumulator.message(self._job.provider)
+        return self._accumulator.message(self._rendered.provider)
 
     @property
     def usage(self) -> Usage | None:
@@ -206,20 +206,20 @@ class Receiver:
                 self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None
-        self._job.without_secrets(failure)
+        self._rendered.without_secrets(failure)
         delivered = self._preamble is None
         if not delivered and self._mend(failure):
             self._decode = _nothing
             self._deadlines.rest()
             return 0.0
         attempt = self._transfer.attempt - self._earlier_attempts
-        delay = retry_delay(self._job.retry, attempt, failure, delivered)
-        if delay is None and not delivered and self._job.fallback is not None:
+        delay = retry_delay(self._rendered.retry, attempt, failure, delivered)
+        if delay is None and not delivered and self._rendered.fallback is not None:
             delay = 0.0
             self._earlier_attempts = self._transfer.attempt
-            self._job = self._job.fallback
+            self._rendered = self._rendered.fallback
             self._mended = False
-            self._transfer.request = self._job.http
+            self._transfer.request = self._rendered.http
         if delay is not None:
             self._push([RetryScheduled(self._transfer.attempt + 1, delay, failure)])
             self._decode = _nothing
@@ -303,7 +303,7 @@ class Receiver:
 
     def _fail(self, error: EngineError) -> None:
         began = self._answer.began and isinstance(error, TruncatedError)
-        error.provider = error.provider or self._job.provider
+        error.provider = error.provider or self._rendered.provider
         self._push([StreamError(error)])
         self._finish("truncated" if began else "error", error)
 
@@ -313,9 +313,9 @@ class Receiver:
         if self._answer.complete:
             self._lingered()
             return
-        host = urlsplit(self._job.http.url).netloc
+        host = urlsplit(self._rendered.http.url).netloc
         error = self._deadlines.error(phase, limit, host, self._transfer.phase)
-        error.provider = self._job.provider
+        error.provider = self._rendered.provider
         if phase == "total":
             self._fail(error)
         else:
@@ -351,7 +351,7 @@ class Receiver:
         usage = usage or accumulator.usage
         if usage is not None and self._status != "complete":
             usage = msgspec.structs.replace(usage, partial=True)
-        provider = self._job.provider
+        provider = self._rendered.provider
         created = transfer.created
         messages = [accumulator.message(provider, n) for n in range(accumulator.choices())]
         return Completion(
@@ -380,7 +380,7 @@ class Receiver:
 
     def _parsed(self) -> Any:
         """The answer in the type that was asked for; one that does not fit it is an error."""
-        kind = self._job.answer_type
+        kind = self._rendered.answer_type
         if kind is None or self._status != "complete":
             return None
         text = self._accumulator.text()
@@ -394,7 +394,7 @@ class Receiver:
 
     def _begin_answer(self) -> None:
         """A new attempt, a new response."""
-        job = self._job
-        self._answer = Answer(job.dialect, job.provider, job.key_variable, job.streaming)
+        asked = self._rendered
+        self._answer = Answer(asked.dialect, asked.provider, asked.key_variable, asked.streaming)
         self._preamble = []
         self._decode, self._parse = self._first_read, list

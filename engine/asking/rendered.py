@@ -1,4 +1,4 @@
-"""One request, rendered: all a stream needs to know to ask it and to read the answer."""
+"""One request, rendered: all that is needed to send it and to read the answer."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from typing import Any, Final
 import msgspec
 
 from engine.asking.base_url import base_url_of, request_url, resolve_model
-from engine.asking.input import as_messages, as_tools
 from engine.asking.keys import environment_headers, find_key, key_headers
-from engine.asking.schema import as_response_format, is_answer_type
+from engine.asking.question import Question
 from engine.errors import ConfigError, EngineError
 from engine.providers import Dialect, Endpoint, dialect, endpoint
-from engine.request import HttpRequest, ModelRequest, check_url, merged_headers
+from engine.request import HttpRequest, check_url, merged_headers
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 
-__all__ = ["Job", "Settings", "mended_request", "render_job"]
+__all__ = ["Rendered", "Target", "encode_body", "mended_request", "render"]
 
 
-class Job(msgspec.Struct, frozen=True):
-    """What a stream needs to know of its request.
+class Rendered(msgspec.Struct, frozen=True):
+    """A request, rendered.
 
     Attributes:
-        http: the request, rendered.
-        dialect: how its answer is read.
+        http: what is sent.
+        dialect: how the answer is read.
         provider: whom it goes to: a name of the endpoint table, or a host.
+        model: as the user wrote it.
         key_variable: the environment variable that holds the key, for advice; or None.
-        streaming: whether a stream was asked for.
+        streaming: whether a stream is asked for.
         timeouts: limits.
         retry: how often and how patiently it is tried.
         answer_type: what `Completion.parsed` is decoded into, or None.
-        fallback: the job to go on with where this one fails before anything was delivered.
+        fallback: what to ask where this fails before anything was delivered, or None.
     """
 
     http: HttpRequest
     dialect: Dialect
     provider: str
+    model: str
     key_variable: str | None
     streaming: bool
-    timeouts: Timeouts
-    retry: Retry
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
     answer_type: type | None = None
-    fallback: Job | None = None
+    fallback: Rendered | None = None
 
     def without_secrets(self, error: EngineError) -> EngineError:
         """`error`, without the key where the server echoes it."""
@@ -54,8 +55,8 @@ class Job(msgspec.Struct, frozen=True):
         return hide_secrets(error, [*values, *(value.rpartition(" ")[2] for value in values)])
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What a client was told once: see `engine.Client`."""
+class Target(msgspec.Struct, frozen=True):
+    """Whom a client asks, and how: see `engine.Client`."""
 
     provider: str | None
     dialect: str | None
@@ -79,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         # A query may hold a key.
         base_url = self.base_url.partition("?")[0] if self.base_url else None
-        return f"Settings({base_url or self.provider or 'any provider'})"
+        return f"Target({base_url or self.provider or 'any provider'})"
 
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
@@ -88,26 +89,34 @@ _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-
 _REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
 
 
-def render_job(
-    settings: Settings, model: str, arguments: Mapping[str, Any], *, streaming: bool
-) -> Job:
-    """The job of asking `model`.
+def render(target: Target, question: Question, *, streaming: bool) -> Rendered:
+    """The request of asking `question`, with those to fall back to behind it.
 
     Args:
-        settings: the client's.
-        model: as the user wrote it.
-        arguments: those of `Client.stream` that are the request's.
+        target: the client's.
+        question: what is asked.
         streaming: whether a stream is asked for.
 
     Raises:
-        ConfigError: an argument is wrong, or the key is missing.
+        ConfigError: it cannot be asked of one of its models, or a key is missing.
     """
-    row, model = resolve_model(model, settings.provider, settings.base_url)
-    request = _model_request(model, arguments, streaming and row.streams)
-    base_url = settings.base_url or base_url_of(row)
+    rendered: Rendered | None = None
+    for model in reversed(question.models):
+        asked = _render_one(target, model, question, streaming)
+        rendered = msgspec.structs.replace(asked, fallback=rendered)
+    assert rendered is not None
+    return rendered
+
+
+def _render_one(target: Target, asked: str, question: Question, streaming: bool) -> Rendered:
+    row, model = resolve_model(asked, target.provider, target.base_url)
+    request = msgspec.structs.replace(
+        question.request, model=model, stream=streaming and row.streams
+    )
+    base_url = target.base_url or base_url_of(row)
     provider = row.name or base_url.split("/")[2]
-    format = _dialect_of(settings, row, model)
-    key, variable = find_key(row, base_url, settings.api_key)
+    format = _dialect_of(target, row, model)
+    key, variable = find_key(row, base_url, target.api_key)
     # Seals go back to whom they came from: a server in no table is known by its host.
     body = format.render(request, row if row.name else msgspec.structs.replace(row, name=provider))
     headers = merged_headers(
@@ -118,21 +127,21 @@ def render_job(
         row.headers,
         format.headers(request),
         environment_headers(row, base_url),
-        key_headers(row, key, variable, base_url, settings.allow_insecure),
-        settings.headers,
-        arguments["extra_headers"] or {},
+        key_headers(row, key, variable, base_url, target.allow_insecure),
+        target.headers,
+        question.extra_headers,
     )
     url = request_url(base_url, format.name, format.path(request))
-    wanted = arguments["response_format"]
-    return Job(
-        http=HttpRequest("POST", url, headers, _encode({**body, **request.extra_body})),
+    return Rendered(
+        http=HttpRequest("POST", url, headers, encode_body({**body, **request.extra_body})),
         dialect=format,
         provider=provider,
+        model=asked,
         key_variable=variable,
         streaming=request.stream,
-        timeouts=settings.timeouts,
-        retry=settings.retry,
-        answer_type=wanted if is_answer_type(wanted) else None,
+        timeouts=target.timeouts,
+        retry=target.retry,
+        answer_type=question.answer_type,
     )
 
 
@@ -148,50 +157,20 @@ def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | Non
     return msgspec.structs.replace(http, body=msgspec.json.encode(body))
 
 
-def _dialect_of(settings: Settings, row: Endpoint, model: str) -> Dialect:
-    if settings.dialect is not None:
-        return dialect(settings.dialect)
+def _dialect_of(target: Target, row: Endpoint, model: str) -> Dialect:
+    if target.dialect is not None:
+        return dialect(target.dialect)
     if row.name == "openai" and _REASONS.match(model):
         return dialect("responses")
     return dialect(row.dialects[0])
 
 
-def _model_request(model: str, arguments: Mapping[str, Any], stream: bool) -> ModelRequest:
-    request = ModelRequest(
-        model=model,
-        messages=as_messages(arguments["input"], arguments["system"]),
-        stream=stream,
-        tools=as_tools(arguments["tools"]),
-        stop=arguments["stop"],
-        response_format=as_response_format(arguments["response_format"]),
-        extra_body=dict(arguments["extra_body"] or {}),
-        **{name: arguments[name] for name in _PLAIN},
-    )
-    _check(request)
-    return request
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """`body` as JSON.
 
-
-_PLAIN: Final = ("tool_choice", "max_tokens", "temperature", "top_p", "seed", "thinking")
-
-
-def _check(request: ModelRequest) -> None:
-    """Raise ConfigError for what no provider can make sense of."""
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise ConfigError(f"max_tokens must be at least 1, not {request.max_tokens}")
-    if request.thinking not in (None, "none", "low", "medium", "high"):
-        raise ConfigError(
-            f"thinking must be 'none', 'low', 'medium' or 'high', not {request.thinking!r}"
-        )
-    if request.tool_choice not in (None, "auto", "none"):
-        names = [tool.name for tool in request.tools]
-        if not names or request.tool_choice not in ("required", *names):
-            raise ConfigError(
-                f"tool_choice {request.tool_choice!r} is neither 'auto', 'none', 'required' nor "
-                f"one of the tools {names}"
-            )
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
+    Raises:
+        ConfigError: it holds what JSON has no word for.
+    """
     try:
         return msgspec.json.encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

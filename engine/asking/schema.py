@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar, cast, is_typeddict
+from typing import Any, Final, Literal, TypeGuard, TypeVar, cast, is_typeddict
 
 import msgspec
 
@@ -48,7 +48,7 @@ def as_response_format(wanted: Any) -> Mapping[str, Any] | Literal["json"] | Non
     return {"name": _name(wanted.get("name")), "schema": wanted["schema"], **given}
 
 
-def is_answer_type(wanted: Any) -> bool:
+def is_answer_type(wanted: object) -> TypeGuard[type]:
     """Whether `decode_answer` can make a value of the type `wanted`."""
     if not isinstance(wanted, type):
         return False

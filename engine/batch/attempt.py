@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from engine.answering.response_reader import Answer
-from engine.asking.rendered import Job
-from engine.batch.reading.rendering import Call
+from engine.asking.rendered import Rendered
 from engine.completion import Completion
 from engine.errors import CancelledError, EngineError, TruncatedError
 from engine.events import Done, Event, TextDelta
@@ -65,29 +64,21 @@ ReadOutcome = Callable[[], Outcome]
 OnEnd = Callable[[ReadOutcome], None]
 
 
-def send(multi: Multi, call: Call, timeouts: Timeouts, on_end: OnEnd) -> Exchange | Stream:
+def send(multi: Multi, rendered: Rendered, timeouts: Timeouts, on_end: OnEnd) -> Exchange | Stream:
     """Begin; what is returned has `cancel`. `on_end` is called once, in `info_read`, with a
     function that reads the answer: most of the work, and it can wait."""
-    if call.streaming:
-        job = Job(
-            http=call.http,
-            dialect=call.dialect,
-            provider=call.provider,
-            key_variable=call.key_variable,
-            streaming=True,
-            timeouts=timeouts,
-            retry=_ONCE,
-        )
-        return Stream(multi, job, on_done=lambda done, _: on_end(partial(_of_completion, done)))
+    if rendered.streaming:
+        once = msgspec.structs.replace(rendered, timeouts=timeouts, retry=_ONCE)
+        return Stream(multi, once, on_done=lambda done, _: on_end(partial(_of_completion, done)))
     return multi.add(
-        call.http,
+        rendered.http,
         timeouts=timeouts,
-        on_done=lambda response, _: on_end(partial(_of_response, response, call)),
+        on_done=lambda response, _: on_end(partial(_of_response, response, rendered)),
     )
 
 
-def _of_response(response: HttpResponse, call: Call) -> Outcome:
-    answer = Answer(call.dialect, call.provider, call.key_variable, streaming=False)
+def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
+    answer = Answer(rendered.dialect, rendered.provider, rendered.key_variable, streaming=False)
     events: list[Event] = []
     headers = response.headers
     if response.http_status is not None:
@@ -96,7 +87,7 @@ def _of_response(response: HttpResponse, call: Call) -> Outcome:
     error = answer.failure or response.error
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
-        error = TruncatedError(f"{call.provider} sent an answer without an end; ask again")
+        error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")
     return Outcome(
         error=error,
         status=response.http_status,

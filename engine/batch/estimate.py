@@ -12,7 +12,7 @@ from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import errors_path
 from engine.batch.options import Options
 from engine.batch.pacing.cost import Budget
-from engine.batch.reading.rendering import Address
+from engine.batch.reading.rendering import Address, about_tokens
 from engine.batch.reading.rows import Row
 from engine.batch.reading.source import Format, Source
 
@@ -71,9 +71,10 @@ def estimate(
     def check(row: Row) -> str | None:
         why = address.check(row)
         if why is None:
-            call = address.call(row, "")
-            found.tokens += call.tokens
-            found.cost += budget.estimate(call.model, call.tokens)
+            rendered = address.render(row, "")
+            tokens = about_tokens(rendered)
+            found.tokens += tokens
+            found.cost += budget.estimate(rendered.model, tokens)
         return why
 
     source = Source(input, format)

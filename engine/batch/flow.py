@@ -24,7 +24,7 @@ from engine.batch.pacing.meter import Meter
 from engine.batch.pacing.pace import Pace
 from engine.batch.queue import Item, Queue
 from engine.batch.reading.manifest import Manifest
-from engine.batch.reading.rendering import Address, model_of
+from engine.batch.reading.rendering import Address, about_tokens, model_of
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
 from engine.batch.showing.summary import Stopped
@@ -191,13 +191,14 @@ class Flow:
 
     def _ready(self, item: Item) -> bool:
         """Write the row as a request; False: it cannot be, and is out of the way."""
-        if item.call is not None:
+        if item.rendered is not None:
             return True
         try:
             why = self._address.check(item.row)
             if why is None:
                 key = f"{self._ledger.manifest.batch}-{item.row.key.hex()}"
-                item.call = self._address.call(item.row, key)
+                item.rendered = self._address.render(item.row, key)
+                item.tokens = about_tokens(item.rendered)
                 return True
         except ConfigError as error:
             why = error.message
@@ -207,14 +208,14 @@ class Flow:
 
     def _send(self, item: Item, now: float) -> bool:
         """Send `item` if it may go; False: not now."""
-        call = item.call
-        assert call is not None
-        wait = self.pace.wait(now, len(self.flying), call.tokens)
+        rendered = item.rendered
+        assert rendered is not None
+        wait = self.pace.wait(now, len(self.flying), item.tokens)
         if wait != 0.0:
             if wait is not None:
                 self._keeper.wake_at(now + wait)
             return False
-        reason = self.budget.room(len(self.flying), call.model, call.tokens)
+        reason = self.budget.room(len(self.flying), rendered.model, item.tokens)
         if reason is not None:
             if not self.flying:
                 self._keeper.stop(
@@ -222,11 +223,11 @@ class Flow:
                 )
             return False
         self.queue.take(item)
-        self.pace.sent(now, call.tokens)
+        self.pace.sent(now, item.tokens)
         item.sent_at = now
         item.attempts += 1
         handle = send(
-            self._multi, call, self._options.timeouts, lambda read: self._note(item, read)
+            self._multi, rendered, self._options.timeouts, lambda read: self._note(item, read)
         )
         self.flying[id(item)] = (item, handle)
         return True
@@ -251,8 +252,8 @@ class Flow:
                 self._failed(item, outcome, error, now)
 
     def _account(self, item: Item, outcome: Outcome, now: float, in_flight: int) -> None:
-        call = item.call
-        assert call is not None
+        rendered = item.rendered
+        assert rendered is not None
         usage = outcome.usage
         self.pace.heard(now, outcome.rate_limit)
         limit = self.limit.value
@@ -261,15 +262,15 @@ class Flow:
             _log.info("concurrency %d, was %d", self.limit.value, limit)
         if usage is not None:
             tokens = usage.total_tokens or (usage.input_tokens or 0) + (usage.output_tokens or 0)
-            self.pace.used(now, call.tokens, tokens)
+            self.pace.used(now, item.tokens, tokens)
         elif outcome.error is not None:
-            self.pace.used(now, call.tokens, 0)
+            self.pace.used(now, item.tokens, 0)
         if usage is not None:
-            cost = self.budget.spent(call.model, usage)
+            cost = self.budget.spent(rendered.model, usage)
             if cost is not None:
                 item.cost = (item.cost or 0.0) + cost
         elif outcome.error is None:
-            self.budget.guessed(call.model, call.tokens)
+            self.budget.guessed(rendered.model, item.tokens)
         self.meter.ended(now, outcome, self.limit.value)
 
     def _answered(self, item: Item, outcome: Outcome, now: float) -> None:
@@ -319,7 +320,7 @@ class Flow:
 def _beside(item: Item, outcome: Outcome) -> dict[str, Any]:
     """The facts beside the response."""
     return {
-        "provider": item.call.provider if item.call is not None else None,
+        "provider": item.rendered.provider if item.rendered is not None else None,
         "usage": usage_fields(outcome.usage),
         "timing": outcome.timing or None,
         "attempts": item.attempts,

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import count
 
-from engine.batch.reading.rendering import Call
+from engine.asking.rendered import Rendered
 from engine.batch.reading.rows import BadRow, Row
 
 __all__ = ["Item", "Queue"]
@@ -22,18 +22,20 @@ class Item:
         answered: rows that had been answered when it was refused first; None: it was not.
         sent_at: when the last one went.
         cost: USD so far, or None.
-        call: the request; None until it is its turn.
+        rendered: the request; None until it is its turn.
+        tokens: about how many it will take.
     """
 
     __slots__ = (
         "answered",
         "attempts",
-        "call",
         "cost",
         "failures",
         "refusals",
+        "rendered",
         "row",
         "sent_at",
+        "tokens",
     )
 
     def __init__(self, row: Row) -> None:
@@ -44,7 +46,8 @@ class Item:
         self.answered: int | None = None
         self.sent_at = 0.0
         self.cost: float | None = None
-        self.call: Call | None = None
+        self.rendered: Rendered | None = None
+        self.tokens = 0
 
 
 class Queue:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import engine
+from engine.agents import FunctionAgent
+from engine.asking.question import as_question
 from engine.errors import ConfigError
 from tests.server import HEALTHY, Peer, chat, serve
 
@@ -237,3 +239,61 @@ def test_user_data_is_the_users_and_is_left_alone() -> None:
         stream = client.stream("m", "hi", user_data=mine)
     assert stream.user_data is mine
     assert list(mine) == [1, 2]
+
+
+# -- the question itself -----------------------------------------------------------------------
+
+
+def test_a_question_is_what_was_given_in_no_providers_terms() -> None:
+    question = as_question(
+        "a/b",
+        "hi",
+        None,
+        {
+            "system": "be brief",
+            "stop": "END",
+            "max_tokens": 5,
+            "extra_body": {"top_k": 1},
+            "extra_headers": {"X-A": "b"},
+            "fallback": iter(["c/d"]),
+        },
+    )
+    assert question.models == ("a/b", "c/d")
+    assert [message.role for message in question.request.messages] == ["system", "user"]
+    assert (question.request.stop, question.request.max_tokens) == (["END"], 5)
+    assert question.request.extra_body == {"top_k": 1}
+    assert question.extra_headers == {"X-A": "b"}
+    assert question.answer_type is None
+
+
+def test_what_the_user_goes_on_changing_is_no_longer_the_question() -> None:
+    body, headers = {"a": 1}, {"X-A": "b"}
+    question = as_question("m", "hi", None, {"extra_body": body, "extra_headers": headers})
+    body["a"], headers["X-A"] = 2, "c"
+    assert question.request.extra_body == {"a": 1}
+    assert question.extra_headers == {"X-A": "b"}
+
+
+def test_a_question_prints_no_prompt() -> None:
+    assert repr(as_question("a/b", "secret", None, {})) == "Question('a/b')"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("max_token", "did you mean 'max_tokens'"), ("sytem", "'system'"), ("qqq", "argument 'qqq'$")],
+)
+def test_an_argument_that_there_is_not(multi: engine.Multi, name: str, words: str) -> None:
+    arguments: dict[str, Any] = {name: "x"}
+    client = engine.Client(multi, base_url=NOWHERE)
+    for ask in (client.stream, client.request):
+        with pytest.raises(TypeError, match=words):
+            ask("m", "hi", **arguments)
+    assert len(multi) == 0
+
+
+def test_an_agent_is_told_of_its_options_when_it_is_made(multi: engine.Multi) -> None:
+    client = engine.Client(multi, base_url=NOWHERE)
+    with pytest.raises(ConfigError, match=r"^temperature must be a number, not str$"):
+        FunctionAgent(client, "m", temperature="hot")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="did you mean 'temperature'"):
+        FunctionAgent(client, "m", temprature=0.5)  # type: ignore[call-arg]

@@ -82,7 +82,7 @@ class ReActAgent(Agent):
 
     def request_options(self) -> dict[str, Any]:
         # The answer is text with JSON in it: the schema is told in the instructions.
-        return self.options
+        return {**self.options}
 
 
 class ReActTurn(FunctionTurn):

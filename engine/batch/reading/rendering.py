@@ -10,6 +10,7 @@ import msgspec
 from engine.asking.base_url import base_url_of, request_url, resolve_model
 from engine.asking.input import as_messages
 from engine.asking.keys import environment_headers, find_key, key_headers
+from engine.asking.rendered import Rendered, encode_body
 from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rows import Row
 from engine.errors import ConfigError
@@ -21,29 +22,18 @@ from engine.providers import (
 )
 from engine.request import HttpRequest, ModelRequest, check_url
 
-__all__ = ["Address", "Call", "model_of"]
+__all__ = ["Address", "about_tokens", "model_of"]
 
-# The names the output limit has in the bodies of the dialects.
-_LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 # A token is about four bytes of English.
 _BYTES_A_TOKEN: Final = 4
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One row, ready to be sent.
+class _Limits(msgspec.Struct):
+    """The names the output limit has in the bodies of the dialects."""
 
-    Attributes:
-        model: as the user names it; what prices are looked up by.
-        tokens: about how many it will take, for the rates.
-    """
-
-    http: HttpRequest
-    dialect: Dialect
-    provider: str
-    key_variable: str | None
-    streaming: bool
-    model: str
-    tokens: int
+    max_completion_tokens: Any = None
+    max_tokens: Any = None
+    max_output_tokens: Any = None
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -94,7 +84,7 @@ class Address:
                 return str(error)
         return None
 
-    def call(self, row: Row, key: str) -> Call:
+    def render(self, row: Row, key: str) -> Rendered:
         """The request for `row`; `key` is its idempotency key.
 
         Raises:
@@ -104,7 +94,7 @@ class Address:
         place = self._place(model)
         format = dialect(place.row.dialects[0] if row.shape == "prompt" else row.shape)
         body, request = self._body(row, place, format)
-        data = _encode(body)
+        data = encode_body(body)
         headers = {
             "Content-Type": "application/json",
             "Accept": format.content_types[0] if request.stream else "application/json",
@@ -114,14 +104,13 @@ class Address:
             "Idempotency-Key": key,
         }
         url = request_url(place.base_url, format.name, format.path(request))
-        return Call(
+        return Rendered(
             http=HttpRequest("POST", url, headers, data),
             dialect=format,
             provider=place.row.name or url.split("/")[2],
+            model=model,
             key_variable=place.key_variable,
             streaming=request.stream,
-            model=model,
-            tokens=len(data) // _BYTES_A_TOKEN + _output_limit(body),
         )
 
     def _body(
@@ -178,16 +167,10 @@ def model_of(row: Row, manifest: Manifest) -> str:
     return model if isinstance(model, str) else ""
 
 
-def _output_limit(body: Mapping[str, Any]) -> int:
-    for name in _LIMITS:
-        limit = body.get(name)
-        if isinstance(limit, int) and limit > 0:
-            return limit
-    return 0
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"the row cannot be written as JSON: {error}") from error
+def about_tokens(rendered: Rendered) -> int:
+    """About how many tokens a request will take, in and out, for the rates."""
+    body = rendered.http.body or b"{}"
+    limits = msgspec.json.decode(body, type=_Limits)
+    found = (getattr(limits, name) for name in limits.__struct_fields__)
+    limit = next((n for n in found if isinstance(n, int) and n > 0), 0)
+    return len(body) // _BYTES_A_TOKEN + limit
