@@ -12,19 +12,32 @@ from typing import Any
 import msgspec
 
 from engine.errors import EngineError
-from engine.messages import Citation, FinishReason, Image, ServerTool, ToolCall, Usage
+from engine.messages import (
+    Citation,
+    FinishReason,
+    Image,
+    ServerTool,
+    ToolCall,
+    Usage,
+    VendorItem,
+)
 
 __all__ = [
+    "AudioDelta",
+    "BaseEvent",
     "CitationDelta",
     "Done",
     "Event",
     "ImageDone",
     "LogprobsDelta",
+    "ModelUpdate",
+    "PartInfo",
     "Ping",
     "RedactedThinkingDone",
     "RefusalDelta",
     "RetryScheduled",
     "ServerToolDone",
+    "ServerToolStart",
     "SignatureDelta",
     "Start",
     "StreamError",
@@ -35,14 +48,15 @@ __all__ = [
     "ToolCallStart",
     "Unknown",
     "UsageUpdate",
+    "VendorItemDone",
 ]
 
 
-class Event(msgspec.Struct, frozen=True):
-    """The base of all events."""
+class BaseEvent(msgspec.Struct, frozen=True):
+    """The base of all events; `Event` is any one of them. Each has `index`."""
 
 
-class Start(Event, frozen=True, gc=False):
+class Start(BaseEvent, frozen=True, gc=False):
     """The answer begins. Held back until the first content, so that a retry repeats nothing."""
 
     id: str | None
@@ -50,7 +64,15 @@ class Start(Event, frozen=True, gc=False):
     index: int = 0
 
 
-class TextDelta(Event, frozen=True, gc=False):
+class ModelUpdate(BaseEvent, frozen=True, gc=False):
+    """Who answers, where the provider said so, or said otherwise, after `Start`; None: no news."""
+
+    id: str | None
+    model: str | None
+    index: int = 0
+
+
+class TextDelta(BaseEvent, frozen=True, gc=False):
     """A piece of the answer's text."""
 
     text: str
@@ -58,7 +80,7 @@ class TextDelta(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class ThinkingDelta(Event, frozen=True, gc=False):
+class ThinkingDelta(BaseEvent, frozen=True, gc=False):
     """A piece of the reasoning the provider shows."""
 
     text: str
@@ -66,7 +88,7 @@ class ThinkingDelta(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class SignatureDelta(Event, frozen=True, gc=False):
+class SignatureDelta(BaseEvent, frozen=True, gc=False):
     """The seal of the thinking block (or tool call, or text) `index`."""
 
     signature: str
@@ -74,7 +96,7 @@ class SignatureDelta(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class RedactedThinkingDone(Event, frozen=True, gc=False):
+class RedactedThinkingDone(BaseEvent, frozen=True, gc=False):
     """A block of encrypted reasoning."""
 
     data: str
@@ -82,7 +104,7 @@ class RedactedThinkingDone(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class RefusalDelta(Event, frozen=True, gc=False):
+class RefusalDelta(BaseEvent, frozen=True, gc=False):
     """A piece of the model's refusal."""
 
     text: str
@@ -90,7 +112,7 @@ class RefusalDelta(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class CitationDelta(Event, frozen=True):
+class CitationDelta(BaseEvent, frozen=True):
     """A source for the text block `index`."""
 
     citation: Citation
@@ -98,7 +120,7 @@ class CitationDelta(Event, frozen=True):
     choice: int = 0
 
 
-class ToolCallStart(Event, frozen=True, gc=False):
+class ToolCallStart(BaseEvent, frozen=True, gc=False):
     """The model begins to call a tool."""
 
     id: str
@@ -107,7 +129,7 @@ class ToolCallStart(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class ToolCallDelta(Event, frozen=True, gc=False):
+class ToolCallDelta(BaseEvent, frozen=True, gc=False):
     """A piece of the JSON text of the arguments."""
 
     arguments: str
@@ -115,7 +137,7 @@ class ToolCallDelta(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class ToolCallDone(Event, frozen=True, gc=False):
+class ToolCallDone(BaseEvent, frozen=True, gc=False):
     """The call is whole and its arguments are valid JSON."""
 
     call: ToolCall
@@ -123,7 +145,17 @@ class ToolCallDone(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class ServerToolDone(Event, frozen=True):
+class ServerToolStart(BaseEvent, frozen=True):
+    """The provider begins to run a tool of its own; `data` is its object so far. What it did comes
+    with the `ServerToolDone` of the same block."""
+
+    name: str
+    data: dict[str, Any]
+    index: int = 0
+    choice: int = 0
+
+
+class ServerToolDone(BaseEvent, frozen=True):
     """A tool the provider ran itself, or its result."""
 
     tool: ServerTool
@@ -131,7 +163,7 @@ class ServerToolDone(Event, frozen=True):
     choice: int = 0
 
 
-class ImageDone(Event, frozen=True, gc=False):
+class ImageDone(BaseEvent, frozen=True, gc=False):
     """An image the model made, whole."""
 
     image: Image
@@ -139,7 +171,38 @@ class ImageDone(Event, frozen=True, gc=False):
     choice: int = 0
 
 
-class LogprobsDelta(Event, frozen=True):
+class VendorItemDone(BaseEvent, frozen=True):
+    """An item of the vendor's own format that has no part of ours, whole; `VendorItem.waits` tells
+    whether the user must answer it."""
+
+    item: VendorItem
+    index: int = 0
+    choice: int = 0
+
+
+class AudioDelta(BaseEvent, frozen=True, gc=False):
+    """A piece of the sound the model makes, in base64, and of its transcript; either may be
+    empty."""
+
+    data: str
+    transcript: str = ""
+    media_type: str | None = None
+    index: int = 0
+    choice: int = 0
+
+
+class PartInfo(BaseEvent, frozen=True):
+    """What the provider says of the block `index` beside its words: they are in the message's
+    part of the same names."""
+
+    index: int = 0
+    choice: int = 0
+    id: str | None = None
+    field: str | None = None
+    extra: dict[str, Any] = {}
+
+
+class LogprobsDelta(BaseEvent, frozen=True):
     """Log probabilities of the tokens of the text block `index`: the provider's own objects."""
 
     logprobs: list[dict[str, Any]]
@@ -147,20 +210,20 @@ class LogprobsDelta(Event, frozen=True):
     choice: int = 0
 
 
-class UsageUpdate(Event, frozen=True, gc=False):
+class UsageUpdate(BaseEvent, frozen=True, gc=False):
     """The provider's count of tokens so far."""
 
     usage: Usage
     index: int = 0
 
 
-class Ping(Event, frozen=True, gc=False):
+class Ping(BaseEvent, frozen=True, gc=False):
     """The provider says it is alive."""
 
     index: int = 0
 
 
-class RetryScheduled(Event, frozen=True):
+class RetryScheduled(BaseEvent, frozen=True):
     """Attempt number `attempt` begins in `delay` seconds, because of `error`."""
 
     attempt: int
@@ -169,7 +232,7 @@ class RetryScheduled(Event, frozen=True):
     index: int = 0
 
 
-class Done(Event, frozen=True, gc=False):
+class Done(BaseEvent, frozen=True, gc=False):
     """The protocol's end marker came: the answer is complete.
 
     `finish_reason_raw` is the provider's own word, or None where it gave none.
@@ -181,16 +244,45 @@ class Done(Event, frozen=True, gc=False):
     index: int = 0
 
 
-class StreamError(Event, frozen=True):
+class StreamError(BaseEvent, frozen=True):
     """The stream failed; nothing follows."""
 
     error: EngineError
     index: int = 0
 
 
-class Unknown(Event, frozen=True):
+class Unknown(BaseEvent, frozen=True):
     """What the provider sent and this version does not know, decoded."""
 
     name: str
     data: Any
     index: int = 0
+
+
+Event = (
+    Start
+    | ModelUpdate
+    | TextDelta
+    | ThinkingDelta
+    | SignatureDelta
+    | RedactedThinkingDone
+    | RefusalDelta
+    | CitationDelta
+    | ToolCallStart
+    | ToolCallDelta
+    | ToolCallDone
+    | ServerToolStart
+    | ServerToolDone
+    | VendorItemDone
+    | ImageDone
+    | AudioDelta
+    | PartInfo
+    | LogprobsDelta
+    | UsageUpdate
+    | Ping
+    | RetryScheduled
+    | Done
+    | StreamError
+    | Unknown
+)
+"""Any event of a stream."""

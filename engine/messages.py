@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "Audio",
     "Citation",
     "Document",
     "FinishReason",
@@ -26,6 +27,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "Usage",
+    "VendorItem",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -55,6 +57,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         cache_write_tokens: the part of the input that was written to a cache.
         reasoning_tokens: the part of the output that is reasoning.
         partial: the stream ended before its last report: the numbers are what was said so far.
+        cost: what the provider says the request cost, in its own unit (OpenRouter: US dollars).
     """
 
     input_tokens: int | None = None
@@ -64,6 +67,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     partial: bool = False
+    cost: float | None = None
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -83,11 +87,12 @@ class Citation(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
-    """Text, with the citations that belong to it; `signature` as in `ToolCall`."""
+    """Text, with the citations that belong to it; `signature` and `extra` as in `ToolCall`."""
 
     text: str
     citations: list[Citation] = []
     signature: str | None = None
+    extra: dict[str, Any] = {}
 
 
 class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
@@ -97,11 +102,17 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
         text: the reasoning or its summary; may be empty.
         signature: the provider's seal; sent back unchanged with the next turn.
         id: the provider's id of the item, or None.
+        field: the name it came under in the chat format (``reasoning``, ``thinking``; ``content``
+            for Mistral's list), by which it goes back; None: ``reasoning_content``, or another
+            format.
+        extra: as in `ToolCall`.
     """
 
     text: str
     signature: str | None = None
     id: str | None = None
+    field: str | None = None
+    extra: dict[str, Any] = {}
 
 
 class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
@@ -124,17 +135,23 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
         name: the tool.
         arguments: the arguments as the JSON text the model wrote.
         signature: the provider's seal of the thought behind the call (Gemini), or None.
+        custom: whether the tool takes free text: then `arguments` is that text as a JSON string.
+        extra: what else the provider said of it (``caller``, ``extra_content`` …), in its own
+            words; it goes back to a provider of the same format.
     """
 
     id: str
     name: str
     arguments: str
     signature: str | None = None
+    custom: bool = False
+    extra: dict[str, Any] = {}
 
     @property
     def input(self) -> Any:
-        """The arguments decoded: a dict with every provider of today."""
-        return msgspec.json.decode(self.arguments)
+        """The arguments decoded: a dict; of a custom tool the text."""
+        value = msgspec.json.decode(self.arguments)
+        return {} if value is None else value  # Groq writes "null" for no arguments
 
 
 class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
@@ -155,7 +172,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
-    """An image, by `url` or as base64 `data` of `media_type`.
+    """An image, by `url` or as base64 `data` of `media_type`; `extra` as in `ToolCall`.
 
     `detail` is OpenAI's word (``low``, ``high``, ``auto``); None leaves it to the provider.
     """
@@ -164,15 +181,35 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     data: str | None = None
     media_type: str | None = None
     detail: str | None = None
+    extra: dict[str, Any] = {}
 
 
 class Document(msgspec.Struct, frozen=True, tag="document"):
-    """A document, by `url`, or as base64 `data` of `media_type`."""
+    """A document, by `url`, or as base64 `data` of `media_type`; `extra` as in `ToolCall`."""
 
     url: str | None = None
     data: str | None = None
     media_type: str | None = None
     title: str | None = None
+    extra: dict[str, Any] = {}
+
+
+class Audio(msgspec.Struct, frozen=True, tag="audio"):
+    """Sound, as base64 `data` of `media_type`.
+
+    Attributes:
+        data: the sound; empty where only the transcript came.
+        media_type: ``audio/wav``, ``audio/pcm`` …, or None where the provider does not say.
+        transcript: the words in it, where the provider gives them.
+        id: the provider's id of the sound, by which a later turn may name it, or None.
+        extra: as in `ToolCall`.
+    """
+
+    data: str
+    media_type: str | None = None
+    transcript: str = ""
+    id: str | None = None
+    extra: dict[str, Any] = {}
 
 
 class ServerTool(msgspec.Struct, frozen=True, tag="server_tool"):
@@ -180,6 +217,37 @@ class ServerTool(msgspec.Struct, frozen=True, tag="server_tool"):
 
     name: str
     data: dict[str, Any]
+
+
+# What the user must answer before the turn can go on, in the formats' own words: a call without
+# its output (see `VendorItem.waits`), or a question.
+_WAITING_TYPES = frozenset({"mcp_approval_request"})
+
+
+class VendorItem(msgspec.Struct, frozen=True, tag="vendor_item"):
+    """An item of a vendor's own format that has no part of ours: whole, in both directions.
+
+    An answer holds it for tools that run on the user's side and are no functions (``shell_call``,
+    ``apply_patch_call``, ``computer_call``), for approvals, and for what only the vendor reads
+    (``compaction``); a question holds it for the answers to those (``shell_call_output``,
+    ``mcp_approval_response``).
+
+    Attributes:
+        name: the vendor's name for the kind.
+        data: the vendor's object, sent as it is.
+        format: the dialect it belongs to, ``responses`` say; None: not said.
+    """
+
+    name: str
+    data: dict[str, Any]
+    format: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the turn cannot go on before the user has answered it."""
+        return self.name in _WAITING_TYPES or (
+            self.name.endswith("_call") and isinstance(self.data.get("call_id"), str)
+        )
 
 
 Part = (
@@ -193,6 +261,8 @@ Part = (
     | Image
     | Document
     | ServerTool
+    | Audio
+    | VendorItem
 )
 
 
@@ -206,6 +276,8 @@ class Message(msgspec.Struct, frozen=True):
             to that provider only.
         id: the provider's id of the message, or None.
         model: the model that answered, or None.
+        extra: keys of the message itself in its provider's own form (``name``, ``prefix``,
+            ``container``); they go to providers of the same format.
     """
 
     role: Role
@@ -213,6 +285,7 @@ class Message(msgspec.Struct, frozen=True):
     provider: str | None = None
     id: str | None = None
     model: str | None = None
+    extra: dict[str, Any] = {}
 
     @classmethod
     def system(cls, text: str) -> Message:

@@ -288,8 +288,8 @@ class Stream(Receiver):
         if (
             kind is TextDelta
             and self._on_text is not None
-            and not event.choice  # type: ignore[attr-defined]  # as `text`: the first choice's
-            and self._on_text(event.text, self) is STOP  # type: ignore[attr-defined]
+            and not event.choice  # type: ignore[union-attr]  # as `text`: the first choice's
+            and self._on_text(event.text, self) is STOP  # type: ignore[union-attr]
         ):
             self.cancel()
         if not self._listening:
@@ -298,11 +298,11 @@ class Stream(Receiver):
         if getattr(event, "choice", 0):
             kind = None  # the other choices are told by `event` only, as `text` has none of them
         if kind is TextDelta and self._listeners.has("text"):
-            self._listened("text", event.text, self.text, self)  # type: ignore[attr-defined]
+            self._listened("text", event.text, self.text, self)  # type: ignore[union-attr]
         elif kind is ThinkingDelta and self._listeners.has("thinking"):
-            self._listened("thinking", event.text, self.thinking, self)  # type: ignore[attr-defined]
+            self._listened("thinking", event.text, self.thinking, self)  # type: ignore[union-attr]
         elif kind is ToolCallDone:
-            self._listened("tool_call", event.call, self)  # type: ignore[attr-defined]
+            self._listened("tool_call", event.call, self)  # type: ignore[union-attr]
 
     def _callback_raised(self, error: Exception) -> None:
         if self.completion is None:

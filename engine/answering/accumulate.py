@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.events import (
+    AudioDelta,
     CitationDelta,
     Event,
     ImageDone,
     LogprobsDelta,
+    ModelUpdate,
+    PartInfo,
     RedactedThinkingDone,
     RefusalDelta,
     ServerToolDone,
@@ -21,8 +24,10 @@ from engine.events import (
     ToolCallDone,
     ToolCallStart,
     UsageUpdate,
+    VendorItemDone,
 )
 from engine.messages import (
+    Audio,
     Citation,
     Message,
     Part,
@@ -38,6 +43,8 @@ from engine.messages import (
 __all__ = ["Accumulator"]
 
 
+_Whole = ToolCallDone | RedactedThinkingDone | ServerToolDone | VendorItemDone | ImageDone
+
 # So many pieces of text are joined to one: a piece of six letters weighs 63 bytes by itself.
 _JOIN = 16
 
@@ -45,15 +52,29 @@ _JOIN = 16
 class _Block:
     """One content block in the making."""
 
-    __slots__ = ("call", "citations", "kind", "name", "pieces", "signature", "whole")
+    __slots__ = (
+        "citations",
+        "extra",
+        "field",
+        "id",
+        "kind",
+        "name",
+        "pieces",
+        "signature",
+        "sound",
+        "whole",
+    )
 
-    def __init__(self, kind: type[Event]) -> None:
-        self.kind = kind
+    def __init__(self, kind: type[Event] | None) -> None:
+        self.kind = kind  # None: only something about it came
         self.pieces: list[str] = []
         self.signature: str | None = None
         self.citations: list[Citation] = []
-        self.call = ""  # id of the tool call
-        self.name = ""
+        self.id: str | None = None
+        self.field: str | None = None
+        self.extra: dict[str, Any] | None = None
+        self.name = ""  # of the tool; media type of the sound
+        self.sound: list[str] | None = None
         self.whole: Part | None = None
 
     def text(self) -> str:
@@ -66,14 +87,20 @@ class _Block:
             return self.whole
         text = self.text()
         if self.kind is ToolCallStart:
-            return PartialToolCall(self.call, self.name, text)
+            return PartialToolCall(self.id or "", self.name, text)
         if self.kind is ThinkingDelta:
-            return Thinking(text, self.signature) if text or self.signature else None
+            if not text and not self.signature:
+                return None
+            return Thinking(text, self.signature, self.id, self.field, self.extra or {})
         if self.kind is RefusalDelta:
             return Refusal(text)
+        if self.kind is AudioDelta:
+            return Audio(
+                "".join(self.sound or ()), self.name or None, text, self.id, self.extra or {}
+            )
         if not text and not self.citations and not self.signature:
             return None
-        return Text(text, self.citations, self.signature)
+        return Text(text, self.citations, self.signature, self.extra or {})
 
 
 class Accumulator:
@@ -164,14 +191,16 @@ class Accumulator:
         # Joining gives a block a new list of pieces; the shortcut must not grow the old one.
         self._key = (-1, -1)
 
-    def _block(self, event: Any, kind: type[Event]) -> _Block:
+    def _block(self, event: Any, kind: type[Event] | None) -> _Block:
         key = (event.choice, event.index)
         block = self._blocks.get(key)
         if block is None:
             block = self._blocks[key] = _Block(kind)
+        elif block.kind is None:
+            block.kind = kind
         return block
 
-    def _add(self, event: Event) -> None:  # noqa: C901 - one arm an event, each a line or two
+    def _add(self, event: Event) -> None:
         match event:
             case TextDelta():
                 block = self._block(event, TextDelta)
@@ -179,10 +208,8 @@ class Accumulator:
                 self._key = (event.choice, event.index)
                 self._pieces = block.pieces
                 self._joined_pieces = len(block.pieces)
-            case ThinkingDelta():
-                self._block(event, ThinkingDelta).pieces.append(event.text)
-            case RefusalDelta():
-                self._block(event, RefusalDelta).pieces.append(event.text)
+            case ThinkingDelta() | RefusalDelta():
+                self._block(event, type(event)).pieces.append(event.text)
             case SignatureDelta():
                 block = self._block(event, ThinkingDelta)
                 block.signature = (block.signature or "") + event.signature
@@ -190,17 +217,21 @@ class Accumulator:
                 self._block(event, TextDelta).citations.append(event.citation)
             case ToolCallStart():
                 block = self._block(event, ToolCallStart)
-                block.call, block.name = event.id, event.name
+                block.id, block.name = event.id, event.name
             case ToolCallDelta():
                 self._block(event, ToolCallStart).pieces.append(event.arguments)
-            case ToolCallDone(call=whole):
-                self._block(event, ToolCallStart).whole = whole
-            case RedactedThinkingDone(data=data):
-                self._block(event, type(event)).whole = RedactedThinking(data)
-            case ServerToolDone(tool=tool):
-                self._block(event, type(event)).whole = tool
-            case ImageDone(image=image):
-                self._block(event, type(event)).whole = image
+            case AudioDelta():
+                self._sound(self._block(event, AudioDelta), event)
+            case PartInfo():
+                self._inform(self._block(event, None), event)
+            case _ if isinstance(event, _Whole):
+                self._whole(event)
+            case _:
+                self._about(event)
+
+    def _about(self, event: Event) -> None:
+        """What is of the answer, not of one block."""
+        match event:
             case LogprobsDelta():
                 if event.choice == 0:
                     self.logprobs.extend(event.logprobs)
@@ -208,8 +239,34 @@ class Accumulator:
                 self.usage = event.usage
             case Start():
                 self._start(event)
+            case ModelUpdate():
+                self.id, self.model = event.id or self.id, event.model or self.model
             case _:
                 pass
+
+    def _whole(self, event: _Whole) -> None:
+        block = self._block(event, ToolCallStart if type(event) is ToolCallDone else type(event))
+        match event:
+            case ToolCallDone():
+                block.whole = event.call
+            case RedactedThinkingDone():
+                block.whole = RedactedThinking(event.data)
+            case ServerToolDone():
+                block.whole = event.tool
+            case VendorItemDone():
+                block.whole = event.item
+            case ImageDone():
+                block.whole = event.image
+
+    def _sound(self, block: _Block, event: AudioDelta) -> None:
+        block.sound = block.sound or []
+        block.sound.append(event.data)
+        block.pieces.append(event.transcript)
+        block.name = event.media_type or block.name
+
+    def _inform(self, block: _Block, event: PartInfo) -> None:
+        block.id, block.field = event.id or block.id, event.field or block.field
+        block.extra = {**(block.extra or {}), **event.extra}
 
     def _start(self, event: Start) -> None:
         if self._started:  # a proxy tried again: what came before is not the answer

@@ -178,7 +178,7 @@ class Receiver:
             self._done = last  # type: ignore[assignment]
             self._linger = self._multi.call_later(_LINGER, self._lingered)
         elif kind is StreamError:
-            self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[attr-defined]
+            self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[union-attr]
 
     def _first_read(self, data: bytes) -> list[Event]:
         """Until it is known what the response is."""

@@ -189,7 +189,7 @@ class Answer:
 
     def _without_error(self, events: list[Event]) -> list[Event]:
         if events and type(events[-1]) is StreamError:
-            self.failure = self.named(events.pop().error)  # type: ignore[attr-defined]
+            self.failure = self.named(events.pop().error)  # type: ignore[union-attr]
         return events
 
     def named(self, error: EngineError) -> EngineError:
