@@ -11,10 +11,11 @@ with its callbacks and its state; a `Completion` is how it ended. Errors are in 
 events in `engine.events`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from engine import errors, events
-from engine.client import Client
+from engine import errors, events, messages, wire
+from engine.client import Client, StreamOptions
 from engine.completion import Completion
 from engine.errors import Category, EngineError
 from engine.events import Event
@@ -25,6 +26,7 @@ from engine.stream import STOP, Stream
 from engine.transport import Multi, Retry, Statistics, Timeouts
 
 if TYPE_CHECKING:
+    from engine import agents, batch, emulator, loops
     from engine.agents.tools.tool import tool
 
 __version__ = "0.1.0"
@@ -45,21 +47,38 @@ __all__ = [
     "Retry",
     "Statistics",
     "Stream",
+    "StreamOptions",
     "Timeouts",
     "Timing",
     "Tool",
     "ToolCall",
     "ToolResult",
     "Usage",
+    "agents",
+    "batch",
+    "emulator",
     "errors",
     "events",
+    "loops",
+    "messages",
     "tool",
+    "wire",
 ]
 
 
+# Imported when they are named: most programs have neither agents nor batches.
+_FOLDERS = frozenset({"agents", "batch", "emulator", "loops"})
+
+
 def __getattr__(name: str) -> object:
-    if name == "tool":  # imported with the first tool: most programs have none
+    if name in _FOLDERS:
+        return import_module(f"engine.{name}")
+    if name == "tool":
         from engine.agents.tools.tool import tool
 
         return tool
     raise AttributeError(f"module 'engine' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

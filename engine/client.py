@@ -79,7 +79,7 @@ class Client:
             allow_insecure=allow_insecure,
         )
         self._owns_multi = multi is None
-        self.multi = Multi() if multi is None else multi
+        self.multi: Multi = Multi() if multi is None else multi
 
     def __repr__(self) -> str:
         return f"<Client {self._target!r} {self.multi!r}>"

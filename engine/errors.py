@@ -19,6 +19,7 @@ class names: an error inside a 200 stream has the category it would have as an H
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 __all__ = [
     "CallbackError",
@@ -87,7 +88,7 @@ class EngineError(Exception):
         code: the provider's own error code or type, or None.
     """
 
-    default_category = Category.UNKNOWN
+    default_category: ClassVar[Category] = Category.UNKNOWN
 
     def __init__(
         self,
@@ -105,8 +106,8 @@ class EngineError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.category = category if category is not None else self.default_category
-        self.retryable = retryable if retryable is not None else self.category in _RETRYABLE
+        self.category: Category = category if category is not None else self.default_category
+        self.retryable: bool = retryable if retryable is not None else self.category in _RETRYABLE
         self.retry_after = retry_after
         self.http_status = http_status
         self.request_id = request_id
@@ -119,7 +120,7 @@ class EngineError(Exception):
 class ConfigError(EngineError):
     """An argument, key, URL or file is wrong. Nothing was sent; correct it and call again."""
 
-    default_category = Category.CONFIG
+    default_category: ClassVar[Category] = Category.CONFIG
 
 
 class MisuseError(ConfigError):
@@ -129,43 +130,43 @@ class MisuseError(ConfigError):
 class CallbackError(EngineError):
     """A callback raised. Its exception is ``__cause__``; only its own stream ended."""
 
-    default_category = Category.CALLBACK
+    default_category: ClassVar[Category] = Category.CALLBACK
 
 
 class CancelledError(EngineError):
     """The request was cancelled, by ``cancel()``, ``abort()``, ``STOP`` or ``close()``."""
 
-    default_category = Category.CANCELLED
+    default_category: ClassVar[Category] = Category.CANCELLED
 
 
 class NetworkError(EngineError):
     """The host could not be found, reached or trusted, or the connection died; see ``phase``."""
 
-    default_category = Category.NETWORK
+    default_category: ClassVar[Category] = Category.NETWORK
 
 
 class DeadlineError(EngineError, TimeoutError):
     """A wait was longer than its limit; ``phase`` names the limit in `engine.Timeouts`."""
 
-    default_category = Category.TIMEOUT
+    default_category: ClassVar[Category] = Category.TIMEOUT
 
 
 class ResourceError(EngineError):
     """This machine ran out of something: file descriptors, memory, disk."""
 
-    default_category = Category.RESOURCE
+    default_category: ClassVar[Category] = Category.RESOURCE
 
 
 class ProtocolError(EngineError):
     """The peer's bytes are not what the protocol allows, or went over a limit."""
 
-    default_category = Category.PROTOCOL
+    default_category: ClassVar[Category] = Category.PROTOCOL
 
 
 class TruncatedError(EngineError):
     """The bytes ended before the protocol's own end marker; what came is kept."""
 
-    default_category = Category.TRUNCATED
+    default_category: ClassVar[Category] = Category.TRUNCATED
 
 
 class ProviderError(EngineError):

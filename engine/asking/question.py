@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from math import isfinite
 from typing import Any, Final, TypedDict
 
@@ -111,6 +110,8 @@ def check_options(options: Mapping[str, Any], known: Any) -> None:
     names = known.__annotations__
     for name, value in options.items():
         if name not in names:
+            from difflib import get_close_matches  # 4 ms that only a mistake is worth
+
             near = get_close_matches(name, names, 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"unexpected keyword argument {name!r}{meant}")

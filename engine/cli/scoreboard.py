@@ -28,8 +28,11 @@ class Scoreboard:
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.streams: list[Stream] = []
-        self.complete = self.failed = self.events = self.tokens = 0
-        self.display_cpu = 0.0
+        self.complete: int = 0
+        self.failed: int = 0
+        self.events: int = 0
+        self.tokens: int = 0
+        self.display_cpu: float = 0.0
         self._first_tokens: list[float] = []
         self._errors: Counter[str] = Counter()  # by category
         self._examples: dict[str, str] = {}

@@ -96,7 +96,7 @@ class Connection:
         self._out = bytearray()  # what the socket would not take yet
         self._blocked = False  # a step is due, and waits for that
         self._then_close = False
-        self.closed = False
+        self.closed: bool = False
 
     def ready(self, mask: int) -> None:
         """The socket can be read or written."""

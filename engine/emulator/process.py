@@ -33,8 +33,8 @@ class Emulator:
 
     def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
         self.url = url
-        self.base_url = f"{url}/v1"
-        self.pid = process.pid
+        self.base_url: str = f"{url}/v1"
+        self.pid: int = process.pid
         self._process = process
         self._stop = weakref.finalize(self, _end, process)
 

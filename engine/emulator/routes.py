@@ -53,7 +53,7 @@ class NotRouted(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.body = openai_error(status, message)
+        self.body: dict[str, Any] = openai_error(status, message)
 
 
 def find_route(request: Request) -> tuple[Dialect | None, Mapping[str, str]]:

@@ -53,8 +53,8 @@ class Server:
         self._listener.setblocking(False)
         self.host = host
         self.port: int = self._listener.getsockname()[1]
-        self.now = time.monotonic()
-        self.requests = 0
+        self.now: float = time.monotonic()
+        self.requests: int = 0
         self._responder = Responder(settings or Settings())
         self._connections: set[Connection] = set()
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []

@@ -32,9 +32,9 @@ class Head:
     __slots__ = ("complete", "headers", "status")
 
     def __init__(self, status: int, headers: dict[str, str], complete: bool) -> None:
-        self.status = status
-        self.headers = headers
-        self.complete = complete
+        self.status: int = status
+        self.headers: dict[str, str] = headers
+        self.complete: bool = complete
 
 
 def parse_head(lines: list[bytes]) -> Head | None:

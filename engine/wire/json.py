@@ -7,6 +7,7 @@ Such a text is mended and read again; everything else it refuses is a `ProtocolE
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -50,7 +51,7 @@ class TypedDecoder(Generic[T]):
     def __init__(self, kind: type[T], spare: frozenset[str] = frozenset()) -> None:
         self._kind = kind
         self._spare = spare
-        self.decode = msgspec.json.Decoder(kind).decode
+        self.decode: Callable[[bytes], T] = msgspec.json.Decoder(kind).decode
 
     def recover(self, data: bytes, error: Exception) -> T:
         """`data` once more, after `decode` failed with `error`.

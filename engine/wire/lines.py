@@ -18,7 +18,7 @@ class PartialLine:
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
         self._tail = bytearray()
-        self.size = 0
+        self.size: int = 0
 
     def append(self, piece: bytes) -> None:
         """Keep `piece`; `size` (bytes) grows by its length."""

@@ -80,7 +80,7 @@ class SSEDecoder:
         self._id = ""
         self._block_retry: int | None = None
         self._failure: ProtocolError | None = None
-        self.replaced = 0
+        self.replaced: int = 0
         self.retry: int | None = None
 
     def feed(self, chunk: bytes) -> list[SSERecord]:
