@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 import msgspec
 import pycurl
 
 from engine.errors import (
+    Category,
     DeadlineError,
     EngineError,
     NetworkError,
     ProtocolError,
+    ProviderError,
     ResourceError,
     TruncatedError,
 )
 
-__all__ = ["CurlFailure", "failure_error"]
+__all__ = ["SEND_FAIL_REWIND", "CurlFailure", "failure_error"]
+
+# pycurl has no name for it: the connection died, or an HTTP/2 server refused the stream, with part
+# of the body out, and libcurl cannot begin it anew (see Transfer).
+SEND_FAIL_REWIND: Final = 65
 
 
 class CurlFailure(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +36,8 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         host: ``host:port`` of the request.
         http_status: status of the response whose head came whole, or None.
         body_bytes: bytes of the body that came.
+        proxy: the proxy in between, without user and password; None: none.
+        connect_status: what the proxy answered to CONNECT; 0: nothing.
     """
 
     code: int
@@ -36,23 +45,29 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     host: str
     http_status: int | None
     body_bytes: int
+    proxy: str | None = None
+    connect_status: int = 0
 
 
 _PHASES: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST: "resolve",
     pycurl.E_COULDNT_RESOLVE_PROXY: "resolve",
     pycurl.E_COULDNT_CONNECT: "connect",
+    97: "connect",  # PROXY: a SOCKS proxy refused
     pycurl.E_SSL_CONNECT_ERROR: "tls",
     pycurl.E_PEER_FAILED_VERIFICATION: "tls",
     pycurl.E_SSL_CERTPROBLEM: "tls",
+    pycurl.E_SSL_CIPHER: "tls",
     pycurl.E_SSL_CACERT_BADFILE: "tls",
+    98: "tls",  # SSL_CLIENTCERT: the server wants a certificate of ours
     pycurl.E_SEND_ERROR: "send",
-    65: "send",  # SEND_FAIL_REWIND: the connection died on the request; see Transfer
+    SEND_FAIL_REWIND: "send",
 }
 
 # Not HTTP, or HTTP beyond what libcurl accepts.
 _PROTOCOL: Final = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: "the server does not speak HTTP/1.1",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "the server does not speak HTTP/1.1 here (if it speaks TLS, "
+    "the address begins with https://)",
     8: "the server's response head is malformed",
     16: "the server's HTTP/2 frames are malformed",
     61: "the body is compressed in a way that cannot be undone",
@@ -60,8 +75,21 @@ _PROTOCOL: Final = {
     100: "a header line of the response is too long",
 }
 
-# Certificates do not mend themselves between two tries.
-_FINAL: Final = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
+# Certificates and settings do not mend themselves between two tries.
+_FINAL: Final = frozenset(
+    {
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        98,
+    }
+)
+# The peer's TLS said no (an alert, another version, no TLS at all), in OpenSSL's words and in those
+# of other libraries; a handshake that was reset or closed may go better the next time.
+_TLS_REFUSED: Final = re.compile(
+    r"SSL routines::(?!unexpected eof)|\balert\b|wrong version|unsupported protocol", re.IGNORECASE
+)
 
 _ADVICE: Final = {
     "resolve": "check the host name, the network and the DNS server",
@@ -71,11 +99,24 @@ _ADVICE: Final = {
     "send": "the request may have reached the server; send it again",
     "body": "send the request again",
 }
+_PROXY_ADVICE: Final = {
+    403: "it does not allow this address; ask who runs it, or go past it (NO_PROXY)",
+    404: "it does not know this address; check that it is a proxy, or go past it (NO_PROXY)",
+    407: "it wants a user and password: write them into the proxy's address "
+    "(https_proxy=http://user:password@host:port)",
+}
+# What a proxy says of the moment, not of the request.
+_PROXY_MAY_RECOVER: Final = frozenset({429, 500, 502, 503, 504})
+
+_PROXY_HELP: Final = (
+    "check the proxy (https_proxy, http_proxy, all_proxy), or go past it (NO_PROXY)"
+)
 
 
 def failure_error(failure: CurlFailure) -> EngineError:
     """The error for an attempt that libcurl ended, or that ended before the head was whole."""
-    code, text, host = failure.code, failure.text, failure.host
+    code, host = failure.code, failure.host
+    text = _without_user(failure.text)
     if code in (pycurl.E_COULDNT_CONNECT, pycurl.E_OUT_OF_MEMORY) and _no_descriptor_left():
         return ResourceError(
             f"no file descriptor is left to connect to {host}; raise the limit (ulimit -n) or "
@@ -85,10 +126,13 @@ def failure_error(failure: CurlFailure) -> EngineError:
         )
     if code == pycurl.E_OUT_OF_MEMORY:
         return ResourceError(f"out of memory while talking to {host}", detail=text)
+    if failure.connect_status >= 300:
+        return _proxy_refused(failure)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         phase = "resolve" if "resolv" in text.lower() else "connect"
+        through, advice = _way(failure, phase)
         return DeadlineError(
-            f"no connection to {host} in time; {_ADVICE[phase]}", detail=text, phase=phase
+            f"no connection to {host} in time{through}; {advice}", detail=text, phase=phase
         )
     if code in _PROTOCOL or "Too large response headers" in text:
         words = _PROTOCOL.get(code, "the response's headers are too large")
@@ -97,19 +141,27 @@ def failure_error(failure: CurlFailure) -> EngineError:
             detail=text,
             http_status=failure.http_status,
         )
-    return _broken(failure)
+    return _broken(failure, text)
 
 
-def _broken(failure: CurlFailure) -> EngineError:
+def _broken(failure: CurlFailure, text: str) -> EngineError:
     """The error for a connection that could not be made or died."""
-    code, text, host = failure.code, failure.text, failure.host
-    if failure.http_status is not None and code not in _PHASES:
+    code, host = failure.code, failure.host
+    if failure.http_status is not None:
+        # Whatever the code says: an HTTP/2 connection that is killed tells all of its streams but
+        # one of a failure to send (55), long after their answers began.
         return TruncatedError(
             f"{host} ended the response after {failure.body_bytes} bytes of the body, before it "
             "was complete; send the request again",
             detail=text or None,
             http_status=failure.http_status,
             phase="body",
+        )
+    if "ENHANCE_YOUR_CALM" in text:
+        return ProviderError(
+            f"{host} is overloaded (HTTP/2 ENHANCE_YOUR_CALM); wait, or send less at once",
+            category=Category.SERVER,
+            detail=text,
         )
     if code in (0, pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE):
         words = "closed the connection before its response had begun; send the request again"
@@ -119,16 +171,48 @@ def _broken(failure: CurlFailure) -> EngineError:
             "send the request again"
         )
     else:
-        phase = _PHASES.get(code, "body")
-        if phase == "send":  # libcurl's "necessary data rewind was not possible" tells nobody
-            text = "the connection, kept open from an earlier request, died as this one was sent"
-        return NetworkError(
-            f"{host}: {text or 'the transfer failed'}; {_ADVICE[phase]}",
-            retryable=code not in _FINAL,
-            detail=f"curl error {code}: {failure.text}",
-            phase=phase,
-        )
+        return _unreached(failure, text)
     return NetworkError(f"{host}: {words}", detail=text or None, phase="body")
+
+
+def _unreached(failure: CurlFailure, text: str) -> EngineError:
+    """The error for a request that did not get to the server, or not wholly."""
+    code = failure.code
+    phase = _PHASES.get(code, "body")
+    detail = f"curl error {code}: {text}"
+    if phase == "send":  # libcurl's "necessary data rewind was not possible" tells nobody
+        text = "the connection died as the request was sent"
+    through, advice = _way(failure, phase)
+    refused = code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
+    return NetworkError(
+        f"{failure.host}: {text or 'the transfer failed'}{through}; {advice}",
+        retryable=code not in _FINAL and not refused,
+        detail=detail,
+        phase=phase,
+    )
+
+
+def _proxy_refused(failure: CurlFailure) -> EngineError:
+    status = failure.connect_status
+    return NetworkError(
+        f"the proxy {failure.proxy or 'in between'} refused to connect to {failure.host} "
+        f"(HTTP {status}); {_PROXY_ADVICE.get(status, _PROXY_HELP)}",
+        retryable=status in _PROXY_MAY_RECOVER,
+        detail=_without_user(failure.text),
+        phase="connect",
+    )
+
+
+def _way(failure: CurlFailure, phase: str) -> tuple[str, str]:
+    """The words for the proxy, if there is one before the part that failed, and what to do."""
+    if failure.proxy is None or phase not in ("resolve", "connect"):
+        return "", _ADVICE[phase]
+    return f" (through the proxy {failure.proxy})", _PROXY_HELP
+
+
+def _without_user(text: str) -> str:
+    """libcurl's words, without the user and password where it quotes a proxy's address."""
+    return re.sub(r"[^\s'\"]*@", "…@", text)
 
 
 def _no_descriptor_left() -> bool:

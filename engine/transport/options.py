@@ -41,6 +41,9 @@ EASY_OPTIONS: Final[tuple[tuple[int, int | str], ...]] = (
     # Decode what a server or proxy compresses unasked; the request itself asks for none
     # (Accept-Encoding: identity), since compressing proxies hold events back.
     (pycurl.ACCEPT_ENCODING, ""),
+    # SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: what a proxy answers to CONNECT is no
+    # part of the response, least of all its status.
+    (265, 1),
     (pycurl.NOPROGRESS, 1),
 )
 

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import random
+from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from engine.errors import Category, ConfigError, EngineError
 
-__all__ = ["Retry", "retry_delay"]
+__all__ = ["Retry", "Sent", "retry_delay"]
+
+
+class Sent(StrEnum):
+    """What is known of a request whose attempt failed."""
+
+    UNSENT = "unsent"
+    """Nobody read it: no connection was made, a pooled one was dead before a byte left, or the
+    HTTP/2 server refused the stream without looking at it."""
+    REFUSED = "refused"
+    """The server answered, with a status or an error inside the stream: its word counts."""
+    UNKNOWN = "unknown"
+    """It went out and no answer came, or the answer broke off: it may have been read and billed."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how patiently a request is tried.
 
     The numbers are those of the official SDKs (openai-python 3.x: 0.5 s doubling to 8 s, waits the
-    server asks for honoured up to 120 s).
+    server asks for honoured up to 120 s); the budget is that of Google's SRE book (chapter 21) and
+    Finagle: a tenth.
+
+    What was never sent costs nothing (a pooled connection that had died, an HTTP/2 stream that was
+    refused) and is sent again at once; it is no attempt, and not counted here.
 
     Attributes:
         max_attempts: tries in all, the first included; 1 turns retrying off.
@@ -23,24 +41,56 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         max_delay: seconds; no wait of our own choice is longer.
         max_retry_after: seconds; where the server asks for a longer wait, the error is reported at
             once, with its ``retry_after``.
+        unknown: what becomes of a request that went out and was lost, so that the server may have
+            read it and billed for it: ``"retry"``, under the same Idempotency-Key, or ``"fail"``.
+        budget: retries for each request to the same base URL, key and model, in the last minute;
+            a storm of failures then costs so much more, and not ``max_attempts`` times as much.
+            None: no bound. Waits that a rate limit asks for are the gate's and take nothing.
+        budget_min: retries a minute that there are in any case.
     """
 
     max_attempts: int = 3
     base_delay: float = 0.5
     max_delay: float = 8.0
     max_retry_after: float = 120.0
+    unknown: Literal["retry", "fail"] = "retry"
+    budget: float | None = 0.1
+    budget_min: float = 10
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
             raise ConfigError("retry: max_attempts must be at least 1 (which never retries)")
         for name in ("base_delay", "max_delay", "max_retry_after"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            if not _is_amount(value):
                 raise ConfigError(f"retry: {name} must be 0 or more seconds, not {value!r}")
+        if self.unknown not in ("retry", "fail"):
+            raise ConfigError(f"retry: unknown must be 'retry' or 'fail', not {self.unknown!r}")
+        if self.budget is not None and not _is_amount(self.budget):
+            raise ConfigError(
+                f"retry: budget must be 0 or more retries a request, or None, not {self.budget!r}"
+            )
+        if not _is_amount(self.budget_min):
+            raise ConfigError(
+                f"retry: budget_min must be 0 or more retries, not {self.budget_min!r}"
+            )
+
+
+def _is_amount(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    )
 
 
 def retry_delay(
-    retry: Retry, attempt: int, error: EngineError, delivered: bool, dice: float | None = None
+    retry: Retry,
+    attempt: int,
+    error: EngineError,
+    delivered: bool,
+    dice: float | None = None,
+    *,
+    sent: Sent = Sent.REFUSED,
+    budget_left: bool = True,
 ) -> float | None:
     """Seconds until the next attempt, or None to give up.
 
@@ -51,14 +101,20 @@ def retry_delay(
         delivered: whether content was handed over; a second try would repeat it, so never then.
         dice: 0 ≤ dice < 1, for tests; None throws it. Waits are spread from 0 to their bound (full
             jitter), so that a thousand clients do not come back at once.
+        sent: whether the server may have read the request.
+        budget_left: whether the retry budget has one left.
     """
-    if delivered or not error.retryable or attempt >= retry.max_attempts:
+    if delivered or not error.retryable or attempt >= retry.max_attempts or not budget_left:
+        return None
+    if sent is Sent.UNKNOWN and retry.unknown == "fail":
         return None
     if error.phase == "resolve" and attempt >= 2:
         return None  # a name that is unknown twice stays unknown
     if error.retry_after is not None:
         return error.retry_after if error.retry_after <= retry.max_retry_after else None
-    if error.category is Category.TIMEOUT and error.phase != "total":
-        return 0.0  # the wait has been long enough
+    # A server's 408 and 504, and its word inside a stream, are of this category too; they name no
+    # phase. Where our own clock ran out the wait has been long enough.
+    if error.category is Category.TIMEOUT and error.http_status is None and error.phase is not None:
+        return 0.0
     bound = min(retry.max_delay, retry.base_delay * 2.0 ** min(attempt - 1, 32))
     return bound * (random.random() if dice is None else dice)

@@ -13,9 +13,10 @@ import pycurl
 from engine.errors import EngineError, ResourceError
 from engine.request import HttpRequest
 from engine.response import Timing
-from engine.transport.ca import find_ca_file
+from engine.transport.ca import Trust, find_trust
 from engine.transport.failure import CurlFailure, failure_error
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
+from engine.transport.proxy import proxy_name
 from engine.transport.signals import SignalsHeld
 from engine.wire.headers import Head, parse_head
 
@@ -182,9 +183,7 @@ class Transfer:
         if self.host.startswith("https:"):
             for option, number in HTTPS_OPTIONS:
                 easy.setopt(option, number)
-            ca_file = find_ca_file(self._multi.ca_file)
-            if ca_file is not None:
-                easy.setopt(pycurl.CAINFO, ca_file)
+            _set_trust(easy, find_trust(self._multi.ca_file))
         if is_loopback(request.url):
             easy.setopt(pycurl.NOPROXY, "*")
         if request.addresses:
@@ -230,6 +229,8 @@ class Transfer:
                     urlsplit(self.request.url).netloc,
                     head.status if head else None,
                     int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
+                    proxy_name(self.request.url) if easy.getinfo(pycurl.USED_PROXY) else None,
+                    int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
                 )
             )
         self._attempt_ended(error)
@@ -367,6 +368,15 @@ def _header_lines(request: HttpRequest) -> list[str]:
     # do not know it.
     lines.append("Expect:")
     return lines
+
+
+def _set_trust(easy: pycurl.Curl, trust: Trust) -> None:
+    if trust.file is not None:
+        easy.setopt(pycurl.CAINFO, trust.file)
+    elif trust.directories is not None:
+        easy.unsetopt(pycurl.CAINFO)  # the wheels set one of their own
+    if trust.directories is not None:
+        easy.setopt(pycurl.CAPATH, trust.directories)
 
 
 def _resolve_line(request: HttpRequest) -> str:

@@ -14,7 +14,7 @@ from engine.errors import (
     NetworkError,
     ProviderError,
 )
-from engine.transport.retry import Retry, retry_delay
+from engine.transport.retry import Retry, Sent, retry_delay
 
 BUSY = ProviderError("busy", category=Category.SERVER)
 
@@ -76,3 +76,50 @@ def test_no_attempt_at_all_is_a_mistake(attempts: int) -> None:
 
 def test_a_huge_number_of_attempts_does_not_overflow() -> None:
     assert retry_delay(Retry(max_attempts=10**6), 10**5, BUSY, False, dice=1.0) == 8.0
+
+
+# What comes of the first failure, with dice 1.0 and the defaults: None gives up; 0.5 is a back-off.
+SERVER, NETWORK, TIMEOUT = Category.SERVER, Category.NETWORK, Category.TIMEOUT
+TABLE: list[tuple[float | None, EngineError, Sent]] = [
+    # (wait, error, what is known of the request)
+    (0.5, ProviderError("x", category=SERVER, http_status=500), Sent.REFUSED),
+    (0.5, ProviderError("x", category=SERVER, http_status=503), Sent.REFUSED),
+    (7.0, ProviderError("x", category=SERVER, http_status=503, retry_after=7.0), Sent.REFUSED),
+    (0.5, ProviderError("x", category=TIMEOUT, http_status=408), Sent.REFUSED),
+    (0.5, ProviderError("x", category=TIMEOUT, http_status=504), Sent.REFUSED),
+    (3.0, ProviderError("x", category=TIMEOUT, http_status=504, retry_after=3.0), Sent.REFUSED),
+    (0.5, ProviderError("deadline exceeded, in the stream", category=TIMEOUT), Sent.REFUSED),
+    (0.0, DeadlineError("x", phase="connect"), Sent.UNSENT),
+    (0.0, DeadlineError("x", phase="first_event"), Sent.UNKNOWN),
+    (0.5, NetworkError("x", phase="connect"), Sent.UNSENT),
+    (0.5, NetworkError("x", phase="body"), Sent.UNKNOWN),
+    (None, NetworkError("x", phase="tls", retryable=False), Sent.UNSENT),
+    (None, ProviderError("x", category=Category.INVALID_ARG, http_status=400), Sent.REFUSED),
+    (0.5, ProviderError("x", category=Category.RATE_LIMIT, http_status=429), Sent.REFUSED),
+]
+
+
+@pytest.mark.parametrize(("wait", "error", "sent"), TABLE)
+def test_what_comes_of_a_failure(wait: float | None, error: EngineError, sent: Sent) -> None:
+    def decided(retry: Retry, *, budget_left: bool = True) -> float | None:
+        return retry_delay(retry, 1, error, False, 1.0, sent=sent, budget_left=budget_left)
+
+    assert decided(Retry()) == wait
+    assert decided(Retry(max_attempts=1)) is None
+    assert decided(Retry(), budget_left=False) is None
+    assert decided(Retry(unknown="fail")) == (None if sent is Sent.UNKNOWN else wait)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("unknown", "maybe"),
+        ("budget", -0.1),
+        ("budget", float("inf")),
+        ("budget_min", float("nan")),
+        ("budget_min", True),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Retry(**{name: value})  # type: ignore[arg-type]

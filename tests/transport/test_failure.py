@@ -1,0 +1,129 @@
+"""What libcurl reports becomes the one right error: one table, no sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.errors import Category
+from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.proxy import proxy_name
+
+PROXY = "http://proxy.corp:3128 (https_proxy)"
+
+
+def failure(code: int, text: str = "", **more: Any) -> CurlFailure:
+    return CurlFailure(
+        code, text, "llm.example:443", **{"http_status": None, "body_bytes": 0, **more}
+    )
+
+
+@pytest.mark.parametrize("code", [18, 55, 56, 65, 92, 0, 7, 35])
+def test_after_a_head_it_is_a_truncation_whatever_the_code(code: int) -> None:
+    error = failure_error(failure(code, "Send failure", http_status=200, body_bytes=7))
+    assert error.category is Category.TRUNCATED
+    assert (error.http_status, error.phase) == (200, "body")
+    assert "7 bytes" in str(error)
+
+
+TLS = "TLS connect error: error:0A000410:SSL routines::"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "again"),
+    [
+        (35, TLS + "ssl/tls alert handshake failure", False),
+        (35, TLS + "tlsv1 unrecognized name", False),
+        (35, TLS + "wrong version number", False),
+        (35, TLS + "unexpected eof while reading", True),
+        (35, "TLS connect error: error:00000000:lib(0)::reason(0)", True),
+        (35, "Recv failure: Connection reset by peer", True),
+        (35, "GnuTLS, handshake failed: A TLS fatal alert has been received.", False),
+        (58, "could not load PEM client certificate", False),
+        (59, "failed setting cipher list", False),
+        (60, "SSL certificate problem: self-signed certificate", False),
+        (77, "error setting certificate file", False),
+        (98, "TLS cert problem: tlsv13 alert certificate required", False),
+    ],
+)
+def test_tls_that_was_refused_is_not_tried_again(code: int, text: str, again: bool) -> None:
+    error = failure_error(failure(code, text))
+    assert (error.category, error.phase) == (Category.NETWORK, "tls")
+    assert error.retryable is again
+
+
+@pytest.mark.parametrize(
+    ("status", "again", "word"),
+    [
+        (403, False, "allow"),
+        (404, False, "know"),
+        (407, False, "password"),
+        (429, True, "NO_PROXY"),
+        (500, True, "NO_PROXY"),
+        (502, True, "NO_PROXY"),
+        (503, True, "NO_PROXY"),
+        (504, True, "NO_PROXY"),
+        (302, False, "NO_PROXY"),
+    ],
+)
+@pytest.mark.parametrize("code", [7, 56])
+def test_what_a_proxy_answers_to_connect_is_the_proxys(
+    code: int, status: int, again: bool, word: str
+) -> None:
+    error = failure_error(
+        failure(
+            code, f"CONNECT tunnel failed, response {status}", proxy=PROXY, connect_status=status
+        )
+    )
+    assert (error.category, error.phase) == (Category.NETWORK, "connect")
+    assert error.retryable is again
+    assert error.http_status is None  # the provider said nothing
+    assert PROXY in str(error) and f"HTTP {status}" in str(error) and word in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (5, "Could not resolve proxy: proxy.corp"),
+        (5, "Unsupported proxy syntax in 'user:hunter2@proxy'"),
+        (7, "Failed to connect to llm.example:443 over proxy proxy.corp after 0 ms"),
+        (7, "Unsupported proxy scheme for 'bogus://user:hun/ter2@proxy.corp:1'"),
+        (28, "Connection timed out after 1000 milliseconds"),
+        (97, "cannot complete SOCKS5 connection to llm.example. (4)"),
+    ],
+)
+def test_what_fails_before_a_proxy_names_it_and_never_its_password(code: int, text: str) -> None:
+    error = failure_error(failure(code, text, proxy=PROXY))
+    assert PROXY in str(error) and "NO_PROXY" in str(error)
+    assert "ter2" not in f"{error} {error.detail}"
+    assert error.retryable
+
+
+def test_a_failure_behind_the_tunnel_does_not_blame_the_proxy() -> None:
+    error = failure_error(failure(60, "self-signed", proxy=PROXY, connect_status=200))
+    assert "proxy" not in str(error) and "SSL_CERT_FILE" in str(error)
+
+
+def test_a_server_that_asks_for_calm_is_overloaded() -> None:
+    text = "HTTP/2 stream 1 was not closed cleanly: ENHANCE_YOUR_CALM (err 11)"
+    error = failure_error(failure(92, text))
+    assert (error.category, error.retryable) == (Category.SERVER, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "name"),
+    [
+        ({"https_proxy": "http://u:p%40@h:1/"}, "https://x/", "http://h:1 (https_proxy)"),
+        ({"HTTPS_PROXY": "h:1"}, "https://x/", "h:1 (HTTPS_PROXY)"),
+        ({"ALL_PROXY": "socks5h://u:p@a@h:1"}, "http://x/", "socks5h://h:1 (ALL_PROXY)"),
+        ({"http_proxy": "", "all_proxy": "h:2"}, "http://x/", "h:2 (all_proxy)"),
+        ({"https_proxy": "h:1"}, "http://x/", "of the environment"),
+    ],
+)
+def test_the_proxys_name_has_no_password(
+    environment: dict[str, str], url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert proxy_name(url) == name
