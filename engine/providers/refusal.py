@@ -23,6 +23,7 @@ _BY_STATUS: Final = {
     402: Category.QUOTA,
     403: Category.AUTH,
     404: Category.NOT_FOUND,
+    407: Category.NETWORK,  # always a proxy's, never the provider's (RFC 9110, 15.5.8)
     408: Category.TIMEOUT,
     409: Category.SERVER,
     413: Category.INVALID_ARG,
@@ -78,7 +79,7 @@ _BY_WORD: Final = (
 
 # What a code may not weaken: such statuses speak for themselves, whatever the type says. Groq's 413
 # has the code rate_limit_exceeded, but no wait makes the request smaller.
-_STATUS_WINS: Final = frozenset({401, 402, 403, 404, 408, 413, 429, 504})
+_STATUS_WINS: Final = frozenset({401, 402, 403, 404, 407, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
 # A bad request stays one, whatever its type says of servers.
 _NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
@@ -115,6 +116,8 @@ _ADVICE: Final = {
     Category.SERVER: "try again later",
     Category.TIMEOUT: "try again, or ask for less",
     Category.CONTENT_FILTER: "the provider's filter stopped it; change the content",
+    Category.NETWORK: "the proxy in between wants a user and password: write them into its address "
+    "(http_proxy=http://user:password@host:port)",
     Category.UNKNOWN: "see the provider's words",
 }
 
@@ -163,7 +166,7 @@ def http_error(
         retry_after = facts.retry_delay
     if retry_after is None and category is Category.RATE_LIMIT:
         retry_after = parse_reset(headers)
-    retryable: bool | None = None
+    retryable: bool | None = False if status == 407 else None
     if headers.get("x-should-retry") in ("true", "false") and category is not Category.QUOTA:
         retryable = headers["x-should-retry"] == "true"
     return ProviderError(

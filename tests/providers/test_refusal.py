@@ -48,6 +48,8 @@ DOCUMENTED: list[tuple[int, Any, Category]] = [
     (401, openai("Incorrect API key provided", "invalid_request_error"), C.AUTH),
     (403, openai("Country not supported", "request_forbidden"), C.AUTH),
     (404, openai("No such model", "invalid_request_error", "model_not_found"), C.NOT_FOUND),
+    (407, b"<h1>Proxy Authentication Required</h1>", C.NETWORK),  # a proxy, on plain http
+    (407, openai("Bad login", "authentication_error"), C.NETWORK),
     (408, b"", C.TIMEOUT),
     (409, openai("Conflict", "conflict_error"), C.SERVER),
     (413, openai("Request too large", "tokens", "rate_limit_exceeded"), C.INVALID_ARG),  # Groq
@@ -413,3 +415,8 @@ def _recorded(path: Path) -> tuple[int, dict[str, str], bytes]:
     head = parse_head([line + b"\r\n" for line in lines.splitlines()] + [b"\r\n"])
     assert head is not None
     return head.status, head.headers, body
+
+
+def test_a_proxys_login_is_not_asked_for_twice() -> None:
+    error = refuse(407, b"no")
+    assert not error.retryable and "proxy" in str(error) and "VENDOR_API_KEY" not in str(error)
