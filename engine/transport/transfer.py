@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from io import BytesIO
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
@@ -13,9 +12,8 @@ import pycurl
 from engine.errors import EngineError, ResourceError
 from engine.request import HttpRequest
 from engine.response import Timing
-from engine.transport.ca import Trust, find_trust
+from engine.transport.easy import measure, prepare
 from engine.transport.failure import CurlFailure, failure_error
-from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
 from engine.transport.proxy import proxy_name
 from engine.transport.signals import SignalsHeld
 from engine.wire.headers import Head, parse_head
@@ -174,26 +172,7 @@ class Transfer:
         self._easy = easy = pycurl.Curl()
         self.move(State.CONNECTING)
         self.owner.began()
-        for option, value in EASY_OPTIONS:
-            easy.setopt(option, value)
-        request = self.request
-        easy.setopt(pycurl.URL, request.url)
-        easy.setopt(pycurl.HTTPHEADER, _header_lines(request))
-        _set_method(easy, request)
-        if self.host.startswith("https:"):
-            for option, number in HTTPS_OPTIONS:
-                easy.setopt(option, number)
-            _set_trust(easy, find_trust(self._multi.ca_file))
-        if is_loopback(request.url):
-            easy.setopt(pycurl.NOPROXY, "*")
-        if request.addresses:
-            easy.setopt(pycurl.RESOLVE, [_resolve_line(request)])
-        # A second later than the engine's own deadline, which tells more.
-        limit = self._connect_timeout
-        easy.setopt(
-            pycurl.CONNECTTIMEOUT_MS,
-            _NO_LIMIT_MS if limit is None else int(min(limit * 1000 + 1000, _NO_LIMIT_MS)),
-        )
+        prepare(easy, self.request, self._multi.ca_file, self._connect_timeout)
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
         easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
@@ -311,95 +290,6 @@ class Transfer:
     def _drop_easy(self) -> None:
         easy = self._easy
         if easy is not None:
-            self.timing = self._measure(easy)
+            self.timing = measure(easy, self.created, self._queued)
             self._easy = None
             self._multi.release(easy, self)
-
-    def _measure(self, easy: pycurl.Curl) -> Timing:
-        def reached(option: int) -> float | None:
-            seconds = float(easy.getinfo(option))
-            return seconds or None
-
-        first_byte = reached(pycurl.STARTTRANSFER_TIME)
-        reused = first_byte is not None and easy.getinfo(pycurl.NUM_CONNECTS) == 0
-        connect = 0.0 if reused else reached(pycurl.CONNECT_TIME)
-        return Timing(
-            queued=self._queued,
-            dns=0.0 if reused else reached(pycurl.NAMELOOKUP_TIME),
-            connect=connect,
-            tls=0.0 if connect is not None and reused else _tls_time(easy, connect),
-            first_byte=first_byte + self._queued if first_byte is not None else None,
-            total=monotonic() - self.created,
-            reused=reused,
-            http_version=_HTTP_VERSIONS.get(easy.getinfo(pycurl.INFO_HTTP_VERSION)),
-        )
-
-
-# CURLOPT_CONNECTTIMEOUT_MS takes a C long; 0 would be libcurl's own default of 300 s.
-_NO_LIMIT_MS: Final = 2**31 - 1
-
-_HTTP_VERSIONS: Final = {
-    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
-    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
-    pycurl.CURL_HTTP_VERSION_2_0: "2",
-    pycurl.CURL_HTTP_VERSION_3: "3",
-}
-
-
-def _tls_time(easy: pycurl.Curl, connect: float | None) -> float | None:
-    seconds = float(easy.getinfo(pycurl.APPCONNECT_TIME))
-    if seconds:
-        return seconds
-    return 0.0 if connect is not None and easy.getinfo(pycurl.SCHEME) == "http" else None
-
-
-def _header_lines(request: HttpRequest) -> list[str]:
-    names = {name.lower() for name in request.headers}
-    lines = [
-        # libcurl reads "Name;" as an empty value and "Name:" as "send no such header".
-        f"{name}: {value}" if value else f"{name};"
-        for name, value in request.headers.items()
-    ]
-    if "accept-encoding" not in names:
-        lines.append("Accept-Encoding: identity")
-    if "user-agent" not in names:
-        lines.append("User-Agent: streamengine")
-    # libcurl asks "Expect: 100-continue" above 1 MiB and then waits a second for servers that
-    # do not know it.
-    lines.append("Expect:")
-    return lines
-
-
-def _set_trust(easy: pycurl.Curl, trust: Trust) -> None:
-    if trust.file is not None:
-        easy.setopt(pycurl.CAINFO, trust.file)
-    elif trust.directories is not None:
-        easy.unsetopt(pycurl.CAINFO)  # the wheels set one of their own
-    if trust.directories is not None:
-        easy.setopt(pycurl.CAPATH, trust.directories)
-
-
-def _resolve_line(request: HttpRequest) -> str:
-    parts = urlsplit(request.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    addresses = (f"[{a}]" if ":" in a else a for a in request.addresses)
-    # "+": forgotten after a while, as what libcurl looks up itself.
-    return f"+{parts.hostname}:{port}:{','.join(addresses)}"
-
-
-def _set_method(easy: pycurl.Curl, request: HttpRequest) -> None:
-    method = request.method.upper()
-    if request.body is None and method == "GET":
-        return
-    if method == "HEAD":
-        easy.setopt(pycurl.NOBODY, 1)
-        return
-    if method != "POST":
-        easy.setopt(pycurl.CUSTOMREQUEST, method)
-    if request.body is not None or method == "POST":
-        body = request.body or b""
-        easy.setopt(pycurl.POST, 1)
-        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
-        # A read callback without a seek callback: libcurl sends a POST a second time, unseen, when
-        # a pooled connection turns out dead; so it reports error 65 and the retry is ours.
-        easy.setopt(pycurl.READFUNCTION, BytesIO(body).read)
