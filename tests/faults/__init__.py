@@ -1,0 +1,1 @@
+"""Faults, injected byte for byte, with healthy streams beside each."""
