@@ -31,16 +31,19 @@ def everything(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("end", [CLOSE, SHUT])
 def test_bytes_and_pauses_come_in_order(end: Action) -> None:
-    with play(lambda _: iter([b"one ", 0.01, b"two", end])) as server:
-        with ask(server.url) as connection:
-            assert everything(connection) == b"one two"
+    steps: list[Step] = [b"one ", 0.01, b"two", end]
+    with play(lambda _: iter(steps)) as server, ask(server.url) as connection:
+        assert everything(connection) == b"one two"
     assert [request.path for request in server.requests] == ["/x"]
 
 
 def test_a_reset_is_a_reset() -> None:
-    with play(lambda _: iter([b"one", RESET])) as server, ask(server.url) as connection:
-        with pytest.raises(ConnectionResetError):
-            everything(connection)
+    with (
+        play(lambda _: iter([b"one", RESET])) as server,
+        ask(server.url) as connection,
+        pytest.raises(ConnectionResetError),
+    ):
+        everything(connection)
 
 
 def test_a_connection_is_kept_for_the_next_request() -> None:
@@ -95,6 +98,9 @@ def test_a_sibling_that_is_hurt_is_noticed(multi: engine.Multi) -> None:
                 break
             yield step
 
-    with play(hurt) as server, pytest.raises(AssertionError, match="s7"):
-        with siblings(multi, server.url):
-            pass
+    with (
+        play(hurt) as server,
+        pytest.raises(AssertionError, match="s7"),
+        siblings(multi, server.url),
+    ):
+        pass
