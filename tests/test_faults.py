@@ -247,6 +247,7 @@ def test_a_key_never_appears_in_what_is_shown() -> None:
         completion = stream.result()
         assert key in server.requests[0].headers["authorization"]
         shown = f"{client!r} {stream!r} {completion!r} {completion.error!r} {client.multi!r}"
-        shown += f"{vars(completion.error) if completion.error else ''} {stream._transfer!r}"
+        error = vars(completion.error) if completion.error else ""
+        shown += f"{error} {stream._attempts._transfer!r}"
         client.close()
     assert key not in shown

@@ -15,7 +15,7 @@ from engine.stream import STOP
 
 if TYPE_CHECKING:
     from engine.transport.multi import Multi
-    from engine.transport.transfer import Owner
+    from engine.transport.transfer import Work as Owner
 
 __all__ = ["Delivery", "OnAgentDone", "OnAgentEvent"]
 

@@ -1,10 +1,12 @@
-"""Events become a message: appended while they come, joined when somebody asks."""
+"""Events become a message, or what a late reader is told: appended while they come, joined when
+somebody asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from engine.answering.recap import PIECES, Recap
 from engine.events import (
     AudioDelta,
     CitationDelta,
@@ -102,6 +104,27 @@ class _Block:
             return None
         return Text(text, self.citations, self.signature, self.extra or {})
 
+    def joined(self, choice: int, index: int) -> list[Event]:
+        """An event for all pieces of a kind."""
+        told: list[Event] = []
+        if self.kind is AudioDelta:
+            sound, kind = "".join(self.sound or ()), self.name or None
+            told.append(AudioDelta(sound, self.text(), kind, index, choice))
+        elif self.pieces and self.kind in _DELTAS:
+            told.append(_DELTAS[self.kind](self.text(), index, choice))
+        if self.signature is not None:
+            told.append(SignatureDelta(self.signature, index, choice))
+        return told
+
+
+# A block's kind → the event that its pieces are told by.
+_DELTAS: dict[Any, type[TextDelta | ThinkingDelta | RefusalDelta | ToolCallDelta]] = {
+    TextDelta: TextDelta,
+    ThinkingDelta: ThinkingDelta,
+    RefusalDelta: RefusalDelta,
+    ToolCallStart: ToolCallDelta,
+}
+
 
 class Accumulator:
     """Gathers the events of one stream, for every provider alike.
@@ -118,6 +141,7 @@ class Accumulator:
         "_joined_pieces",
         "_key",
         "_pieces",
+        "_recap",
         "_started",
         "id",
         "logprobs",
@@ -131,6 +155,7 @@ class Accumulator:
         self._pieces: list[str] = []
         self._joined_pieces = 0  # those at the beginning that are long already
         self._started = False
+        self._recap = Recap()
         self.id: str | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
@@ -172,6 +197,17 @@ class Accumulator:
         self._forget()
         return Message("assistant", parts, provider, self.id, self.model)
 
+    def events(self) -> list[Event]:
+        """What was taken, for who reads from now on: each block where it first appeared, one event
+        where its pieces were many; what a new beginning voided is not told, nor are pings. Joined
+        by kind and block, it is what was taken."""
+        self._forget()
+        return self._recap.events({key: b.joined(*key) for key, b in self._blocks.items()})
+
+    def fresh(self) -> Accumulator:
+        """An empty one."""
+        return Accumulator()
+
     def choices(self) -> int:
         """How many alternatives there are, at least 1."""
         return max((choice for choice, _ in self._blocks), default=0) + 1
@@ -201,6 +237,8 @@ class Accumulator:
         return block
 
     def _add(self, event: Event) -> None:
+        if not isinstance(event, PIECES):
+            self._recap.keep(event)
         match event:
             case TextDelta():
                 block = self._block(event, TextDelta)

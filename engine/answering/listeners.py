@@ -1,16 +1,25 @@
-"""Callbacks by name: ``on``, ``once``, ``off``."""
+"""Callbacks by name: ``on``, ``once``, ``off``; and what one returns to end its stream."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import ConfigError
 
-__all__ = ["LISTENED", "Listener", "Listeners"]
+__all__ = ["LISTENED", "STOP", "Listener", "Listeners", "fitted"]
 
 Listener = Callable[..., object]
+
+
+class _Stop(Enum):
+    STOP = "STOP"
+
+
+STOP: Final = _Stop.STOP
+"""What a stream callback returns to end its stream."""
 
 # What can be listened to, and what a callback is given; one that takes fewer arguments gets the
 # first of them.

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 import pycurl
 
@@ -21,7 +21,7 @@ from engine.transport.options import MULTI_OPTIONS
 from engine.transport.poller import BATCH, IN, OUT, Poller, new_poller
 from engine.transport.signals import SignalsHeld
 from engine.transport.timers import Timer, TimerHeap
-from engine.transport.transfer import Owner, State, Transfer
+from engine.transport.transfer import Owner, State, Transfer, Work
 from engine.transport.wakeup import Wakeup
 
 __all__ = ["HEARTBEAT", "Driver"]
@@ -98,7 +98,7 @@ class Driver:
         self.now = monotonic()
         self.received: list[tuple[Callable[[bytes], None], bytes]] = []
         self.connected: list[Transfer] = []
-        self.deliverable: deque[Owner] = deque()
+        self.deliverable: deque[Work] = deque()
         self._soon: deque[Callable[[], None]] = deque()
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
@@ -117,8 +117,8 @@ class Driver:
         self._cache_size = 0
         self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._timers = TimerHeap()
-        self._finished: deque[Owner] = deque()
-        self._owners: dict[int, Owner] = {}
+        self._finished: deque[Work] = deque()
+        self._owners: dict[int, Work] = {}
         self._counts = dict.fromkeys(State, 0)
         self._turns = 0
         self._out_of_descriptors = False
@@ -138,8 +138,14 @@ class Driver:
 
     # -- for owners of transfers (Stream, Exchange) -------------------------------------------
 
-    def open(self, request: HttpRequest, owner: Owner, connect_timeout: float | None) -> Transfer:
-        """A new transfer, queued. `owner` must end with `finished`, once.
+    def open(
+        self,
+        request: HttpRequest,
+        owner: Owner,
+        connect_timeout: float | None,
+        work: Work | None = None,
+    ) -> Transfer:
+        """A new transfer, queued. `work`, or else `owner`, must end with `finished`, once.
 
         `connect_timeout` is for libcurl, which spreads it over a host's addresses; the deadline
         that counts is the owner's.
@@ -149,11 +155,12 @@ class Driver:
             raise MisuseError("this Multi is closed; make a new one for new requests")
         transfer = Transfer(self, request, owner, connect_timeout)
         self._counts[State.QUEUED] += 1
-        self._owners[id(owner)] = owner
+        work = cast("Work", owner) if work is None else work
+        self._owners[id(work)] = work
         self.enqueue(transfer)
         return transfer
 
-    def hold(self, owner: Owner) -> None:
+    def hold(self, owner: Work) -> None:
         """Count `owner` as open until its `finished`, whether or not it has a transfer: for work
         that makes requests of its own, such as a batch."""
         self._usable("a new task")
@@ -167,13 +174,13 @@ class Driver:
         self._admission.enqueue(transfer)
         self.wake()
 
-    def wants_delivery(self, owner: Owner) -> None:
+    def wants_delivery(self, owner: Work) -> None:
         """Call ``owner.deliver`` later in this turn, or in the next."""
         self.deliverable.append(owner)
         if self._running is None:
             self._wakeup.note()
 
-    def finished(self, owner: Owner) -> None:
+    def finished(self, owner: Work) -> None:
         """`owner` is over and everything before its completion was delivered."""
         self._finished.append(owner)
         self.wake()
@@ -225,6 +232,11 @@ class Driver:
     def forked(self) -> bool:
         """Whether this is a forked child and the `Multi` its parent's."""
         return self._process is not _process
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether this is the owner's thread, and outside of a turn."""
+        return self._running is None and self._thread in (None, threading.get_ident())
 
     @property
     def running(self) -> str | None:

@@ -15,7 +15,7 @@ from engine.transport.deadlines import Timeouts
 from engine.transport.driver import HEARTBEAT, Driver
 from engine.transport.exchange import Exchange, OnData, OnResponse
 from engine.transport.signals import SignalsHeld
-from engine.transport.transfer import Owner, State
+from engine.transport.transfer import State, Work
 
 __all__ = ["Multi", "Statistics"]
 
@@ -84,7 +84,7 @@ class Multi(Driver):
             raise ConfigError(f"ca_file must be a path, not {type(ca_file).__name__}")
         ca_file = fspath(ca_file) if ca_file is not None else None
         super().__init__(max_connections, max_host_connections, max_streams_per_connection, ca_file)
-        self._announcements: deque[Owner] = deque()
+        self._announcements: deque[Work] = deque()
         self._results: list[Any] = []
         self._failures: list[Exception] = []
 
@@ -177,7 +177,8 @@ class Multi(Driver):
             announcements = self._announcements
             while announcements:
                 try:
-                    announcements[0].announce()
+                    while announcements[0].announce():
+                        pass
                 except Exception as error:
                     self._failures.append(error)  # and go on with the next handler of the same
                 else:
@@ -345,8 +346,8 @@ class Multi(Driver):
         wait = self.timeout()
         if timeout is None and self._owners and all(map(_stalled, self._owners.values())):
             raise MisuseError(
-                "every open stream waits for the loop that iterates over it, so waiting here would "
-                "never end; take its events there, or call its result()"
+                "every open stream is paused, or waits for a reader that is max_unread_bytes "
+                "behind, so waiting here would never end; read there, resume(), or call result()"
             )
         if timeout is not None and (wait is None or timeout < wait):
             wait = timeout
@@ -385,5 +386,5 @@ def _check_limits(**limits: int) -> None:
             raise ConfigError(f"{name} must be a whole number from {least}, not {limit!r}")
 
 
-def _stalled(owner: Owner) -> bool:
+def _stalled(owner: Work) -> bool:
     return bool(getattr(owner, "stalled", False))

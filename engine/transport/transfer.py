@@ -21,7 +21,7 @@ from engine.wire.headers import Head, parse_head
 if TYPE_CHECKING:
     from engine.transport.driver import Driver
 
-__all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer"]
+__all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer", "Work"]
 
 
 class State(StrEnum):
@@ -51,8 +51,8 @@ LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
 
 
 class Owner(Protocol):
-    """Whom a transfer belongs to. All but `deliver` and `announce` run with signals held and must
-    call no code of the user's."""
+    """Whom a transfer belongs to. All of it runs with signals held and must call no code of the
+    user's."""
 
     def began(self) -> None:
         """An attempt leaves the queue."""
@@ -67,14 +67,19 @@ class Owner(Protocol):
     def attempt_ended(self, error: EngineError | None) -> float | None:
         """The attempt is over; seconds to wait before the next one, or None to end it here."""
 
-    def deliver(self) -> None:
+
+class Work(Protocol):
+    """An open piece of work on a `Multi`. It may have `cancel()`, for `Multi.cancel_all`, and
+    `stalled`: whether it goes on only when its user does something."""
+
+    def deliver(self) -> object:
         """Hand over what waits, to the user's callbacks; asked for by `Multi.wants_delivery`."""
 
     def conclude(self) -> object:
         """What `info_read` returns for the request; asked once, after `Multi.finished`."""
 
-    def announce(self) -> None:
-        """Call the user's completion handlers."""
+    def announce(self) -> object:
+        """Call the user's next completion handler. False or None: none is left."""
 
 
 _NO_TIMING: Final = Timing()

@@ -260,7 +260,8 @@ def interrupted_run(client: engine.Client, moment: int) -> bool:
     multi, done = client.multi, list[str]()
     streams = [client.stream("m", "hi", on_done=lambda c: done.append(c.text)) for _ in range(2)]
     exchange = multi.add(
-        HttpRequest("POST", streams[0]._job.http.url), on_done=lambda r, x: done.append("response")
+        HttpRequest("POST", client._target.base_url or ""),
+        on_done=lambda r, x: done.append("response"),
     )
     interrupter = Interrupter(moment)
     before = sys.gettrace()

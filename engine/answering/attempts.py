@@ -1,0 +1,396 @@
+"""Attempts: one question, asked as often as it takes, until there is an answer or a reason."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from engine.answering.accumulate import Accumulator
+from engine.answering.callbacks import StreamCallbacks
+from engine.answering.conclusion import Ending, completion_of
+from engine.answering.delivery import Delivery
+from engine.answering.preamble import Preamble
+from engine.answering.response_reader import Answer
+from engine.asking.rendered import Rendered, mended_request
+from engine.completion import Completion, Status
+from engine.errors import (
+    CallbackError,
+    CancelledError,
+    EngineError,
+    ProtocolError,
+    TruncatedError,
+)
+from engine.events import Done, Event, Ping, RetryScheduled, StreamError
+from engine.transport.deadlines import Deadlines, Phase
+from engine.transport.retry import retry_delay
+from engine.transport.transfer import State as TransferState
+
+if TYPE_CHECKING:
+    from engine.transport.multi import Multi
+    from engine.transport.timers import Timer
+
+__all__ = ["LEGAL_MOVES", "Attempts", "State"]
+
+
+class State(StrEnum):
+    """How far the question got."""
+
+    WAITING = "waiting"
+    ASKING = "asking"
+    FLOWING = "flowing"
+    LINGERING = "lingering"
+    OVER = "over"
+
+
+# The whole life of a question; anything else is a bug of the engine.
+LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
+    # In the queue, or until the next attempt: what still comes belongs to one that was given up.
+    State.WAITING: frozenset({State.ASKING, State.OVER}),
+    # No content yet: what says who answers is held back, so that another attempt repeats nothing.
+    State.ASKING: frozenset({State.WAITING, State.FLOWING, State.OVER}),
+    # Content was handed over: it is this answer or none.
+    State.FLOWING: frozenset({State.LINGERING, State.OVER}),
+    # The end marker came; the server may take a moment to close.
+    State.LINGERING: frozenset({State.OVER}),
+    State.OVER: frozenset(),
+}
+
+_FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferState.CANCELLED}
+# Seconds a server may leave the connection open after the end marker before it is dropped.
+_LINGER = 1.0
+
+
+class Attempts:
+    """Gets one answer, over as many attempts as it takes: at first, again without a field that the
+    server does not know, again after a failure that may pass, at the models to fall back to.
+
+    It owns the transfer, which tells it what comes with signals held; it calls no code of the
+    user's. What it makes of it goes to the delivery.
+
+    Args:
+        multi: what drives it.
+        rendered: the question.
+        callbacks: who is told that there is a connection.
+        accumulator: where the delivery puts what was handed over.
+
+    Attributes:
+        delivery: set by `begin`.
+    """
+
+    __slots__ = (
+        "_accumulator",
+        "_answer",
+        "_callbacks",
+        "_deadlines",
+        "_done",
+        "_earlier",
+        "_error",
+        "_first_event",
+        "_holds",
+        "_last_event",
+        "_linger",
+        "_mended",
+        "_multi",
+        "_preamble",
+        "_rendered",
+        "_state",
+        "_status",
+        "_transfer",
+        "delivery",
+    )
+
+    def __init__(
+        self, multi: Multi, rendered: Rendered, callbacks: StreamCallbacks, accumulator: Accumulator
+    ) -> None:
+        self._multi = multi
+        self._rendered = rendered
+        self._callbacks = callbacks
+        self._accumulator = accumulator
+        self._state = State.WAITING
+        self._answer = self._new_answer()
+        self._preamble = Preamble()
+        self._done: Done | None = None
+        self._error: EngineError | None = None
+        self._status: Status | None = None
+        self._linger: Timer | None = None
+        self._mended = False
+        self._earlier = 0  # attempts at models before a fallback
+        self._holds: frozenset[str] = frozenset()  # why the server is held back
+        self._first_event: float | None = None
+        self._last_event: float | None = None
+
+    def begin(self, delivery: Delivery[Event, Completion]) -> None:
+        """Queue the first attempt; what comes of it goes to `delivery`."""
+        self.delivery = delivery
+        asked = self._rendered
+        self._transfer = self._multi.open(asked.http, self, asked.timeouts.connect, delivery)
+        self._deadlines = Deadlines(self._multi, asked.timeouts, self._expired)
+
+    @property
+    def provider(self) -> str:
+        """Who is asked."""
+        return self._rendered.provider
+
+    @property
+    def word(self) -> str:
+        """Where it is, in a word."""
+        return self._status or self._transfer.state.value
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request; None until the response."""
+        headers = self._transfer.head.headers if self._transfer.head is not None else {}
+        return headers.get("x-request-id") or headers.get("request-id")
+
+    # -- Owner: the transfer tells, signals held ------------------------------------------------
+
+    def began(self) -> None:
+        self._move(State.ASKING)
+        if self._transfer.attempt > 1:
+            self._answer, self._preamble = self._new_answer(), Preamble()
+        self._deadlines.connecting()
+
+    def connected(self) -> None:
+        self._deadlines.waiting()
+        if self._holds:
+            self._pause()
+        if self._callbacks.hears("connect"):
+            self.delivery.note(self._callbacks.connected)
+
+    def received(self, data: bytes) -> None:
+        if self._state is not State.FLOWING and not self._reads():
+            return
+        try:
+            events = self._answer.feed(data)
+        except ProtocolError as error:
+            self._transfer.fail_attempt(error)
+            return
+        deadlines = self._deadlines
+        deadlines.heard_at = now = self._multi.now
+        if not events:
+            return
+        kind = type(last := events[-1])
+        if kind is StreamError:
+            events.pop()
+        if self._state is State.ASKING:
+            events = self._after_preamble(events)
+        elif kind is not Ping or any(type(event) is not Ping for event in events):
+            deadlines.content_at = now
+        self.delivery.post(events, len(data))
+        if kind is Done:
+            self._move(State.LINGERING)
+            self._done = last  # type: ignore[assignment]
+            self._linger = self._multi.call_later(_LINGER, self._lingered)
+        elif kind is StreamError:
+            self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[union-attr]
+
+    def attempt_ended(self, error: EngineError | None) -> float | None:
+        if self._state is State.OVER:
+            return None
+        answer, head = self._answer, self._transfer.head
+        if head is not None:
+            answer.head(head)
+        events = answer.end(error)
+        if self._state is State.ASKING and events:
+            events = self._after_preamble(events)
+        failure = answer.failure
+        if failure is None:
+            self.delivery.post(events)
+            if events:
+                self._done = events[-1]  # type: ignore[assignment]
+            self._finish("complete", None)
+            return None
+        self._rendered.without_secrets(failure)
+        delay = self._next_attempt(failure)
+        if delay is None:
+            self.delivery.post(events)
+            self._fail(failure)
+            return None
+        self._move(State.WAITING)
+        self._deadlines.rest()
+        return delay
+
+    # -- Source: the delivery asks --------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End it here: what is not delivered yet will not be. Nothing where all is."""
+        delivered = self.delivery.cursor - self.delivery.base >= len(self.delivery.queue)
+        if self._done is not None and delivered:
+            self._lingered()  # `Done` was handed over: there is nothing left to cancel
+        elif self._state is not State.OVER or not delivered:
+            error = CancelledError("the stream was cancelled", provider=self.provider)
+            self._stop("cancelled", error)
+
+    def failed(self, error: Exception) -> None:
+        """A callback raised."""
+        if self.delivery.completion is None:
+            failure = CallbackError(
+                f"a callback of the stream raised {_shown(error)}; the stream was ended, the "
+                "others go on",
+                provider=self.provider,
+            )
+            failure.__cause__ = error
+            self._stop("error", failure)
+
+    def interrupted(self) -> None:
+        """There are no steps between the events of a stream."""
+
+    def hold_back(self, why: str) -> None:
+        """Take no more from the server, until `go_on` for the same reason."""
+        if not self._holds and self._state is not State.OVER:
+            self._pause()
+        self._holds |= {why}
+
+    def go_on(self, why: str) -> None:
+        """The opposite of `hold_back`."""
+        held, self._holds = self._holds, self._holds - {why}
+        if not held or self._holds or self._state in (State.WAITING, State.OVER):
+            return
+        self._transfer.resume()
+        if self._transfer.state is TransferState.STREAMING:
+            if self._state is State.ASKING:
+                self._deadlines.waiting()
+            else:
+                self._deadlines.flowing()
+
+    def conclude(self) -> Completion:
+        """How it ended."""
+        # Where no content came: perhaps who answers, and what it costs.
+        self._accumulator.extend(self._preamble.held)
+        transfer = self._transfer
+        ending = Ending(
+            status=self._status or "error",
+            error=self._error,
+            done=self._done,
+            untold_usage=self._answer.untold_usage,
+            provider=self.provider,
+            head=transfer.head,
+            attempts=transfer.attempt,
+            timing=transfer.timing,
+            created=transfer.created,
+            first_event=self._first_event,
+            last_event=self._last_event,
+            delivered=self.delivery.cursor,
+            answer_type=self._rendered.answer_type,
+        )
+        return completion_of(ending, self._accumulator)
+
+    # -- what has come -------------------------------------------------------------------------
+
+    def _reads(self) -> bool:
+        """Whether what comes is part of the answer."""
+        if self._state is State.ASKING and self._transfer.head is not None:
+            self._answer.head(self._transfer.head)
+        return self._state is not State.OVER and self._state is not State.WAITING
+
+    def _after_preamble(self, events: list[Event]) -> list[Event]:
+        """What may be handed over: nothing that another attempt would repeat."""
+        events, content = self._preamble.sift(events)
+        if content:
+            self._move(State.FLOWING)
+            self._first_event = monotonic()
+            if not self._holds:
+                self._deadlines.flowing()
+        return events
+
+    # -- the next attempt ----------------------------------------------------------------------
+
+    def _next_attempt(self, failure: EngineError) -> float | None:
+        """Seconds until it, with its request in the transfer; None: there is none."""
+        transfer = self._transfer
+        delivered = self._state is not State.ASKING
+        if not delivered and self._mend(failure):
+            return 0.0
+        delay = retry_delay(
+            self._rendered.retry, transfer.attempt - self._earlier, failure, delivered
+        )
+        if delay is None and not delivered and self._rendered.fallback is not None:
+            delay = 0.0
+            self._earlier = transfer.attempt
+            self._rendered = self._rendered.fallback
+            self._mended = False
+            transfer.request = self._rendered.http
+        if delay is not None:
+            self.delivery.post([RetryScheduled(transfer.attempt + 1, delay, failure)])
+        return delay
+
+    def _mend(self, failure: EngineError) -> bool:
+        """Once: whether the same question without a field the server does not know is worth
+        asking; the transfer then has it."""
+        mended = None if self._mended else mended_request(self._transfer.request, failure)
+        if mended is None:
+            return False
+        self._mended = True
+        self._transfer.request = mended
+        return True
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _lingered(self) -> None:
+        """The answer is complete and the server has not closed: drop the connection."""
+        if self._state is not State.OVER:
+            self._finish("complete", None)
+
+    def _fail(self, error: EngineError) -> None:
+        began = self._answer.began and isinstance(error, TruncatedError)
+        error.provider = error.provider or self.provider
+        self.delivery.post([StreamError(error)])
+        self._finish("truncated" if began else "error", error)
+
+    def _expired(self, phase: Phase, limit: float) -> None:
+        if self._state is State.OVER:
+            return
+        if self._answer.complete:
+            self._lingered()
+            return
+        host = urlsplit(self._rendered.http.url).netloc
+        error = self._deadlines.error(phase, limit, host, self._transfer.phase)
+        error.provider = self.provider
+        if phase == "total":
+            self._fail(error)
+        else:
+            self._transfer.fail_attempt(error)
+
+    def _stop(self, status: Status, error: EngineError) -> None:
+        self.delivery.drop()
+        self._finish(status, error)
+
+    def _finish(self, status: Status, error: EngineError | None) -> None:
+        self._status = status
+        self._error = error
+        self._last_event = monotonic()
+        if self._state is not State.OVER:  # a complete answer can still be cancelled on its way
+            self._move(State.OVER)
+            self._transfer.end(_FINAL_STATES.get(status, TransferState.FAILED))
+            self._deadlines.stop()
+            if self._linger is not None:
+                self._linger.cancel()
+        if status != "complete":
+            self.delivery.paused = False  # there is nothing left to wait for
+        self.delivery.finish()
+
+    # ----------------------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        self._transfer.pause()
+        if self._transfer.state is TransferState.STREAMING:
+            self._deadlines.rest()
+
+    def _new_answer(self) -> Answer:
+        asked = self._rendered
+        return Answer(asked.dialect, asked.provider, asked.key_variable, asked.streaming)
+
+    def _move(self, to: State) -> None:
+        if to not in LEGAL_MOVES[self._state]:
+            raise AssertionError(f"a question cannot go from {self._state} to {to}")
+        self._state = to
+
+
+def _shown(error: Exception) -> str:
+    """What an exception says, also where its ``__str__`` raises."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

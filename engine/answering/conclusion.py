@@ -1,0 +1,106 @@
+"""Conclusion: how a request ended, and what came before it, as one record."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from engine.answering.accumulate import Accumulator
+from engine.asking.schema import decode_answer
+from engine.completion import Completion, Status
+from engine.errors import EngineError, ProtocolError
+from engine.events import Done
+from engine.messages import Usage
+from engine.response import Timing
+from engine.wire.headers import Head, parse_rate_limit
+
+__all__ = ["Ending", "completion_of"]
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last attempt knows of the end.
+
+    Attributes:
+        status: see `Completion`.
+        error: why it is not complete.
+        done: the last event of a complete answer.
+        untold_usage: a count of tokens that no event told.
+        provider: who answered.
+        head: of the last response.
+        attempts: how often it was tried.
+        timing: of the last attempt.
+        created: when the request was made (seconds of time.monotonic).
+        first_event, last_event: when content was handed over first and last, likewise.
+        delivered: events handed over.
+        answer_type: what the text is to be decoded into; None: nothing.
+    """
+
+    status: Status
+    error: EngineError | None
+    done: Done | None
+    untold_usage: Usage | None
+    provider: str
+    head: Head | None
+    attempts: int
+    timing: Timing
+    created: float
+    first_event: float | None
+    last_event: float | None
+    delivered: int
+    answer_type: type | None
+
+
+def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
+    """The record of `ending`, with what `accumulator` has."""
+    status, error, parsed = ending.status, ending.error, None
+    if status == "complete":
+        try:
+            parsed = _parsed(ending.answer_type, accumulator)
+        except ProtocolError as failure:
+            status, error = "error", failure
+    done = ending.done if status == "complete" else None
+    usage = (done.usage if done is not None else ending.untold_usage) or accumulator.usage
+    if usage is not None and status != "complete":
+        usage = msgspec.structs.replace(usage, partial=True)
+    headers = ending.head.headers if ending.head is not None else {}
+    messages = [accumulator.message(ending.provider, n) for n in range(accumulator.choices())]
+    created, first, last = ending.created, ending.first_event, ending.last_event
+    return Completion(
+        status=status,
+        message=messages[0],
+        messages=messages,
+        finish_reason=done.finish_reason if done is not None else None,
+        finish_reason_raw=done.finish_reason_raw if done is not None else None,
+        usage=usage,
+        error=error,
+        http_status=ending.head.status if ending.head is not None else None,
+        headers=headers,
+        request_id=headers.get("x-request-id") or headers.get("request-id"),
+        rate_limit=parse_rate_limit(headers),
+        attempts=ending.attempts,
+        timing=msgspec.structs.replace(
+            ending.timing,
+            first_event=first and first - created,
+            last_event=last and last - created,
+            total=monotonic() - created,
+        ),
+        delivered=ending.delivered,
+        parsed=parsed,
+        logprobs=accumulator.logprobs,
+    )
+
+
+def _parsed(kind: type | None, accumulator: Accumulator) -> Any:
+    """The answer in the type that was asked for.
+
+    Raises:
+        ProtocolError: it does not fit it.
+    """
+    if kind is None:
+        return None
+    text = accumulator.text()
+    if not text and accumulator.message(None).tool_calls:
+        return None  # it calls a tool first
+    return decode_answer(text, kind)

@@ -1,0 +1,398 @@
+"""Delivery: what came waits in one queue for callbacks and readers, and is handed over once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from engine.answering.backlog import Backlog
+from engine.answering.contract import Callbacks, History, Reading, Source, Step
+from engine.answering.listeners import STOP
+from engine.errors import MisuseError
+from engine.transport.signals import SignalsHeld
+
+if TYPE_CHECKING:
+    from engine.transport.multi import Multi
+
+__all__ = ["Delivery"]
+
+E = TypeVar("E")
+R = TypeVar("R")
+
+# Delivered events that are folded into the history at a time: each weighs 72 bytes until then.
+_FOLD = 8
+# The same where a reader takes them one by one.
+_FOLD_READ = 256
+# Events that callbacks get between two looks at the clock.
+_LOOK = 8
+
+
+class Delivery(Generic[E, R]):
+    """Hands over the events of one `Source`: to its callbacks in `perform`, and to any number of
+    readers, each at its own pace.
+
+    Items are numbered from 0. Those before `cursor` are delivered: callbacks had them, or the
+    reader that is furthest ahead, or, where there is neither, nobody wanted them. Delivered ones
+    are folded into the history, so that a snapshot is what was seen; an item leaves the queue when
+    it is folded and every reader has it. To the `Multi` it is the open piece of work.
+
+    Args:
+        multi: what drives it.
+        source: whose events they are.
+        callbacks: who is told.
+        history: where what was delivered goes.
+        max_unread_bytes: how far the slowest reader may be behind before the source is held back.
+
+    Attributes:
+        multi: as given.
+        base: number of the first item in the queue.
+        queue: the items from `base` on.
+        cursor: number of the first item that is not delivered.
+        over: nothing more will come.
+        paused: no callback of an event is called.
+        backlog: what readers have not taken; None before there is one.
+        completion: how it ended; None until `info_read` handed it over.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_folded",
+        "_handed_in",
+        "_history",
+        "_joined",
+        "_let_go",
+        "_max_unread",
+        "_notes",
+        "_readers",
+        "_source",
+        "_stepping",
+        "_watchers",
+        "backlog",
+        "base",
+        "callbacks",
+        "completion",
+        "cursor",
+        "multi",
+        "over",
+        "paused",
+        "queue",
+    )
+
+    def __init__(
+        self,
+        multi: Multi,
+        source: Source[R],
+        callbacks: Callbacks[E, R],
+        history: History[E],
+        max_unread_bytes: int = 1 << 20,
+    ) -> None:
+        self.multi = multi
+        self.callbacks = callbacks
+        self._source = source
+        self._history = history
+        self.queue: list[Any] = []
+        self.base = self.cursor = self._folded = 0
+        self.over = self._handed_in = self.paused = False
+        self.completion: R | None = None
+        self._stepping = False
+        self._notes: list[Callable[[], None]] | None = None
+        self._watchers: list[Callable[[], None]] | None = None
+        self._readers: list[Reading[E]] | None = None  # those that hold the source back
+        self._joined: list[Reading[E]] | None = None  # those that were let go
+        self._let_go = False
+        self._max_unread = max_unread_bytes
+        self.backlog: Backlog | None = None  # made for the first reader
+
+    # -- for the source ------------------------------------------------------------------------
+
+    def post(self, events: list[E], size: int = 0) -> None:
+        """Hand `events` over, after all that came before; they were `size` bytes on the wire."""
+        self.queue += events
+        if self.cursor - self._folded > _FOLD:
+            self.fold()
+        backlog = self.backlog if self._readers is not None else None
+        if backlog is not None and backlog.add(self.base + len(self.queue), size):
+            self._source.hold_back("reader")
+        self.multi.deliverable.append(self)
+
+    def step(self, work: Callable[[], None]) -> None:
+        """Take the step `work` once everything posted before was handed over."""
+        self._stepping = True
+        self.queue.append(Step(work))
+        self._wanted()
+
+    def note(self, call: Callable[[], None]) -> None:
+        """Call `call` outside libcurl, before the next event is handed over."""
+        self._notes = [*(self._notes or ()), call]
+        self._wanted()
+
+    def drop(self) -> None:
+        """Forget what is not delivered."""
+        del self.queue[self.cursor - self.base :]
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        self.over = True
+        self._wanted()
+
+    def pause(self) -> None:
+        """Call no callback of an event, and hold the source back, until `resume`."""
+        if not self.paused and not self.over:
+            self.paused = True
+            self._source.hold_back("pause")
+
+    def resume(self) -> None:
+        """The opposite of `pause`."""
+        if self.paused:
+            self.paused = False
+            self._source.go_on("pause")
+            self._wanted()
+
+    # -- for the `Multi` -----------------------------------------------------------------------
+
+    def deliver(self, until: float = math.inf) -> bool:
+        """Hand over what waits, until then (seconds of time.monotonic). True: there is more."""
+        more = False
+        try:
+            if self._notes is not None:
+                notes, self._notes = self._notes, None
+                for note in notes:
+                    note()
+            if not self.paused:
+                more = self._to_callbacks(until)
+        except Exception as error:
+            self._source.failed(error)
+        self.wake()
+        if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
+            self.multi.finished(self)
+            self._handed_in = True
+        return more
+
+    def conclude(self) -> R:
+        """How it ended, for `info_read`."""
+        if self.completion is None:
+            self.fold()
+            self.completion = self._source.conclude()
+        return self.completion
+
+    def announce(self) -> bool:
+        """Call the next completion handler; False: there was none left."""
+        assert self.completion is not None
+        if self.callbacks.announce(self.completion):
+            return True
+        self.wake()
+        return False
+
+    def cancel(self) -> None:
+        """End it, as `Multi.cancel_all` does."""
+        self._source.cancel()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it goes on only when a reader reads, or somebody resumes it."""
+        if not self.over:
+            return self.paused or self._held_back
+        waiting = self.cursor - self.base < len(self.queue)
+        return waiting and (self.paused or (self._readers is not None and not self._called))
+
+    # -- for readers ---------------------------------------------------------------------------
+
+    def begin(self, reader: Reading[E]) -> list[E]:
+        """Have `reader` read; what was delivered before, joined."""
+        with SignalsHeld():
+            self.fold()
+            reader.position = self.cursor
+            if self._let_go:
+                reader.rest = self._history.fresh()
+                self._joined = [*(self._joined or ()), reader]
+            else:
+                self._readers = [*(self._readers or ()), reader]
+                self.backlog = self.backlog or Backlog(self._max_unread)
+            return self._history.events()
+
+    def end(self, reader: Reading[E]) -> bool:
+        """`reader` reads no more; True where another one does."""
+        with SignalsHeld():
+            self._readers = [r for r in self._readers or () if r is not reader] or None
+            self._joined = [r for r in self._joined or () if r is not reader] or None
+            self.settle()
+            self._wanted()
+        return self.is_read
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is a reader."""
+        return self._readers is not None or self._joined is not None
+
+    def leave(self) -> None:
+        """The last one who read it and owned it left before the end: nobody pays for what nobody
+        reads. Nothing where a callback takes the events."""
+        if not self._handed_in and not self.callbacks.take_events:
+            self._source.cancel()
+
+    def let_go(self) -> None:
+        """Let nobody's reading hold the source back any more: what a reader has not taken is
+        joined for it."""
+        with SignalsHeld():
+            self.fold()
+            self._let_go = True
+            for reader in self._readers or ():
+                reader.rest = self._history.fresh()
+                reader.rest.extend(self._events(reader.position))
+                self._joined = [*(self._joined or ()), reader]
+            self._readers = None
+            self.settle()
+            self._wanted()
+
+    def advance(self) -> bool:
+        """Deliver the next event, for the reader that is furthest ahead, and take the steps before
+        it. False: nothing waits, or callbacks go first."""
+        if self._called:
+            return False
+        while (index := self.cursor - self.base) < len(self.queue):
+            item = self.queue[index]
+            self.cursor += 1
+            if self.over and self.cursor - self.base == len(self.queue):
+                self._wanted()
+            if type(item) is not Step:
+                if self.cursor - self._folded > _FOLD_READ:
+                    self.fold_now()
+                return True
+            self._take(item)
+        return False
+
+    def event_at(self, position: int) -> E | None:
+        """The event of that number; None where it is a step."""
+        item = self.queue[position - self.base]
+        return None if type(item) is Step else item
+
+    def settle(self) -> None:
+        """Count what the slowest reader has not taken, and let the source go on when it is
+        little."""
+        if self.backlog is None:
+            return
+        if self._readers is None:
+            little = self.backlog.forget()
+        else:
+            little = self.backlog.taken(min(reader.position for reader in self._readers))
+        if little:
+            self._source.go_on("reader")
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call `call` once, outside libcurl, when there is news."""
+        self._watchers = [*(self._watchers or ()), call]
+
+    def wake(self) -> None:
+        """Call whoever watches."""
+        watchers, self._watchers = self._watchers, None
+        for watcher in watchers or ():
+            watcher()
+
+    def drive(self) -> None:
+        """Wait for news, for a reader that has taken all there is.
+
+        Raises:
+            MisuseError: none could come, or this is a callback.
+        """
+        if self._held_back:
+            raise MisuseError(
+                "this reader has read all there is, and another one is max_unread_bytes behind it; "
+                "read that one too, close it, or call result()"
+            )
+        self.multi.poll()
+
+    def result(self) -> R:
+        """Drive the `Multi` until it is over, and let readers go.
+
+        Raises:
+            MisuseError: called from a callback.
+        """
+        if self.multi.running is None:
+            self.let_go()
+        while self.completion is None:
+            self.multi.poll()
+        return self.completion
+
+    # -- folding -------------------------------------------------------------------------------
+
+    def fold(self) -> None:
+        """Put what was delivered into the history. Signals are held: whatever interrupts a
+        callback, each event is in it once."""
+        base, cursor = self.base, self.cursor
+        if self._folded < cursor:
+            events = self._events(self._folded)
+            self._history.extend(events)
+            for reader in self._joined or ():
+                assert reader.rest is not None
+                reader.rest.extend(events)
+            self._folded = cursor
+        if self._readers is not None:
+            cursor = min(cursor, *(reader.position for reader in self._readers))
+        if base < cursor:
+            del self.queue[: cursor - base]
+            self.base = cursor
+
+    def fold_now(self) -> None:
+        """`fold` for callers that do not hold the signals."""
+        with SignalsHeld():
+            self.fold()
+
+    # ----------------------------------------------------------------------------------------
+
+    def _to_callbacks(self, until: float) -> bool:
+        callbacks, queue = self.callbacks, self.queue
+        on_event, others = callbacks.on_event, callbacks.others
+        if on_event is None and others is None:
+            if self._readers is not None:
+                return False  # the one that is furthest ahead takes them
+            if not self._stepping:  # nobody looks: it is folded into the history
+                self.cursor = self.base + len(queue)
+                return False
+        face, stepping = callbacks.face, self._stepping
+        position, left = self.cursor - self.base, _LOOK
+        while position < len(queue) and not self.paused:  # `fold` and `drop` change it in place
+            item = queue[position]
+            # Before the call: what interrupts it must not make the event come twice.
+            self.cursor += 1
+            if stepping and type(item) is Step:
+                self._take(item)
+            else:
+                if on_event is not None and on_event(item, face) is STOP:
+                    self._source.cancel()
+                if (others := callbacks.others) is not None:
+                    others(item)
+            position = self.cursor - self.base
+            left -= 1
+            if not left:
+                if monotonic() > until:
+                    return position < len(queue)
+                left = _LOOK
+        return False
+
+    def _take(self, step: Step) -> None:
+        try:
+            step.work()
+        except Exception as error:
+            self._source.failed(error)
+        except BaseException:
+            self._source.interrupted()
+            raise
+
+    @property
+    def _called(self) -> bool:
+        """Whether callbacks take the events, before readers do."""
+        return self.callbacks.on_event is not None or self.callbacks.others is not None
+
+    @property
+    def _held_back(self) -> bool:
+        return self.backlog is not None and self.backlog.held_back
+
+    def _events(self, start: int) -> list[E]:
+        """The delivered events from number `start` on."""
+        items = self.queue[start - self.base : self.cursor - self.base]
+        return [item for item in items if type(item) is not Step] if self._stepping else items
+
+    def _wanted(self) -> None:
+        self.multi.wants_delivery(self)

@@ -1,0 +1,263 @@
+"""Readers: a place in a delivery, moved on at its own pace; to leave it ends what nobody reads."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from engine.answering.contract import History
+from engine.answering.delivery import Delivery
+from engine.events import Event, StreamError, TextDelta
+
+__all__ = ["AsyncReader", "AsyncTexts", "Park", "Place", "Reader", "Texts"]
+
+E = TypeVar("E")
+
+Park = Callable[[Callable[[Callable[[], None]], None]], Awaitable[None]]
+"""``await park(watch)``: calls ``watch(wake)``, and returns after ``wake()`` was called."""
+
+
+class Place(Generic[E]):
+    """Where a reader is. The delivery knows the place only, so that a reader nobody holds any more
+    is dropped.
+
+    Args:
+        delivery: what is read.
+        cancel: whether to leave before the end ends it.
+
+    Attributes:
+        delivery: as given.
+        position: number of the first item that was not taken.
+        rest: what was not taken, once it was let go; None before.
+        closed: it was left, or came to its end.
+    """
+
+    __slots__ = ("_before", "_owns", "closed", "delivery", "position", "rest")
+
+    def __init__(self, delivery: Delivery[E, Any], *, cancel: bool = True) -> None:
+        self.delivery = delivery
+        self.position = 0
+        self.rest: History[E] | None = None
+        self.closed = False
+        self._owns = cancel
+        self._before: deque[E] | None = deque(delivery.begin(self)) or None
+
+    def take(self) -> E | None:
+        """The next event; None where none waits."""
+        if self.closed:
+            return None
+        if self._before is not None:
+            return self._caught_up()
+        if self.rest is not None:
+            return self._joined()
+        delivery = self.delivery
+        event = None
+        while event is None:
+            if self.position >= delivery.cursor and not delivery.advance():
+                return None
+            event = delivery.event_at(self.position)
+            self.position += 1
+        if self.position >= delivery.backlog.next:  # type: ignore[union-attr]  # made by `begin`
+            delivery.settle()
+        return event
+
+    @property
+    def ended(self) -> bool:
+        """Where nothing can be taken: nothing will come either, and how it ended is known."""
+        return self.closed or self.delivery.completion is not None
+
+    def close(self) -> None:
+        """Read no more. Idempotent; at the end it is no leaving."""
+        if not self.closed:
+            self.closed = True
+            self._before = self.rest = None
+            if not self.delivery.end(self) and self._owns:
+                self.delivery.leave()
+
+    def drop(self) -> None:
+        """`close`, for a reader that nobody holds any more. That may be anywhere: on another
+        thread, or, where the garbage collector does it, in the middle of the engine's own code and
+        even inside libcurl. So only what is dropped by the user's code, outside of a turn, is
+        closed here and now; the rest is noted for the next turn."""
+        multi = self.delivery.multi
+        if self.closed or multi.forked:
+            return
+        if multi.at_rest and not _inside_engine():
+            self.close()
+        else:
+            multi.call_soon(self.close)
+
+    def _caught_up(self) -> E:
+        assert self._before is not None
+        event = self._before.popleft()
+        if not self._before:
+            self._before = None
+        return event
+
+    def _joined(self) -> E | None:
+        """What came since the last look."""
+        assert self.rest is not None
+        self.delivery.fold_now()
+        events = self.rest.events()
+        if not events:
+            return None
+        self.rest = self.rest.fresh()
+        self._before = deque(events)
+        return self._caught_up()
+
+
+def _inside_engine() -> bool:
+    """Whether the code that dropped a reader is the engine's."""
+    frame = sys._getframe(3)  # above this function, `drop` and `__del__`
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "engine"
+
+
+class Reader(Generic[E]):
+    """An iterator over events that drives the `Multi` while none waits.
+
+    It gives everything from the beginning, once, however late it begins: what came before is
+    joined, then each event comes as it came. Any number of readers get all, each at its own pace;
+    the slowest holds the server back once it is ``max_unread_bytes`` behind.
+
+    To leave it before the end, by `close`, by an exception in here, or by dropping it (a ``break``
+    does), cancels what it reads, unless another reader or a callback reads it too.
+    """
+
+    __slots__ = ("_place", "_take")
+
+    def __init__(self, place: Place[E]) -> None:
+        self._place = place
+        self._take = place.take
+
+    def __iter__(self) -> Reader[E]:
+        return self
+
+    def __next__(self) -> E:
+        """The next event.
+
+        Raises:
+            MisuseError: none could ever come: called from a callback, or another reader of the
+                same thread must read first.
+        """
+        try:
+            while (event := self._take()) is None:
+                if self._place.ended:
+                    break
+                self._place.delivery.drive()
+            else:
+                return event
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Read no more. Idempotent."""
+        self._place.close()
+
+    def __del__(self) -> None:
+        self._place.drop()
+
+
+class AsyncReader(Generic[E]):
+    """An asynchronous iterator over events: as `Reader`, where a host loop drives the `Multi`.
+
+    To cancel a task that waits in it, or to let a wait time out, is no leaving by itself: the
+    reader can be asked again, until it is closed or dropped.
+    """
+
+    __slots__ = ("_park", "_place", "_take")
+
+    def __init__(self, place: Place[E], park: Park) -> None:
+        self._place = place
+        self._take = place.take
+        self._park = park
+
+    def __aiter__(self) -> AsyncReader[E]:
+        return self
+
+    async def __anext__(self) -> E:
+        """The next event."""
+        while (event := self._take()) is None:
+            if self._place.ended:
+                self.close()
+                raise StopAsyncIteration
+            await self._park(self._place.delivery.watch)
+        return event
+
+    async def aclose(self) -> None:
+        """Read no more. Idempotent."""
+        self.close()
+
+    def close(self) -> None:
+        """`aclose`, for where nothing can be awaited."""
+        self._place.close()
+
+    def __del__(self) -> None:
+        self._place.drop()
+
+
+class Texts:
+    """The pieces of the text that a reader reads; to leave it is to leave the reader."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: Reader[Event]) -> None:
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next piece.
+
+        Raises:
+            EngineError: the stream failed, after the last piece. Cancelled: it only ends.
+        """
+        for event in self._reader:
+            if (text := _text(event)) is not None:
+                return text
+        raise StopIteration
+
+    def close(self) -> None:
+        """Read no more. Idempotent."""
+        self._reader.close()
+
+
+class AsyncTexts:
+    """As `Texts`, asynchronously."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: AsyncReader[Event]) -> None:
+        self._reader = reader
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        """The next piece.
+
+        Raises:
+            EngineError: the stream failed, after the last piece. Cancelled: it only ends.
+        """
+        async for event in self._reader:
+            if (text := _text(event)) is not None:
+                return text
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Read no more. Idempotent."""
+        self._reader.close()
+
+
+def _text(event: Event) -> str | None:
+    """A piece of the first choice's text; None for what is none."""
+    if type(event) is TextDelta and not event.choice:
+        return event.text
+    if type(event) is StreamError:
+        raise event.error
+    return None
