@@ -1,0 +1,138 @@
+"""What is known of libcurl's connections, by their local address: libcurl itself tells nothing.
+
+A server closes connections that rest, and libcurl notices at most once a second. A request that is
+given a dead one is lost, and nobody can tell whether the server read it. So the socket is looked at
+before the request goes out, and again when it has failed.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from _socket import socket as RawSocket  # the class in C: socket.socket costs twice the time
+from struct import unpack_from
+from typing import Final, NamedTuple
+
+__all__ = ["Connections", "Name", "Reused"]
+
+Name = tuple[str, int]
+"""Local address and port of a connection."""
+
+
+class Reused(NamedTuple):
+    """A connection that had served before, as a request is given it.
+
+    Attributes:
+        dead: the peer had closed it.
+        acknowledged: bytes the peer had acknowledged; None: the platform does not tell.
+    """
+
+    dead: bool
+    acknowledged: int | None
+
+
+class _Look(NamedTuple):
+    name: Name
+    state: int
+    acknowledged: int
+
+
+# States of linux/include/net/tcp_states.h, and where tcp_info has them (linux/tcp.h).
+_ESTABLISHED: Final = 1
+# The peer has said that it is done, in order and not by a reset: CLOSE_WAIT, and what may follow.
+_CLOSED_IN_ORDER: Final = frozenset({8, 9})
+_BYTES_ACKED: Final = 120
+_TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
+
+
+class Connections:
+    """The connections of one `Multi`. `rests` and `used` are called inside libcurl."""
+
+    __slots__ = ("_dead", "_names", "_no_sockets", "_seen")
+
+    def __init__(self) -> None:
+        # As they were when libcurl last took its eyes off them, at rest or about to be closed.
+        self._seen: dict[Name, tuple[int, _Look]] = {}
+        self._names: dict[int, Name] = {}
+        # libcurl's wake-up descriptor, which it watches anew with each transfer.
+        self._no_sockets: set[int] = set()
+        # Those found dead that several requests of HTTP/2 may have been given.
+        self._dead: set[Name] = set()
+
+    def rests(self, fd: int) -> None:
+        """libcurl stops to watch `fd`; it is still open."""
+        if fd in self._no_sockets:
+            return
+        look = _look(fd)
+        if look is None:
+            self._no_sockets.add(fd)
+            return
+        self._seen[look.name] = (fd, look)
+        self._names[fd] = look.name
+        self._dead.discard(look.name)
+
+    def used(self, fd: int) -> None:
+        """libcurl watches `fd`."""
+        name = self._names.pop(fd, None)
+        if name is not None:
+            self._seen.pop(name, None)
+
+    def given(self, name: Name) -> Reused | None:
+        """A request is about to go out on the connection `name`; None: a new one, or one that
+        other requests are on, too."""
+        if name in self._dead:
+            return Reused(True, None)
+        seen = self._seen.get(name)
+        if seen is None:
+            return None
+        fd, _ = seen
+        look = _look(fd)
+        if look is None or look.name != name:
+            # libcurl closes what rests without a word, and the number is somebody else's now.
+            del self._seen[name]
+            return None
+        return Reused(look.state != _ESTABLISHED, look.acknowledged)
+
+    def died(self, name: Name) -> None:
+        """`name` was found dead, and libcurl will give it to other requests as well."""
+        self._dead.add(name)
+
+    def hung_up(self, name: Name, watched: set[int]) -> bool:
+        """Whether the peer has closed `name`; `watched` are the descriptors libcurl watches."""
+        seen = self._seen.get(name)
+        if seen is not None:
+            return seen[1].state != _ESTABLISHED
+        for fd in watched:
+            look = _look(fd)
+            if look is not None and look.name == name:
+                return look.state != _ESTABLISHED
+        return True
+
+    def unread(self, name: Name, before: Reused) -> bool:
+        """Whether the peer had closed `name`, in order, before any of the request that it was
+        given `before` reached it. A reset proves nothing: an acknowledgement may be lost to it."""
+        seen = self._seen.get(name)
+        if seen is None or before.acknowledged is None:
+            return False
+        look = seen[1]
+        return look.state in _CLOSED_IN_ORDER and look.acknowledged == before.acknowledged
+
+
+def _look(fd: int) -> _Look | None:
+    """The TCP socket `fd` as it is now; None: it is none, or the platform does not tell."""
+    if _TCP_INFO is None:
+        return None
+    try:
+        # The family is the larger of the two, for the room that the name of either takes.
+        sock = RawSocket(socket.AF_INET6, socket.SOCK_STREAM, 0, fd)
+    except OSError:
+        return None  # libcurl's own wake-up descriptor
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED + 8)
+        name = sock.getsockname()
+    except OSError:
+        return None  # a unix socket
+    finally:
+        sock.detach()
+    acknowledged = unpack_from("Q", info, _BYTES_ACKED)[0] if len(info) > 127 else 0
+    return _Look((name[0], name[1]), info[0], acknowledged)

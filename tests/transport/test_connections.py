@@ -1,0 +1,149 @@
+"""What a socket tells of its peer, before a request goes out on it and after it failed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from engine.transport.connections import Connections, Name
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tcp_info is Linux's")
+
+
+class Pair:
+    """A connection, and both its ends."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family) as listener:
+            self.ours = socket.create_connection(listener.getsockname()[:2])
+            self.theirs, _ = listener.accept()
+        self.name: Name = self.ours.getsockname()[:2]
+
+    @property
+    def fd(self) -> int:
+        return self.ours.fileno()
+
+    def hang_up(self) -> None:
+        self.theirs.shutdown(socket.SHUT_WR)
+        self.ours.recv(1)  # it is here
+
+    def reset(self) -> None:
+        self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.theirs.close()
+        with pytest.raises(ConnectionResetError):
+            self.ours.recv(1)
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    pair = Pair(request.param)
+    yield pair
+    pair.close()
+
+
+def test_a_connection_that_never_rested_is_new(pair: Pair) -> None:
+    assert Connections().given(pair.name) is None
+
+
+def test_one_that_rested_is_asked_before_it_is_used(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None and not before.dead
+    pair.hang_up()
+    before = connections.given(pair.name)
+    assert before is not None and before.dead
+
+
+def test_one_in_use_is_no_longer_at_rest(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    connections.used(pair.fd)
+    assert connections.given(pair.name) is None
+
+
+def test_a_number_that_is_somebody_elses_now_says_nothing(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    other, number = Pair(), pair.fd
+    other.hang_up()
+    pair.ours.close()
+    os.dup2(other.fd, number)
+    assert connections.given(pair.name) is None
+    os.close(number)
+    other.close()
+
+
+def test_an_end_in_order_with_nothing_acknowledged_was_never_read(pair: Pair) -> None:
+    connections = Connections()
+    pair.ours.sendall(b"first request")
+    pair.theirs.recv(100)
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None and before.acknowledged is not None
+    pair.hang_up()
+    connections.rests(pair.fd)
+    assert connections.unread(pair.name, before)
+    assert connections.hung_up(pair.name, set())
+
+
+def test_an_end_after_something_was_acknowledged_may_have_been_read(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None
+    pair.ours.sendall(b"request")
+    assert pair.theirs.recv(100) == b"request"
+    pair.hang_up()
+    connections.rests(pair.fd)
+    assert not connections.unread(pair.name, before)
+
+
+def test_a_reset_proves_nothing(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None
+    pair.reset()
+    connections.rests(pair.fd)
+    assert not connections.unread(pair.name, before)
+    assert connections.hung_up(pair.name, set())
+
+
+def test_a_watched_connection_is_looked_at_where_it_is(pair: Pair) -> None:
+    connections = Connections()
+    assert not connections.hung_up(pair.name, {pair.theirs.fileno(), pair.fd})
+    pair.hang_up()
+    assert connections.hung_up(pair.name, {pair.theirs.fileno(), pair.fd})
+    assert connections.hung_up(pair.name, set())  # gone altogether
+
+
+def test_one_found_dead_is_dead_for_the_others_until_it_rests_again(pair: Pair) -> None:
+    connections = Connections()
+    connections.died(pair.name)
+    connections.used(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None and before.dead
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None and not before.dead
+
+
+def test_what_is_no_tcp_socket_is_left_alone() -> None:
+    one, two = socket.socketpair()
+    connections = Connections()
+    with one, two:
+        connections.rests(one.fileno())
+        connections.rests(one.fileno())
+        connections.used(one.fileno())
+    connections.rests(-1)
