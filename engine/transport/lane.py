@@ -1,0 +1,187 @@
+"""The lane of one base URL, key and model: the gate and the retry budget that its requests share,
+those of all clients and batches of a `Multi`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from engine.errors import Category, EngineError, ProviderError
+from engine.transport.budget import RetryBudget
+from engine.transport.gate import Gate
+
+if TYPE_CHECKING:
+    from engine.transport.timers import Timer
+
+__all__ = ["Lane", "Lanes", "Passenger"]
+
+# Lanes that are empty and open are forgotten when there are more than so many.
+_MOST_LANES: Final = 1000
+
+
+class Passenger(Protocol):
+    """What a lane needs to know of a transfer."""
+
+    @property
+    def over(self) -> bool: ...
+    @property
+    def longest_hold(self) -> float: ...
+    def fail_attempt(self, error: EngineError) -> None: ...
+
+
+P = TypeVar("P", bound=Passenger)
+
+
+class Lane(Generic[P]):
+    """Requests that stand or fall together.
+
+    Attributes:
+        gate: whether one may go now.
+        budget: whether one may be tried again.
+        in_flight: attempts that have passed and not ended, whoever made them.
+    """
+
+    __slots__ = (
+        "_admit",
+        "_call_at",
+        "_refusal",
+        "_timer",
+        "_waiting",
+        "budget",
+        "gate",
+        "in_flight",
+    )
+
+    def __init__(
+        self,
+        admit: Callable[[P], None],
+        call_at: Callable[[float, Callable[[], None]], Timer],
+        budget: RetryBudget,
+    ) -> None:
+        self._admit = admit
+        self._call_at = call_at
+        self.gate = Gate()
+        self.budget = budget
+        self.in_flight = 0
+        self._waiting: deque[P] = deque()
+        self._timer: Timer | None = None
+        self._refusal: EngineError | None = None
+
+    def __len__(self) -> int:
+        """Requests that wait at the gate."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not self.in_flight and not self._waiting and self.gate.until < monotonic()
+
+    def enqueue(self, transfer: P) -> None:
+        """Let `transfer` go, or have it wait its turn; where the provider asks for a longer wait
+        than it has patience for, it fails."""
+        self._waiting.append(transfer)
+        self._go_on()
+
+    def left(self) -> None:
+        """An attempt that passed has ended."""
+        self.in_flight -= 1
+        if self._waiting:
+            self._go_on()
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until one more request may go; 0.0: now; None: when one in flight is answered.
+        For who keeps requests of its own waiting: a batch."""
+        return self.gate.wait(now, self.in_flight + len(self._waiting))
+
+    def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
+        """A request that was sent at `sent_at` was answered (None), or refused, or failed.
+
+        Returns:
+            whether a new episode of refusals began.
+        """
+        news = False
+        if error is None:
+            self.gate.answered(sent_at, self.in_flight + len(self._waiting) + 1)
+        elif error.category is Category.RATE_LIMIT or (
+            error.retry_after is not None and error.category is not Category.QUOTA
+        ):
+            self._refusal = error
+            news = self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after)
+        if self._waiting:
+            self._go_on()
+        return news
+
+    def _go_on(self) -> None:
+        now = monotonic()
+        waiting = self._waiting
+        while waiting:
+            transfer = waiting[0]
+            wait = 0.0 if transfer.over else self.gate.wait(now, self.in_flight)
+            if wait == 0.0:
+                waiting.popleft()
+                if not transfer.over:
+                    self.in_flight += 1
+                    self._admit(transfer)
+            elif wait is not None and wait > transfer.longest_hold:
+                waiting.popleft()
+                self._turn_away(transfer, now, wait)
+            else:
+                self._wake_at(now + wait if wait is not None else None)
+                return
+
+    def _turn_away(self, transfer: P, now: float, wait: float) -> None:
+        refusal = self._refusal
+        error = ProviderError(
+            f"not sent: the provider asked to wait {wait:.0f} s more when it refused an earlier "
+            "request of this key and model; wait, or raise Retry(max_retry_after=)",
+            category=Category.RATE_LIMIT,
+            retry_after=wait,
+            provider=refusal.provider if refusal is not None else None,
+        )
+        error.__cause__ = refusal
+        # Not from in here: its owner may be about to be made.
+        self._call_at(now, lambda: transfer.fail_attempt(error))
+
+    def _wake_at(self, when: float | None) -> None:
+        if when is None:
+            return
+        if self._timer is not None and self._timer.call is not None:
+            if self._timer.when <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._call_at(when, self._go_on)
+
+
+class Lanes(Generic[P]):
+    """The lanes of a `Multi`, made as they are asked for.
+
+    Args:
+        admit: takes a transfer that may go.
+        call_at: calls a function at a time.
+    """
+
+    __slots__ = ("_admit", "_call_at", "_lanes")
+
+    def __init__(
+        self,
+        admit: Callable[[P], None],
+        call_at: Callable[[float, Callable[[], None]], Timer],
+    ) -> None:
+        self._admit = admit
+        self._call_at = call_at
+        self._lanes: dict[int, Lane[P]] = {}
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def lane(self, key: int, budget: float | None, budget_min: float) -> Lane[P]:
+        """The lane `key`; the first that asks for it says how large its budget is (`Retry`)."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            if len(self._lanes) >= _MOST_LANES:
+                self._lanes = {k: lane for k, lane in self._lanes.items() if not lane.idle}
+            fresh = RetryBudget(budget, budget_min, monotonic())
+            lane = self._lanes[key] = Lane(self._admit, self._call_at, fresh)
+        return lane

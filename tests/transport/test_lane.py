@@ -1,0 +1,164 @@
+"""`Lane`: requests of one key and model wait together, go on together, and fail together where the
+wait is longer than they have patience for. The gate's own rules are in test_gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from engine.errors import Category, EngineError, NetworkError, ProviderError
+from engine.transport.budget import RetryBudget
+from engine.transport.lane import Lane, Lanes
+from engine.transport.timers import Timer
+
+
+class Passenger:
+    over = False
+    longest_hold = 120.0
+    error: EngineError | None = None
+
+    def fail_attempt(self, error: EngineError) -> None:
+        self.error = error
+
+
+class World:
+    """What passed the gate, and the timers that were asked for."""
+
+    def __init__(self) -> None:
+        self.passed: list[Passenger] = []
+        self.timers: list[Timer] = []
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(when, call))
+        return self.timers[-1]
+
+    def lane(self) -> Lane[Passenger]:
+        return Lane(self.passed.append, self.call_at, RetryBudget(0.1, 10, monotonic()))
+
+
+def refusal(seconds: float | None, category: Category = Category.RATE_LIMIT) -> EngineError:
+    return ProviderError("no", category=category, retry_after=seconds, provider="p")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_in_fair_weather_all_pass_in_order(world: World) -> None:
+    lane = world.lane()
+    all = [Passenger() for _ in range(5)]
+    for one in all:
+        lane.enqueue(one)
+    assert world.passed == all
+    assert (lane.in_flight, len(lane), world.timers) == (5, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "closes"),
+    [
+        (refusal(30.0), True),
+        (refusal(None), True),
+        (refusal(30.0, Category.SERVER), True),
+        (refusal(None, Category.SERVER), False),
+        (refusal(30.0, Category.QUOTA), False),
+        (NetworkError("gone"), False),
+        (None, False),
+    ],
+)
+def test_what_closes_it(world: World, error: EngineError | None, closes: bool) -> None:
+    lane = world.lane()
+    lane.enqueue(Passenger())
+    now = monotonic()
+    assert lane.ended(now, now - 1, error) is closes
+    lane.left()
+    lane.enqueue(Passenger())
+    assert len(lane) == closes
+    assert len(world.passed) == 2 - closes
+    if closes:
+        assert world.timers[0].when > now + 0.5
+
+
+def test_one_goes_first_when_it_opens_and_more_with_its_answer(world: World) -> None:
+    lane = world.lane()
+    lane.enqueue(Passenger())
+    now = monotonic()
+    lane.ended(now - 10, now - 11, refusal(10.0))
+    lane.left()
+    for _ in range(5):
+        lane.enqueue(Passenger())
+    assert lane.wait(monotonic()) is None  # one is asking for all
+    assert (len(world.passed), len(lane)) == (2, 4)
+    lane.ended(monotonic(), monotonic(), None)
+    lane.left()
+    assert (len(world.passed), len(lane)) == (5, 1)
+
+
+def test_the_timer_lets_them_go_on(world: World) -> None:
+    lane = world.lane()
+    lane.ended(monotonic(), monotonic() - 1, refusal(0.0005))
+    lane.enqueue(Passenger())
+    while not world.passed:
+        world.timers[-1].call()  # type: ignore[misc]
+    assert len(lane) == 0
+
+
+def test_those_that_ended_while_they_waited_take_nobodys_place(world: World) -> None:
+    lane = world.lane()
+    now = monotonic()
+    lane.ended(now - 10, now - 11, refusal(9.9))
+    lane.gate.until = now + 60
+    gone, here = Passenger(), Passenger()
+    lane.enqueue(gone)
+    lane.enqueue(here)
+    gone.over = True
+    lane.gate.until = now - 1
+    lane.left()
+    assert world.passed == [here]
+
+
+def test_who_has_not_so_much_patience_is_told_at_once_and_not_sent(world: World) -> None:
+    lane = world.lane()
+    refused = refusal(3600.0)
+    lane.ended(monotonic(), monotonic() - 1, refused)
+    one = Passenger()
+    lane.enqueue(one)
+    assert one.error is None  # not from inside enqueue
+    world.timers[-1].call()  # type: ignore[misc]
+    assert one.error is not None and one.error.__cause__ is refused
+    assert one.error.category is Category.RATE_LIMIT
+    assert one.error.retry_after == pytest.approx(3600, abs=5)
+    assert (world.passed, len(lane)) == ([], 0)
+    patient = Passenger()
+    patient.longest_hold = 7200.0
+    lane.enqueue(patient)
+    assert len(lane) == 1
+
+
+def test_one_timer_serves_a_thousand(world: World) -> None:
+    lane = world.lane()
+    lane.ended(monotonic(), monotonic() - 1, refusal(30.0))
+    for _ in range(1000):
+        lane.enqueue(Passenger())
+    assert len(world.timers) == 1
+
+
+def test_lanes_are_apart_and_the_first_sets_the_budget(world: World) -> None:
+    lanes: Lanes[Passenger] = Lanes(world.passed.append, world.call_at)
+    one, two = lanes.lane(1, 0.0, 0), lanes.lane(2, None, 0)
+    assert lanes.lane(1, None, 99) is one and one is not two
+    assert not one.budget.left(monotonic()) and two.budget.left(monotonic())
+
+
+def test_empty_lanes_are_forgotten_and_busy_ones_kept(world: World) -> None:
+    lanes: Lanes[Passenger] = Lanes(world.passed.append, world.call_at)
+    busy = lanes.lane(-1, 0.1, 10)
+    busy.enqueue(Passenger())
+    closed = lanes.lane(-2, 0.1, 10)
+    closed.ended(monotonic(), monotonic() - 1, refusal(60.0))
+    for key in range(5000):
+        lanes.lane(key, 0.1, 10)
+    assert len(lanes) <= 1002
+    assert lanes.lane(-1, 0.1, 10) is busy and lanes.lane(-2, 0.1, 10) is closed
