@@ -28,6 +28,7 @@ __all__ = [
     "ToolResult",
     "Usage",
     "VendorItem",
+    "VendorTool",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -116,15 +117,20 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
 
 
 class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
-    """Reasoning the provider shows only encrypted; sent back unchanged with the next turn."""
+    """Reasoning the provider shows only encrypted; sent back unchanged with the next turn.
+
+    `extra` as in `ToolCall`.
+    """
 
     data: str
+    extra: dict[str, Any] = {}
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The model's words where it refuses."""
+    """The model's words where it refuses; `extra` as in `ToolCall`."""
 
     text: str
+    extra: dict[str, Any] = {}
 
 
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
@@ -163,12 +169,24 @@ class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
-    """What a tool gave back for the call `id`; `name` is the tool's (Gemini asks for it)."""
+    """What a tool gave back for the call `id`.
+
+    Attributes:
+        id: of the call.
+        content: the result as text.
+        name: the tool's name (Gemini asks for it); None: that of the call.
+        is_error: the tool failed, and `content` says how.
+        parts: the result where it is more than text: texts, images, documents, in order; they are
+            sent in place of `content`. OpenAI's Responses, Anthropic and Gemini take them.
+        extra: as in `ToolCall`.
+    """
 
     id: str
     content: str
     name: str | None = None
     is_error: bool = False
+    parts: list[Text | Image | Document | Audio | VendorItem] = []
+    extra: dict[str, Any] = {}
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
@@ -278,6 +296,8 @@ class Message(msgspec.Struct, frozen=True):
         model: the model that answered, or None.
         extra: keys of the message itself in its provider's own form (``name``, ``prefix``,
             ``container``); they go to providers of the same format.
+        formats: the dialects in whose form it was written; what only they understand (seals,
+            `extra`) goes to them alone. Empty: not said.
     """
 
     role: Role
@@ -286,6 +306,7 @@ class Message(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
     extra: dict[str, Any] = {}
+    formats: tuple[str, ...] = ()
 
     @classmethod
     def system(cls, text: str) -> Message:
@@ -337,6 +358,8 @@ class Tool(msgspec.Struct, frozen=True):
         description: what it does, for the model.
         parameters: JSON schema of the arguments.
         strict: ask the provider to hold the model to the schema; None leaves it to the provider.
+        extra: what else its vendor's form says of it (``cache_control``, ``defer_loading``).
+        formats: as in `Message`, for `extra`.
     """
 
     name: str
@@ -345,3 +368,19 @@ class Tool(msgspec.Struct, frozen=True):
         default_factory=lambda: {"type": "object", "properties": {}}
     )
     strict: bool | None = None
+    extra: dict[str, Any] = {}
+    formats: tuple[str, ...] = ()
+
+
+class VendorTool(msgspec.Struct, frozen=True):
+    """A tool of the provider's own (web search, code execution, a custom or MCP tool), as it is
+    written in its format: `data` goes out unchanged."""
+
+    data: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What a ``tool_choice`` calls it by; empty where it has no name."""
+        custom = self.data.get("custom")  # OpenAI's chat format has it one level down
+        name = (custom if isinstance(custom, dict) else self.data).get("name")
+        return name if isinstance(name, str) else ""

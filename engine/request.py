@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import ConfigError
-from engine.messages import Message, Tool
+from engine.messages import Message, Tool, VendorTool
 
 __all__ = [
+    "Bound",
     "HttpRequest",
     "ModelRequest",
     "ThinkingLevel",
@@ -68,18 +69,26 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """A piece of a question that only some formats can say: its place, and those dialects."""
+
+    place: str
+    formats: tuple[str, ...]
+
+
 class ModelRequest(msgspec.Struct, frozen=True):
     """A request for an answer, in no provider's terms; a dialect renders it to HTTP.
 
     `thinking` is a level or None for the provider's default; `tool_choice` is ``auto``, ``none``,
     ``required`` or the name of one tool; `response_format` is ``"json"`` or a JSON schema with the
-    keys ``name``, ``schema`` and ``strict``; `extra_body` is merged into the JSON body last.
+    keys ``name``, ``schema`` and ``strict``; `extra_body` is merged into the JSON body last;
+    `bound` is what only some dialects can say.
     """
 
     model: str
     messages: list[Message]
     stream: bool = True
-    tools: list[Tool] = []
+    tools: list[Tool | VendorTool] = []
     tool_choice: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
@@ -89,6 +98,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     thinking: ThinkingLevel | None = None
     response_format: Mapping[str, Any] | Literal["json"] | None = None
     extra_body: Mapping[str, Any] = {}
+    bound: list[Bound] = []
 
 
 @lru_cache(maxsize=128)  # a client asks for the same address again and again

@@ -1,123 +1,174 @@
-"""What users may give as input and tools, made into `Message` and `Tool`.
+"""What users may give as input, made into messages.
 
-Messages may be the engine's own or dicts in the shapes of OpenAI (Chat Completions and Responses),
-Anthropic and Gemini. What cannot be read is refused before anything is sent, by its place.
+Messages may be the engine's own, also as JSON, or dicts in the shapes of OpenAI (Chat Completions
+and Responses), Anthropic, Gemini, Ollama and Cohere. What cannot be read is refused before
+anything is sent, by its place; what only one vendor's format can say is told by its place too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final
 
 import msgspec
 
-from engine.asking.parts import as_json, as_part, member, text_of
+from engine.asking.calls import as_call, as_result
+from engine.asking.items import is_item, read_item
+from engine.asking.parts import as_base64, as_part
+from engine.asking.reasoning import REASONING, reasoning_of
+from engine.asking.shape import CHAT, GEMINI, MESSAGES, OLLAMA, RESPONSES, TYPED, Shape, member
+from engine.asking.tools import ToolLike, as_tools
 from engine.errors import ConfigError
-from engine.messages import Message, Part, Role, Text, Tool, ToolCall, ToolResult
+from engine.messages import (
+    Image,
+    Message,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    VendorItem,
+)
+from engine.request import Bound
 from engine.wire.json import is_json
 
-__all__ = ["Input", "ToolLike", "as_messages", "as_tools"]
+__all__ = ["Input", "System", "ToolLike", "as_messages", "as_tools", "read_input"]
 
 Input = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
+System = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 
-@runtime_checkable
-class HasDefinition(Protocol):
-    """Anything that knows its tool definition, such as a decorated function."""
-
-    @property
-    def definition(self) -> Tool: ...
-
-
-_Made = TypeVar("_Made", Message, Tool)
-
-ToolLike = Tool | HasDefinition | Mapping[str, Any]
-
-
-def as_messages(input: Input, system: str | None) -> list[Message]:
+def as_messages(input: Input, system: System | None) -> list[Message]:
     """The messages of `input`, with `system` before them.
 
     Raises:
         ConfigError: `input` is empty, or holds something that is no message; it is named by its
             place, as in ``input[2].content[0]``.
     """
-    if system is not None and not isinstance(system, str):
-        raise ConfigError(f"system must be a string, not {type(system).__name__}")
-    messages = [Message.system(system)] if system else []
+    return read_input(input, system)[0]
+
+
+def read_input(input: Input, system: System | None) -> tuple[list[Message], list[Bound]]:
+    """The messages of `input`, with `system` before them; and what of them only some formats can
+    say, by its place.
+
+    Raises:
+        ConfigError: as for `as_messages`.
+    """
+    bound: list[Bound] = []
+    messages = [_system(system, bound)] if system else []
     if isinstance(input, str):
         messages.append(Message.user(input))
     elif isinstance(input, Message | Mapping):
-        messages.append(_message(input, "input"))
+        messages.append(_message(input, "input", bound))
     elif isinstance(input, Iterable) and not isinstance(input, bytes | bytearray):
-        messages += [_message(item, f"input[{number}]") for number, item in enumerate(input)]
+        messages += [_message(item, f"input[{number}]", bound) for number, item in enumerate(input)]
     else:
         raise ConfigError(f"input must be a string or messages, not {type(input).__name__}")
     if all(message.role == "system" for message in messages):
         raise ConfigError("input is empty: there is no message to answer")
-    return messages
+    return messages, bound
 
 
-def as_tools(tools: Iterable[ToolLike] | None) -> list[Tool]:
-    """The definitions of `tools`.
-
-    Raises:
-        ConfigError: one is no tool, or two have the same name.
-    """
-    if tools is None:
-        return []
-    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):
-        raise ConfigError(f"tools must be a list of tools, not {type(tools).__name__}")
-    definitions = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
-    names: set[str] = set()
-    for number, tool in enumerate(definitions):
-        if not tool.name:
-            raise ConfigError(f"tools[{number}].name is empty")
-        if tool.name in names:
-            raise ConfigError(f"tools: two of them are called {tool.name!r}")
-        names.add(tool.name)
-    return definitions
-
-
-def _tool(tool: Any, where: str) -> Tool:
-    if isinstance(tool, Tool):
-        return _checked(tool, where)
-    if isinstance(tool, Mapping):
-        # OpenAI: {"type": "function", "function": {…}}; Responses has it flat; Anthropic says
-        # input_schema; Gemini and others have the bare function.
-        nested = isinstance(tool.get("function"), Mapping)
-        inner = member(tool, "function", Mapping, where) if nested else tool
-        schema = inner.get("parameters")
-        if schema is None:
-            schema = inner.get("input_schema")
-        if schema is not None and not isinstance(schema, Mapping):
-            raise ConfigError(f"{where} has parameters that are no JSON schema (a dict)")
-        strict = inner.get("strict")
-        return Tool(
-            member(inner, "name", str, where),
-            member(inner, "description", str, where, default="") or "",
-            strict=strict if isinstance(strict, bool) else None,
-            **({"parameters": schema} if schema is not None else {}),
+def _system(system: Any, bound: list[Bound]) -> Message:
+    """The argument `system`: a text, or content as a message has it: Anthropic's list of blocks,
+    Gemini's ``systemInstruction``."""
+    if isinstance(system, str):
+        return Message.system(system)
+    if isinstance(system, Mapping) and "parts" in system:
+        item = {**system, "role": "system"}
+    elif isinstance(system, list | tuple):
+        item = {"role": "system", "content": system}
+    else:
+        raise ConfigError(
+            f"system must be a string or a list of text parts, not {type(system).__name__}"
         )
-    definition = getattr(tool, "definition", None)
-    if isinstance(definition, Tool):
-        return definition
-    raise ConfigError(f"{where} is no tool; give engine.Tool(name, description, parameters)")
+    message = _message(item, "system", bound)
+    for number, part in enumerate(message.parts):
+        if not isinstance(part, Text):
+            raise ConfigError(f"system[{number}] is no text")
+    return message
 
 
-def _checked(made: _Made, where: str) -> _Made:
-    """`made`, whose fields nobody has checked yet: constructors check nothing."""
+def _message(item: Any, where: str, bound: list[Bound]) -> Message:
+    if isinstance(item, Message):
+        message = _checked(item, where)
+        bound += _bound(message, where)
+        return message
+    if not isinstance(item, Mapping):
+        raise ConfigError(
+            f"{where} must be a Message or a dict with role and content, not {type(item).__name__}"
+        )
+    if _is_own(item):
+        return _message(_own(item, where), where, bound)
+    shape = Shape()
+    made = read_item(item, where, shape, as_part) if is_item(item) else _turn(item, where, shape)
+    bound += shape.bound()
+    return msgspec.structs.replace(made, formats=shape.formats) if shape.formats else made
+
+
+# -- the engine's own --------------------------------------------------------------------------
+
+
+def _is_own(item: Mapping[str, Any]) -> bool:
+    """Whether it is a message as JSON (`msgspec.to_builtins` of one): with `parts`, as Gemini's
+    contents have, but of a ``type`` each."""
+    parts = item.get("parts")
+    if "content" in item or "role" not in item or not isinstance(parts, list | tuple):
+        return False
+    if not all(isinstance(part, Mapping) and "type" in part for part in parts):
+        return False
+    return item.keys() <= _FIELDS
+
+
+_FIELDS: Final = frozenset(Message.__struct_fields__)
+
+
+def _own(item: Mapping[str, Any], where: str) -> Message:
     try:
-        made = msgspec.json.decode(msgspec.json.encode(made), type=type(made))
+        return msgspec.convert(item, Message)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _checked(message: Message, where: str) -> Message:
+    """`message`, whose fields nobody has checked yet: constructors check nothing."""
+    try:
+        message = msgspec.json.decode(msgspec.json.encode(message), type=Message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from error
-    if isinstance(made, Message):
-        if not made.parts:
-            raise ConfigError(f"{where} has no content")
-        for number, part in enumerate(made.parts):
-            if isinstance(part, ToolCall) and not is_json(part.arguments):
-                raise ConfigError(f"{where}.parts[{number}].arguments is a string that is no JSON")
-    return made
+    if not message.parts and message.provider is None:
+        raise ConfigError(f"{where} has no content")
+    for number, part in enumerate(message.parts):
+        if isinstance(part, ToolCall) and not is_json(part.arguments):
+            raise ConfigError(f"{where}.parts[{number}].arguments is a string that is no JSON")
+    return message
 
+
+def _bound(message: Message, where: str) -> Iterable[Bound]:
+    """What of a message of the engine's own is of one format. An answer's goes to whoever gave it,
+    and others are not told of it; what a user wrote must arrive."""
+    if message.provider is not None:
+        return
+    if message.extra and message.formats:
+        yield Bound(f"{where}.extra", message.formats)
+    for number, part in enumerate(message.parts):
+        place = f"{where}.parts[{number}]"
+        if isinstance(part, VendorItem):
+            if part.format is not None and part.name != "reasoning":
+                yield Bound(place, (part.format,))
+        elif getattr(part, "extra", None) and message.formats:
+            yield Bound(f"{place}.extra", message.formats)
+        elif isinstance(part, ToolResult) and not all(isinstance(p, Text) for p in part.parts):
+            yield Bound(f"{place}.parts", message.formats or _MIXED)
+
+
+# Those that take images in the result of a tool.
+_MIXED: Final = ("gemini", "messages", "responses")
+
+
+# -- vendors' ----------------------------------------------------------------------------------
 
 # Other names of the roles: OpenAI's newer "system", Gemini's assistant, the tools before 2023-11.
 _ROLES: Final[dict[Any, Role]] = {
@@ -130,16 +181,20 @@ _ROLES: Final[dict[Any, Role]] = {
     "function": "tool",
 }
 
+_READ: Final = frozenset(
+    ("role", "content", "parts", "tool_calls", "refusal", "images", "type", *REASONING)
+)
 
-def _message(item: Any, where: str) -> Message:
-    if isinstance(item, Message):
-        return _checked(item, where)
-    if not isinstance(item, Mapping):
-        raise ConfigError(
-            f"{where} must be a Message or a dict with role and content, not {type(item).__name__}"
-        )
-    if "role" not in item and item.get("type") in _ITEMS:
-        return _item(item, where)
+# Members of an answer that no provider but its own needs to hear of. Those of a whole Anthropic
+# message are among them, which people put back as it came.
+_TOLD: Final = frozenset(
+    ("id", "status", "model", "stop_reason", "stop_sequence", "usage", "annotations", "created")
+    + ("phase", "object", "finish_reason", "created_at", "done", "done_reason")
+)
+
+
+def _turn(item: Mapping[str, Any], where: str, shape: Shape) -> Message:
+    """A message with a role."""
     name = item.get("role", "user" if "parts" in item else None)
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
@@ -147,47 +202,67 @@ def _message(item: Any, where: str) -> Message:
             f"{where} has the role {name!r}; there are system, user, assistant and tool"
         )
     if role == "tool" and not _is_results(item):
-        return Message("tool", [_result(item, where)])
-    parts = _parts(item, where)
+        return Message("tool", _results(item, where, shape))
+    parts = _parts(item, where, shape)
+    extra = shape.extra(item, _READ, _formats(item), where, _TOLD)
+    if item.get("type") is not None:
+        shape.narrow(RESPONSES if item["type"] == "message" else TYPED)
+        extra["type"] = item["type"]
+    if name in ("developer", "function") and parts:
+        extra["role"] = name
+        shape.narrow(CHAT | RESPONSES if name == "developer" else CHAT | GEMINI)
     # Anthropic and Gemini send the results of tools as the user's.
     if role == "user" and parts and all(isinstance(part, ToolResult) for part in parts):
         role = "tool"
-    if not parts:
+    if not parts and not extra:
         raise ConfigError(f"{where} has no content")
-    return Message(role, parts)
+    return Message(role, parts, extra=extra)
 
 
-def _parts(item: Mapping[str, Any], where: str) -> list[Part]:
+def _formats(item: Mapping[str, Any]) -> frozenset[str]:
+    """The formats that a message of this form may be of."""
+    if "parts" in item:
+        return GEMINI
+    if "tool_calls" in item:
+        return CHAT | OLLAMA | {"cohere"}
+    if item.get("type") == "message":
+        return RESPONSES | MESSAGES
+    return CHAT | RESPONSES | MESSAGES | OLLAMA | {"cohere"}
+
+
+def _parts(item: Mapping[str, Any], where: str, shape: Shape) -> list[Part]:
     place = "parts" if "parts" in item and "content" not in item else "content"
     content = item.get(place)
-    parts: list[Part] = []
+    parts: list[Part] = reasoning_of(item, where, shape)
     if isinstance(content, str):
         parts.append(Text(content))
     elif isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
-        parts += [as_part(part, f"{where}.{place}[{n}]") for n, part in enumerate(content)]
+        parts += [as_part(part, f"{where}.{place}[{n}]", shape) for n, part in enumerate(content)]
+        if sum(isinstance(part, Mapping) and "text" in part for part in content) > 1:
+            shape.narrow(_LISTS)  # several texts, which stay several where a list can be sent
     elif content is not None:
         raise ConfigError(f"{where}.{place} must be a string or a list of parts")
+    refusal = member(item, "refusal", str, where, default=None)
+    if refusal is not None:
+        parts.append(Refusal(refusal))
+    for number, image in enumerate(member(item, "images", Sequence, where, default=())):
+        parts.append(_image(image, f"{where}.images[{number}]", shape))
     calls = item.get("tool_calls")
     if calls is not None and (isinstance(calls, str) or not isinstance(calls, Sequence)):
         raise ConfigError(f"{where}.tool_calls must be a list")
     for number, call in enumerate(calls or ()):
-        parts.append(_call(call, f"{where}.tool_calls[{number}]"))
+        parts.append(as_call(call, f"{where}.tool_calls[{number}]", shape))
     return parts
 
 
-def _call(call: Any, where: str) -> ToolCall:
-    if isinstance(call, ToolCall):
-        return call
-    if not isinstance(call, Mapping):
-        raise ConfigError(f"{where} must be a dict, not {type(call).__name__}")
-    function = call.get("function", call)
-    if not isinstance(function, Mapping):
-        raise ConfigError(f"{where}.function must be a dict, not {type(function).__name__}")
-    return ToolCall(
-        member(call, "id", str, where, default="") or "",
-        member(function, "name", str, where),
-        as_json(function.get("arguments"), f"{where}.arguments"),
-    )
+_LISTS: Final = TYPED | RESPONSES | GEMINI
+
+
+def _image(image: Any, where: str, shape: Shape) -> Part:
+    """One of Ollama's images, base64 alone; some write a part there."""
+    if isinstance(image, Mapping):
+        return as_part(image, where, shape)
+    return Image(data=as_base64(image, where))
 
 
 def _is_results(item: Mapping[str, Any]) -> bool:
@@ -207,25 +282,12 @@ def _is_results(item: Mapping[str, Any]) -> bool:
 _RESULTS: Final = frozenset({"tool_result", "functionResponse", "function_response"})
 
 
-def _result(item: Mapping[str, Any], where: str) -> ToolResult:
-    return ToolResult(
-        member(item, "tool_call_id", str, where, default="") or "",
-        text_of(item.get("content"), f"{where}.content"),
-        member(item, "name", str, where, default=None),
-    )
-
-
-# Items of the Responses API that have no role.
-_ITEMS: Final = ("function_call", "function_call_output")
-
-
-def _item(item: Mapping[str, Any], where: str) -> Message:
-    if item["type"] == "function_call":
-        call = ToolCall(
-            member(item, "call_id", str, where),
-            member(item, "name", str, where),
-            as_json(item.get("arguments"), f"{where}.arguments"),
-        )
-        return Message("assistant", [call])
-    output = text_of(item.get("output"), f"{where}.output")
-    return Message("tool", [ToolResult(member(item, "call_id", str, where), output)])
+def _results(item: Mapping[str, Any], where: str, shape: Shape) -> list[Part]:
+    result = as_result(item, where, shape, as_part)
+    images = member(item, "images", Sequence, where, default=())
+    if not images:
+        return [result]
+    shown = [_image(image, f"{where}.images[{n}]", shape) for n, image in enumerate(images)]
+    shape.bind(OLLAMA | MESSAGES | RESPONSES | GEMINI, f"{where}.images")
+    text = [Text(result.content)] if result.content else []
+    return [msgspec.structs.replace(result, parts=[*text, *shown])]

@@ -1,14 +1,22 @@
-"""Content parts as users write them, in the shapes of OpenAI, Anthropic and Gemini."""
+"""Content parts as users write them, in the shapes of OpenAI, Mistral, Anthropic and Cohere.
+
+Gemini's, which have no ``type``, are in `contents`; calls and results in `calls`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
 
 import msgspec
 
+from engine.asking.calls import as_tool_result, as_tool_use
+from engine.asking.contents import as_gemini_part
+from engine.asking.shape import CHAT, MESSAGES, RESPONSES, TYPED, Shape, member
 from engine.errors import ConfigError
 from engine.messages import (
+    Audio,
     Document,
     Image,
     Part,
@@ -16,57 +24,22 @@ from engine.messages import (
     Refusal,
     Text,
     Thinking,
-    ToolCall,
-    ToolResult,
+    VendorItem,
 )
-from engine.wire.json import is_json
 
-__all__ = ["as_json", "as_part", "member", "text_of"]
+__all__ = ["as_part"]
 
-_MISSING: Final = object()
-
-
-def member(
-    data: Mapping[str, Any], name: str, kind: type, where: str, default: Any = _MISSING
-) -> Any:
-    """``data[name]``, which must be a `kind`; `default`, where one is given, if absent or None.
-
-    Raises:
-        ConfigError: it is missing, or something else.
-    """
-    value = data.get(name)
-    if value is None and default is not _MISSING:
-        return default
-    if not isinstance(value, kind):
-        what = "is missing" if value is None else f"is {type(value).__name__}"
-        kinds = {"Mapping": "a dict", "str": "a string"}
-        raise ConfigError(f"{where}.{name} {what}; it must be {kinds[kind.__name__]}")
-    return value
+# Members of an answer's parts that no provider but its own needs to hear of.
+_TOLD: Final = ("annotations", "citations", "logprobs", "id", "status", "index")
 
 
-def as_json(value: Any, where: str) -> str:
-    """`value` as JSON text: it is that already, or an object to write.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if value is None or value == "":
-        return "{}"
-    if isinstance(value, str):
-        if not is_json(value):
-            raise ConfigError(f"{where} is a string that is no JSON")
-        return value
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{where} cannot be written as JSON: {error}") from error
-
-
-def as_part(part: Any, where: str) -> Part:
+def as_part(part: Any, where: str, shape: Shape) -> Part:
     """One content part.
 
+    A kind that is not known goes to the formats whose parts have a ``type``, as it is.
+
     Raises:
-        ConfigError: it is none, or of a kind that is not known.
+        ConfigError: it is none.
     """
     if isinstance(part, str):
         return Text(part)
@@ -76,184 +49,230 @@ def as_part(part: Any, where: str) -> Part:
         raise ConfigError(f"{where} must be a string or a dict, not {type(part).__name__}")
     kind = part.get("type")
     if kind is None:
-        kind = next((name for name in _BY_MEMBER if name in part), None)  # Gemini
-    make = _KINDS.get(kind) if isinstance(kind, str) else None
-    if make is None:
-        known = ", ".join(name for name in _KINDS if name not in _BY_MEMBER or name == "text")
-        raise ConfigError(f"{where} has the type {kind!r}, which is not known; known are {known}")
-    return make(part, where)
+        return as_gemini_part(part, where, shape)
+    if not isinstance(kind, str) or not kind:
+        raise ConfigError(f"{where} has the type {kind!r}, which is not known")
+    if part.keys() == _OWN.get(kind):
+        return _own(part, where)
+    make = _KINDS.get(kind)
+    if make is not None:
+        return make(part, where, shape)
+    formats = _formats_of(kind)
+    shape.bind(formats, where)
+    return VendorItem(kind, dict(part), _only(formats))
 
 
-def text_of(content: Any, where: str) -> str:
-    """The result of a tool: a string, or parts that are all text.
-
-    Raises:
-        ConfigError: it is neither; to leave out an image would change what the tool said.
-    """
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
-        raise ConfigError(f"{where} must be a string or a list of parts")
-    texts: list[str] = []
-    for number, inner in enumerate(content):
-        part = as_part(inner, f"{where}[{number}]")
-        if not isinstance(part, Text):
-            raise ConfigError(
-                f"{where}[{number}] is no text; give images and documents in a user message"
-            )
-        texts.append(part.text)
-    return "".join(texts)
+def _own(part: Mapping[str, Any], where: str) -> Part:
+    """A part of the engine's own, as JSON."""
+    try:
+        made: Part = msgspec.convert(part, Part)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return made
 
 
-def _text(part: Mapping[str, Any], where: str) -> Part:
+def _only(formats: frozenset[str]) -> str | None:
+    return next(iter(formats)) if len(formats) == 1 else None
+
+
+def _formats_of(kind: str) -> frozenset[str]:
+    """The formats that a part of a `type` we do not know may be of."""
+    if kind in _VENDOR_KINDS:
+        return _VENDOR_KINDS[kind]
+    if kind.startswith(("input_", "output_")) or kind.endswith(("_call", "_call_output")):
+        return RESPONSES
+    if kind.endswith(("_tool_use", "_tool_result")):
+        return MESSAGES
+    return TYPED | RESPONSES
+
+
+# https://platform.claude.com/docs/en/api/messages, https://docs.mistral.ai/api (ContentChunk)
+_VENDOR_KINDS: Final = {
+    **dict.fromkeys(("search_result", "container_upload", "compaction", "fallback"), MESSAGES),
+    **dict.fromkeys(("server_tool_use", "mcp_tool_use", "mcp_tool_result"), MESSAGES),
+    **dict.fromkeys(("document_url", "reference", "tool_reference", "tool_file"), CHAT),
+    **dict.fromkeys(("mcp_approval_response", "item_reference"), RESPONSES),
+    "video_url": CHAT,
+}
+
+
+def _text(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
     text = member(part, "text", str, where)
-    return Thinking(text) if part.get("thought") is True else Text(text)
+    formats = TYPED if part["type"] == "text" else RESPONSES
+    return Text(text, extra=shape.extra(part, ("type", "text"), formats, where, _TOLD))
 
 
-def _image_url(part: Mapping[str, Any], where: str) -> Part:
+def _image_url(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    """OpenAI's image: nested in Chat Completions (Mistral writes the address alone), flat in
+    Responses."""
     image = part.get("image_url")
+    chat = part["type"] == "image_url"
+    known = ["type", "image_url", "detail"]
+    extra: dict[str, Any] = {}
     detail = part.get("detail")
     if isinstance(image, Mapping):
         detail = image.get("detail", detail)
         url = member(image, "url", str, f"{where}.image_url")
+        inner = shape.extra(image, ("url", "detail"), CHAT, f"{where}.image_url")
+        extra = {"image_url": inner} if inner else {}
+    elif image is None and isinstance(part.get("file_id"), str):
+        shape.bind(RESPONSES, f"{where}.file_id")
+        return VendorItem("input_image", dict(part), "responses")
     else:
         url = member(part, "image_url", str, where)
-    media_type, data = _data_url(url)
+    extra |= shape.extra(part, known, TYPED - MESSAGES if chat else RESPONSES, where)
     detail = detail if isinstance(detail, str) else None
+    media_type, data = _data_url(url)
     if data is not None:
-        return Image(data=data, media_type=media_type, detail=detail)
-    return Image(url=url, detail=detail)
+        return Image(data=data, media_type=media_type, detail=detail, extra=extra)
+    return Image(url=url, detail=detail, extra=extra)
 
 
-def _source(part: Mapping[str, Any], where: str) -> Part:
+_SOURCE: Final = ("type", "media_type", "data", "url")
+
+
+def _source(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
     """Anthropic's image and document."""
+    if "source" not in part and "document" in part:  # Cohere's document
+        shape.bind(frozenset({"cohere"}), where)
+        return VendorItem("document", dict(part), "cohere")
     source = member(part, "source", Mapping, where)
     place = f"{where}.source"
+    if source.get("type") in ("file", "content"):
+        # By id at Anthropic, or made of blocks: nobody else can read it.
+        shape.bind(MESSAGES, f"{place}.type")
+        return VendorItem(part["type"], dict(part), "messages")
     make: Callable[..., Part] = Image if part["type"] == "image" else Document
+    known = ["type", "source"]
     facts: dict[str, Any] = {}
-    if part["type"] == "document" and isinstance(part.get("title"), str):
-        facts["title"] = part["title"]
+    if part["type"] == "document":
+        known.append("title")
+        facts["title"] = member(part, "title", str, where, default=None)
+    inner = shape.extra(source, _SOURCE, MESSAGES, place)
+    facts["extra"] = {"source": inner} if inner else {}
+    facts["extra"] |= shape.extra(part, known, MESSAGES, where)
     if source.get("type") == "url" or "url" in source:
         return make(url=member(source, "url", str, place), **facts)
     data = source.get("data")
     if source.get("type") == "text" and isinstance(data, str):
         data = data.encode("utf-8", "replace")  # plain text, which Anthropic takes as it is
     media_type = member(source, "media_type", str, place, default=None)
-    return make(data=_base64(data, f"{place}.data"), media_type=media_type, **facts)
+    return make(data=as_base64(data, f"{place}.data"), media_type=media_type, **facts)
 
 
-def _file(part: Mapping[str, Any], where: str) -> Part:
+def _file(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
     """OpenAI's file: nested in Chat Completions, flat in Responses."""
+    nested = "file" in part
     file = part.get("file", part)
+    place = f"{where}.file" if nested else where
     if not isinstance(file, Mapping):
-        raise ConfigError(f"{where}.file must be a dict, not {type(file).__name__}")
-    title = member(file, "filename", str, where, default=None)
+        raise ConfigError(f"{place} must be a dict, not {type(file).__name__}")
+    title = member(file, "filename", str, place, default=None)
+    if file.get("file_data") is None and isinstance(file.get("file_id"), str):
+        formats = CHAT if nested else RESPONSES
+        shape.bind(formats, f"{place}.file_id")
+        return VendorItem(part["type"], dict(part), _only(formats))
+    if nested:
+        inner = shape.extra(file, ("filename", "file_data"), CHAT, place)
+        extra = {"file": inner} if inner else {}
+        extra |= shape.extra(part, ("type", "file"), CHAT, where)
+    else:
+        known = ("type", "filename", "file_data", "file_url")
+        extra = shape.extra(part, known, RESPONSES, where)
     if isinstance(file.get("file_url"), str):
-        return Document(url=file["file_url"], title=title)
-    url = member(file, "file_data", str, where)
+        return Document(url=file["file_url"], title=title, extra=extra)
+    url = member(file, "file_data", str, place)
     media_type, data = _data_url(url)
-    return Document(data=url if data is None else data, media_type=media_type, title=title)
+    data = url if data is None else data
+    return Document(data=data, media_type=media_type, title=title, extra=extra)
 
 
-def _inline(part: Mapping[str, Any], where: str) -> Part:
-    """Gemini's inlineData and fileData."""
-    name = next(name for name in part if name in _GEMINI_DATA)
-    inner = member(part, name, Mapping, where)
-    place = f"{where}.{name}"
-    media_type = inner.get("mimeType", inner.get("mime_type"))
-    media_type = media_type if isinstance(media_type, str) else None
-    make: Callable[..., Part] = Image if (media_type or "").startswith("image/") else Document
-    if name in ("fileData", "file_data"):
-        url = "fileUri" if "fileUri" in inner else "file_uri"
-        return make(url=member(inner, url, str, place), media_type=media_type)
-    return make(data=_base64(inner.get("data"), f"{place}.data"), media_type=media_type)
+def _audio(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    """OpenAI's sound, the same in both of its formats."""
+    formats = CHAT | RESPONSES
+    sound = part.get("input_audio")
+    if isinstance(sound, str):  # Mistral's: base64 or an address
+        shape.bind(CHAT, where)
+        return VendorItem("input_audio", dict(part), "chat")
+    sound = member(part, "input_audio", Mapping, where)
+    place = f"{where}.input_audio"
+    data = as_base64(sound.get("data"), f"{place}.data")
+    word = member(sound, "format", str, place, default=None)
+    inner = shape.extra(sound, ("data", "format"), formats, place)
+    extra = {"input_audio": inner} if inner else {}
+    extra |= shape.extra(part, ("type", "input_audio"), formats, where)
+    return Audio(data, f"audio/{word}" if word else None, extra=extra)
 
 
-def _thinking(part: Mapping[str, Any], where: str) -> Part:
+def _thinking(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    """Anthropic's and Cohere's reasoning; Mistral's is a list."""
+    words = part.get("thinking")
+    if isinstance(words, list | tuple):
+        shape.narrow(CHAT)
+        chunk = words[0] if len(words) == 1 else None
+        plain = isinstance(chunk, Mapping) and chunk.keys() == {"type", "text"}
+        if not plain or not isinstance(chunk["text"], str):
+            return VendorItem("thinking", dict(part), "chat")
+        extra = shape.extra(part, ("type", "thinking"), CHAT, where, part)
+        return Thinking(chunk["text"], field="content", extra=extra)
     text = member(part, "thinking", str, where, default="")
-    return Thinking(text, member(part, "signature", str, where, default=None))
+    formats = MESSAGES if "signature" in part else MESSAGES | {"cohere"}
+    shape.narrow(formats)
+    extra = shape.extra(part, ("type", "thinking", "signature"), formats, where, part)
+    return Thinking(text, member(part, "signature", str, where, default=None), extra=extra)
 
 
-def _redacted(part: Mapping[str, Any], where: str) -> Part:
-    return RedactedThinking(member(part, "data", str, where))
+def _redacted(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    shape.narrow(MESSAGES)
+    extra = shape.extra(part, ("type", "data"), MESSAGES, where, part)
+    return RedactedThinking(member(part, "data", str, where), extra)
 
 
-def _refusal(part: Mapping[str, Any], where: str) -> Part:
-    return Refusal(member(part, "refusal", str, where))
+def _refusal(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    extra = shape.extra(part, ("type", "refusal"), CHAT | RESPONSES, where, _TOLD)
+    return Refusal(member(part, "refusal", str, where), extra)
 
 
-def _tool_use(part: Mapping[str, Any], where: str) -> Part:
-    return ToolCall(
-        member(part, "id", str, where),
-        member(part, "name", str, where),
-        as_json(part.get("input"), f"{where}.input"),
-    )
+def _tool_result(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    return as_tool_result(part, where, shape, as_part)
 
 
-def _tool_result(part: Mapping[str, Any], where: str) -> Part:
-    content = text_of(part.get("content"), f"{where}.content")
-    id = member(part, "tool_use_id", str, where)
-    return ToolResult(id, content, is_error=part.get("is_error") is True)
-
-
-def _function_call(part: Mapping[str, Any], where: str) -> Part:
-    """Gemini's call."""
-    name = "functionCall" if "functionCall" in part else "function_call"
-    call = member(part, name, Mapping, where)
-    seal = part.get("thoughtSignature", part.get("thought_signature"))
-    return ToolCall(
-        member(call, "id", str, where, default="") or "",
-        member(call, "name", str, f"{where}.{name}"),
-        as_json(call.get("args"), f"{where}.{name}.args"),
-        seal if isinstance(seal, str) else None,
-    )
-
-
-def _function_response(part: Mapping[str, Any], where: str) -> Part:
-    """Gemini's result, which is an object."""
-    name = "functionResponse" if "functionResponse" in part else "function_response"
-    result = member(part, name, Mapping, where)
-    return ToolResult(
-        member(result, "id", str, where, default="") or "",
-        as_json(result.get("response"), f"{where}.{name}.response"),
-        member(result, "name", str, f"{where}.{name}"),
-    )
-
-
-_GEMINI_DATA: Final = ("inlineData", "inline_data", "fileData", "file_data")
-_BY_MEMBER: Final = (
-    *("text", *_GEMINI_DATA),
-    *("functionCall", "function_call", "functionResponse", "function_response"),
-)
-_KINDS: Final[dict[str, Callable[[Mapping[str, Any], str], Part]]] = {
+_KINDS: Final[dict[str, Callable[[Mapping[str, Any], str, Shape], Part]]] = {
     **dict.fromkeys(("text", "input_text", "output_text"), _text),
     **dict.fromkeys(("image_url", "input_image"), _image_url),
     **dict.fromkeys(("image", "document"), _source),
     **dict.fromkeys(("file", "input_file"), _file),
+    "input_audio": _audio,
     "thinking": _thinking,
     "redacted_thinking": _redacted,
     "refusal": _refusal,
-    "tool_use": _tool_use,
+    "tool_use": as_tool_use,
     "tool_result": _tool_result,
-    **dict.fromkeys(_GEMINI_DATA, _inline),
-    **dict.fromkeys(("functionCall", "function_call"), _function_call),
-    **dict.fromkeys(("functionResponse", "function_response"), _function_response),
+}
+
+# The members `msgspec.to_builtins` writes of each part of the engine's own: all there are.
+_OWN: Final = {
+    kind.__struct_config__.tag: frozenset({"type", *kind.__struct_fields__})
+    for kind in get_args(Part)
 }
 
 
 def _data_url(url: str) -> tuple[str | None, str | None]:
-    """Media type and base64 of a data URL; (None, None) where it is none."""
-    if not url.startswith("data:"):
+    """Media type and base64 of a data URL; (None, None) where it is none, or says more."""
+    head, comma, data = url.removeprefix("data:").partition(",")
+    media_type, base64, more = head.partition(";base64")
+    if not url.startswith("data:") or not (comma and base64) or more or ";" in media_type:
         return None, None
-    head, _, data = url[5:].partition(",")
-    return head.partition(";")[0] or None, data
+    return media_type or None, data
 
 
-def _base64(data: Any, where: str) -> str:
-    """Data given as base64 text, or as bytes."""
+def as_base64(data: Any, where: str) -> str:
+    """Data given as base64 text, or as bytes.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     if isinstance(data, bytes | bytearray):
-        import base64
-
         return base64.b64encode(data).decode()
     if not isinstance(data, str):
         raise ConfigError(f"{where} must be base64 text or bytes, not {type(data).__name__}")

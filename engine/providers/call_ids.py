@@ -1,12 +1,23 @@
-"""Ids for tool calls whose provider gives them none."""
+"""Ids of tool calls: made up where a provider gives none, and made to fit who receives them.
+
+Receivers differ in what they take for an id, and a conversation may go to another than it came
+from. An id that does not fit is exchanged in one request for one that does, at the call and at its
+result alike. It is made from the id itself, so that it is the same the next time (a prompt cache
+depends on that), and the messages of the user keep theirs.
+"""
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["is_made_up", "made_up_id"]
+from engine.messages import Message, ToolCall, ToolResult
+
+__all__ = ["FITS_ANTHROPIC", "FITS_MISTRAL", "FITS_OPENAI", "FITS_RESPONSES", "IdRule"]
+__all__ += ["fitting_ids", "is_made_up", "made_up_id"]
 
 _PREFIX: Final = "made_"
 _LENGTH: Final = 22
@@ -27,3 +38,109 @@ def made_up_id(seed: str, index: int) -> str:
 def is_made_up(id: str) -> bool:
     """Whether `id` is one of ours, which the provider does not know and is not sent."""
     return id.startswith(_PREFIX) and len(id) == _LENGTH
+
+
+# -- ids that fit -----------------------------------------------------------------------------
+
+
+class IdRule:
+    """What a receiver takes for the id of a call.
+
+    Args:
+        pattern: all of it must match.
+        length: of the ids made for it.
+        alphabet: those may be made of.
+        unique: whether no two calls of a conversation may have the same id.
+    """
+
+    __slots__ = ("_alphabet", "_length", "_pattern", "unique")
+
+    def __init__(self, pattern: str, length: int, alphabet: str, *, unique: bool = False) -> None:
+        self._pattern = re.compile(pattern)
+        self._length = length
+        self._alphabet = alphabet
+        self.unique = unique
+
+    def fits(self, id: str) -> bool:
+        """Whether it takes `id` as it is."""
+        return self._pattern.fullmatch(id) is not None
+
+    def made_from(self, seed: str) -> str:
+        """An id that fits, the same each time for the same `seed`."""
+        digest = blake2b(seed.encode("utf-8", "replace"), digest_size=32).digest()
+        number = int.from_bytes(digest, "big")
+        letters = []
+        for _ in range(self._length):
+            number, rest = divmod(number, len(self._alphabet))
+            letters.append(self._alphabet[rest])
+        return "".join(letters)
+
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+# "Tool call id was … but must be a-z, A-Z, 0-9, with a length of 9."
+FITS_MISTRAL: Final = IdRule("[a-zA-Z0-9]{9}", 9, _LETTERS)
+# "string too long. Expected a string with maximum length 40" (messages[…].tool_calls[…].id)
+FITS_OPENAI: Final = IdRule(r"(?s).{1,40}", 24, _LETTERS)
+# "string too long. Expected a string with maximum length 64" (input[…].call_id)
+FITS_RESPONSES: Final = IdRule(r"(?s).{1,64}", 24, _LETTERS)
+# "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"; "`tool_use` ids must be unique"
+FITS_ANTHROPIC: Final = IdRule("[a-zA-Z0-9_-]{1,64}", 24, _LETTERS, unique=True)
+# Others take any, and want one.
+_FITS_ALL: Final = IdRule(r"(?s).+", 24, _LETTERS)
+
+
+def fitting_ids(messages: Iterable[Message], rule: IdRule | None) -> Callable[[object], str]:
+    """The id to send for each call and each result of `messages`, given the part itself.
+
+    A result without an id belongs to the first call of its name that has none yet, and else to the
+    first that has none; so does the second of two results of one id, where two calls have it.
+
+    Args:
+        messages: the conversation.
+        rule: of who receives it; None: whatever is an id.
+    """
+    return _Ids(rule or _FITS_ALL, messages).of
+
+
+class _Ids:
+    def __init__(self, rule: IdRule, messages: Iterable[Message]) -> None:
+        self._rule = rule
+        self._sent: dict[int, str] = {}  # by the identity of the part
+        self._used: set[str] = set()
+        self._open: list[ToolCall] = []  # calls without a result so far
+        parts = [part for message in messages for part in message.parts]
+        for part in parts:
+            if isinstance(part, ToolCall):
+                self._sent[id(part)] = self._call(part)
+                self._open.append(part)
+            elif isinstance(part, ToolResult):
+                self._sent[id(part)] = self._result(part)
+        self._parts = parts  # an identity is one only as long as its object lives
+
+    def of(self, part: object) -> str:
+        return self._sent[id(part)]
+
+    def _call(self, call: ToolCall) -> str:
+        fit = call.id if self._rule.fits(call.id) else self._rule.made_from(call.id)
+        count = 0
+        while fit in self._used and (self._rule.unique or not call.id):
+            count += 1
+            fit = self._rule.made_from(f"{call.id}/{count}")
+        self._used.add(fit)
+        return fit
+
+    def _result(self, result: ToolResult) -> str:
+        call = self._called(result)
+        if call is not None:
+            self._open.remove(call)
+            return self._sent[id(call)]
+        return result.id if self._rule.fits(result.id) else self._rule.made_from(result.id)
+
+    def _called(self, result: ToolResult) -> ToolCall | None:
+        for call in self._open:
+            if call.id == result.id and (result.id or result.name in (None, call.name)):
+                return call
+        if result.id:
+            return None
+        return next((call for call in self._open if not call.id), None)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from engine.errors import ConfigError
-from engine.messages import Image, Message, Part, Text, Tool, ToolCall, ToolResult
+from engine.messages import (
+    Image,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+    VendorItem,
+    VendorTool,
+)
+from engine.providers.arguments import arguments_of
+from engine.providers.call_ids import fitting_ids
 from engine.providers.contract import Endpoint
+from engine.providers.origin import is_own, is_told, tool_extra, with_extra
 from engine.request import ModelRequest
 
 __all__ = ["render_cohere"]
+
+FORMAT: Final = "cohere"
 
 _FIELDS: Final = (
     ("max_tokens", "max_tokens"),
@@ -30,9 +48,7 @@ def render_cohere(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     """
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [
-            line for message in request.messages for line in _lines(message, endpoint.name)
-        ],
+        "messages": _Lines(request.messages, endpoint.name).all(),
         "stream": request.stream,
     }
     for field, name in _FIELDS:
@@ -43,7 +59,7 @@ def render_cohere(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         body["stop_sequences"] = request.stop
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
-        if any(tool.strict for tool in request.tools):
+        if any(isinstance(tool, Tool) and tool.strict for tool in request.tools):
             body["strict_tools"] = True
     if request.tool_choice in ("none", "required"):
         body["tool_choice"] = request.tool_choice.upper()
@@ -68,58 +84,107 @@ def _thinking(level: str) -> dict[str, Any]:
     return {"type": "enabled"} if budget is None else {"type": "enabled", "token_budget": budget}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool | VendorTool) -> dict[str, Any]:
+    if isinstance(tool, VendorTool):
+        return tool.data
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    return {"type": "function", "function": {**function, "parameters": tool.parameters}}
+    function["parameters"] = tool.parameters
+    return with_extra({"type": "function", "function": function}, tool_extra(tool, FORMAT))
 
 
-def _lines(message: Message, provider: str) -> list[dict[str, Any]]:
-    """One message as the lines it takes: each tool result is a line of its own."""
-    if message.role == "tool":
-        return [
-            {"role": "tool", "tool_call_id": part.id, "content": part.content}
-            for part in message.parts
-            if isinstance(part, ToolResult)
-        ]
-    if message.role == "assistant":
-        return [_answer(message, provider)]
-    if all(isinstance(part, Text) for part in message.parts):
-        return [{"role": message.role, "content": message.text}]
-    return [{"role": message.role, "content": [_part(part) for part in message.parts]}]
+class _Lines:
+    """The conversation as lines: each tool result is one of its own."""
+
+    def __init__(self, messages: list[Message], provider: str) -> None:
+        self._messages = messages
+        self._provider = provider
+        self._id = fitting_ids(messages, None)
+
+    def all(self) -> list[dict[str, Any]]:
+        return [line for message in self._messages for line in self._of(message)]
+
+    def _of(self, message: Message) -> list[dict[str, Any]]:
+        told = is_told(message, self._provider, FORMAT)
+        extra = message.extra if told else {}
+        if message.role == "assistant":
+            line = self._answer(message, told)
+            return [] if line is None else [with_extra(line, extra)]
+        lines = [self._result(p, told) for p in message.parts if isinstance(p, ToolResult)]
+        parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+        if parts:
+            role = "user" if message.role == "tool" else message.role
+            content: Any = [_part(part, told) for part in parts]
+            plain = all(isinstance(part, Text) and not (told and part.extra) for part in parts)
+            if plain and (len(parts) < 2 or FORMAT not in message.formats):
+                content = message.text
+            lines.append(with_extra({"role": role, "content": content}, extra))
+        return lines
+
+    def _result(self, result: ToolResult, told: bool) -> dict[str, Any]:
+        content: Any = result.content
+        if result.parts:
+            content = [_part(part, told) for part in result.parts]
+        line = {"role": "tool", "tool_call_id": self._id(result), "content": content}
+        return with_extra(line, result.extra) if told else line
+
+    def _answer(self, message: Message, told: bool) -> dict[str, Any] | None:
+        """An answer; None where nothing of it can be told."""
+        line: dict[str, Any] = {"role": "assistant"}
+        own = is_own(message, self._provider, FORMAT)
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
+        thinking = message.thinking if own else ""
+        if calls:
+            if thinking and message.provider is not None:
+                line["tool_plan"] = thinking
+            line["tool_calls"] = [self._call(call, told) for call in calls]
+        content = self._content(message, own, told, bool(calls))
+        if content or not calls:
+            line["content"] = content
+        if told:
+            line = with_extra(line, message.extra)
+        said = any(isinstance(part, Text) for part in message.parts)
+        return line if said or content or len(line) > 2 or calls else None
+
+    def _content(self, message: Message, own: bool, told: bool, called: bool) -> Any:
+        """A text; parts where there is more than that."""
+        parts: list[dict[str, Any]] = []
+        plain = True
+        for part in message.parts:
+            if isinstance(part, Text):
+                parts.append(_part(part, told))
+                plain = plain and not (told and part.extra)
+            elif isinstance(part, Thinking) and own and (not called or message.provider is None):
+                parts.append(with_extra({"type": "thinking", "thinking": part.text}, part.extra))
+                plain = False
+            elif isinstance(part, VendorItem) and own and part.format in (None, FORMAT):
+                parts.append(part.data)
+                plain = False
+        if plain and (len(parts) < 2 or FORMAT not in message.formats or message.provider):
+            return message.text or message.refusal or ""
+        return parts
+
+    def _call(self, call: ToolCall, told: bool) -> dict[str, Any]:
+        arguments = call.arguments
+        if call.custom or arguments.strip() in ("null", ""):
+            arguments = msgspec.json.encode(arguments_of(call)).decode()
+        function = {"name": call.name, "arguments": arguments}
+        line = {"id": self._id(call), "type": "function", "function": function}
+        return with_extra(line, call.extra) if told else line
 
 
-def _answer(message: Message, provider: str) -> dict[str, Any]:
-    line: dict[str, Any] = {"role": "assistant"}
-    calls = [part for part in message.parts if isinstance(part, ToolCall)]
-    thinking = message.thinking if message.provider == provider else ""
-    if calls:
-        if thinking:
-            line["tool_plan"] = thinking
-        line["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ]
-    text = message.text or message.refusal or ""
-    if thinking and not calls:
-        parts = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": text}]
-        line["content"] = parts
-    elif text or not calls:
-        line["content"] = text
-    return line
-
-
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part, told: bool) -> dict[str, Any]:
+    if isinstance(part, VendorItem) and part.format in (None, FORMAT):
+        return part.data
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    if isinstance(part, Image):
+        written: dict[str, Any] = {"type": "text", "text": part.text}
+    elif isinstance(part, Image):
         url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-        return {"type": "image_url", "image_url": {"url": url}}
-    raise ConfigError(
-        f"input: a part of type {type(part).__name__} cannot stand in a question to Cohere"
-    )
+        image = {"url": url} if part.detail is None else {"url": url, "detail": part.detail}
+        written = {"type": "image_url", "image_url": image}
+    else:
+        raise ConfigError(
+            f"input: a part of type {type(part).__name__} cannot stand in a question to Cohere"
+        )
+    return with_extra(written, part.extra) if told else written

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from engine.errors import ConfigError
-from engine.messages import (
-    Document,
-    Image,
-    Message,
-    Part,
-    Refusal,
-    ServerTool,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
-from engine.providers.call_ids import is_made_up
+from engine.messages import Tool, VendorTool
 from engine.providers.contract import Endpoint
+from engine.providers.gemini.contents import is_gemini_3, render_contents, render_system
+from engine.providers.origin import tool_extra, with_extra
 from engine.request import ModelRequest
 
 __all__ = ["render_gemini"]
@@ -45,10 +31,6 @@ _SCHEMA_NAMES: Final = frozenset(
     }
 )
 
-# "to bypass the validator for calls the model did not make, set the signature to this":
-# https://ai.google.dev/gemini-api/docs/thought-signatures#faqs
-_SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-
 
 def render_gemini(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     """The body; see https://ai.google.dev/api/generate-content. The model stands in the path.
@@ -56,12 +38,13 @@ def render_gemini(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     Raises:
         ConfigError: a part cannot be said in this format.
     """
-    body: dict[str, Any] = {"contents": _Conversation(request, endpoint).contents()}
-    system = [{"text": message.text} for message in request.messages if message.role == "system"]
+    contents = render_contents(request.messages, endpoint.name, request.model)
+    body: dict[str, Any] = {"contents": contents}
+    system = render_system(request.messages, endpoint.name)
     if system:
-        body["systemInstruction"] = {"parts": system}
+        body["systemInstruction"] = system
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+        body["tools"] = _tools(request.tools)
     calling = _calling_config(request)
     if calling:
         body["toolConfig"] = {"functionCallingConfig": calling}
@@ -99,7 +82,7 @@ def _schema(wanted: Mapping[str, Any]) -> Any:
 
 def _thinking(level: str, model: str) -> dict[str, Any]:
     config: dict[str, Any] = {}
-    if _is_gemini_3(model):
+    if is_gemini_3(model):
         # "minimal" is as near to none as Gemini 3 comes; a model that lacks it says so.
         config["thinkingLevel"] = "minimal" if level == "none" else level
     else:
@@ -112,10 +95,6 @@ def _thinking(level: str, model: str) -> dict[str, Any]:
     return config
 
 
-def _is_gemini_3(model: str) -> bool:
-    return model.rpartition("/")[2].startswith("gemini-3")
-
-
 def _calling_config(request: ModelRequest) -> dict[str, Any]:
     choice = request.tool_choice
     if choice == "none":
@@ -124,9 +103,15 @@ def _calling_config(request: ModelRequest) -> dict[str, Any]:
         return {"mode": "ANY"}
     if choice not in (None, "auto"):
         return {"mode": "ANY", "allowedFunctionNames": [choice]}
-    if any(tool.strict for tool in request.tools):
+    if any(isinstance(tool, Tool) and tool.strict for tool in request.tools):
         return {"mode": "VALIDATED"}  # text or calls, and calls that keep to their schema
     return {"mode": "AUTO"} if choice == "auto" else {}
+
+
+def _tools(tools: list[Tool | VendorTool]) -> list[dict[str, Any]]:
+    functions = [_declaration(tool) for tool in tools if isinstance(tool, Tool)]
+    declared = [{"functionDeclarations": functions}] if functions else []
+    return declared + [tool.data for tool in tools if isinstance(tool, VendorTool)]
 
 
 def _declaration(tool: Tool) -> dict[str, Any]:
@@ -136,7 +121,7 @@ def _declaration(tool: Tool) -> dict[str, Any]:
     # In `parameters` an object without properties was long refused: "should be non-empty".
     plain = tool.parameters.get("properties") and _is_plain(tool.parameters)
     declaration["parameters" if plain else "parametersJsonSchema"] = tool.parameters
-    return declaration
+    return with_extra(declaration, tool_extra(tool, "gemini"))
 
 
 def _is_plain(schema: Any) -> bool:
@@ -150,135 +135,3 @@ def _is_plain(schema: Any) -> bool:
     if "items" in schema:
         inner.append(schema["items"])
     return all(_is_plain(item) for item in inner)
-
-
-class _Conversation:
-    """The turns as contents; results find the calls they belong to."""
-
-    def __init__(self, request: ModelRequest, endpoint: Endpoint) -> None:
-        self._messages = [message for message in request.messages if message.role != "system"]
-        self._provider = endpoint.name
-        self._signs_calls = _is_gemini_3(request.model)
-        self._calls: dict[str, tuple[str, bool]] = {}  # id → name; whether Google knows the id
-
-    def contents(self) -> list[dict[str, Any]]:
-        contents: list[dict[str, Any]] = []
-        results: list[dict[str, Any]] | None = None
-        for message in self._messages:
-            if message.role == "assistant":
-                parts = self._answer(message)
-            else:
-                parts = [self._asked(part) for part in message.parts]
-            if message.role == "tool" and results is not None:
-                # The results of parallel calls stand in one content.
-                results.extend(parts)
-                continue
-            if parts:
-                role = "model" if message.role == "assistant" else "user"
-                contents.append({"role": role, "parts": parts})
-            results = parts if parts and message.role == "tool" else None
-        return contents
-
-    def _asked(self, part: Part) -> dict[str, Any]:
-        if isinstance(part, Text):
-            return {"text": part.text}
-        if isinstance(part, Image):
-            return _blob(part, "image/png")
-        if isinstance(part, Document):
-            return _blob(part, "application/pdf")
-        if isinstance(part, ToolResult):
-            return self._result(part)
-        raise ConfigError(
-            f"input: a part of type {type(part).__name__} cannot stand in a question to Gemini"
-        )
-
-    def _result(self, result: ToolResult) -> dict[str, Any]:
-        known, sent = self._calls.get(result.id, (None, False))
-        name = result.name or known
-        if name is None:
-            raise ConfigError(
-                f"input: the result for call {result.id!r} has no name and no call of that id is "
-                "before it; Gemini wants the tool's name: ToolResult(…, name=…)"
-            )
-        response: dict[str, Any] = {"name": name, "response": _response(result)}
-        if sent:
-            response = {"id": result.id, **response}
-        return {"functionResponse": response}
-
-    def _answer(self, message: Message) -> list[dict[str, Any]]:
-        """An answer as it came where it came from here; else its text, images and calls."""
-        ours = message.provider is not None and message.provider == self._provider
-        parts: list[dict[str, Any]] = []
-        called = False
-        for part in message.parts:
-            if isinstance(part, ToolCall):
-                line = self._call(part, ours)
-                if self._signs_calls and not called:
-                    # Gemini 3 answers 400 where the first call of a step has no signature.
-                    line.setdefault("thoughtSignature", _SKIP_SIGNATURE)
-                called = True
-                parts.append(line)
-            elif isinstance(part, Thinking) and ours:
-                _add_thinking(part, parts)
-            elif isinstance(part, ServerTool) and ours:
-                parts.append(part.data)
-            elif isinstance(part, Text) and part.text:
-                parts.append(_signed({"text": part.text}, part.signature if ours else None))
-            elif isinstance(part, Image):
-                parts.append(_blob(part, "image/png"))
-            elif isinstance(part, Refusal) and not ours:
-                parts.append({"text": part.text})
-        return parts
-
-    def _call(self, call: ToolCall, ours: bool) -> dict[str, Any]:
-        sent = ours and not is_made_up(call.id)
-        self._calls[call.id] = call.name, sent
-        function: dict[str, Any] = {"name": call.name, "args": _arguments(call)}
-        if sent:
-            function = {"id": call.id, **function}
-        return _signed({"functionCall": function}, call.signature if ours else None)
-
-
-def _arguments(call: ToolCall) -> Any:
-    try:
-        return call.input
-    except msgspec.MsgspecError as error:
-        raise ConfigError(
-            f"input: the arguments of call {call.id!r} are no JSON: {error}"
-        ) from error
-
-
-def _add_thinking(thinking: Thinking, parts: list[dict[str, Any]]) -> None:
-    if thinking.text:
-        parts.append(_signed({"text": thinking.text, "thought": True}, thinking.signature))
-    elif parts and "inlineData" in parts[-1]:
-        _signed(parts[-1], thinking.signature)  # an image has its signature beside it
-    else:
-        parts.append(_signed({"text": ""}, thinking.signature))
-
-
-def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
-    if signature is not None:
-        part["thoughtSignature"] = signature
-    return part
-
-
-def _blob(part: Image | Document, usual: str) -> dict[str, Any]:
-    if part.data is not None:
-        return {"inlineData": {"mimeType": part.media_type or usual, "data": part.data}}
-    if part.url is None:
-        raise ConfigError(f"input: {type(part).__name__} has neither data nor url")
-    media_type = part.media_type or mimetypes.guess_type(part.url.partition("?")[0])[0]
-    file = {"mimeType": media_type} if media_type else {}
-    return {"fileData": {**file, "fileUri": part.url}}
-
-
-def _response(result: ToolResult) -> Any:
-    """The result as the object Google asks for: an error under ``error``, an object as it is."""
-    if result.is_error:
-        return {"error": result.content}
-    try:
-        value = msgspec.json.decode(result.content)
-    except msgspec.MsgspecError:
-        value = None
-    return value if isinstance(value, dict) else {"result": result.content}

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any, Final
 
 from engine.errors import ConfigError
-from engine.messages import (
-    Document,
-    Image,
-    Message,
-    Part,
-    RedactedThinking,
-    ServerTool,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
+from engine.messages import Tool, VendorTool
 from engine.providers.contract import Endpoint
+from engine.providers.messages.turns import container_of, render_system, render_turns
+from engine.providers.origin import tool_extra, with_extra
 from engine.request import ModelRequest
 
 __all__ = ["render_messages"]
@@ -50,11 +39,14 @@ def render_messages(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]
     Raises:
         ConfigError: an argument cannot be said in this format.
     """
-    system = [message.text for message in request.messages if message.role == "system"]
+    system = render_system(request.messages, endpoint.name)
     body: dict[str, Any] = {"model": request.model, "max_tokens": _max_tokens(request)}
     if system:
-        body["system"] = "\n\n".join(system)
-    body["messages"] = _turns(request.messages, endpoint.name)
+        body["system"] = system
+    body["messages"] = render_turns(request.messages, endpoint.name)
+    container = container_of(request.messages, endpoint.name)
+    if container is not None:
+        body["container"] = container
     if request.stream:
         body["stream"] = True
     if request.tools:
@@ -119,14 +111,16 @@ def _thinking(request: ModelRequest, max_tokens: int) -> dict[str, Any]:
     return {"type": "enabled", "budget_tokens": budget}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool | VendorTool) -> dict[str, Any]:
+    if isinstance(tool, VendorTool):
+        return tool.data
     definition: dict[str, Any] = {"name": tool.name}
     if tool.description:
         definition["description"] = tool.description
     definition["input_schema"] = tool.parameters
     if tool.strict is not None:
         definition["strict"] = tool.strict
-    return definition
+    return with_extra(definition, tool_extra(tool, "messages"))
 
 
 def _tool_choice(choice: str) -> dict[str, Any]:
@@ -135,89 +129,3 @@ def _tool_choice(choice: str) -> dict[str, Any]:
     if choice == "required":
         return {"type": "any"}
     return {"type": "tool", "name": choice}
-
-
-# -- turns -------------------------------------------------------------------------------------
-
-
-def _turns(messages: list[Message], provider: str) -> list[dict[str, Any]]:
-    """Turns of user and assistant. Tool results are the user's, and all that belong to one turn
-    must stand in one message, before anything else in it."""
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        if role == "assistant":
-            blocks = _assistant(message, provider)
-        else:
-            blocks = [_block(part) for part in message.parts]
-            blocks.sort(key=lambda block: block["type"] != "tool_result")
-        if not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
-    for turn in turns:
-        blocks = turn["content"]
-        if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
-            turn["content"] = blocks[0]["text"]
-    return turns
-
-
-def _assistant(message: Message, provider: str) -> list[dict[str, Any]]:
-    own = message.provider == provider
-    blocks = [_answer_block(part, own) for part in message.parts]
-    return [block for block in blocks if block is not None]
-
-
-def _answer_block(part: Part, own: bool) -> dict[str, Any] | None:
-    """A part of an answer, None for what this provider cannot read or did not write."""
-    if isinstance(part, Text):
-        if not part.text:
-            return None  # "text content blocks must be non-empty"
-        block: dict[str, Any] = {"type": "text", "text": part.text}
-        if own and part.citations:
-            block["citations"] = [citation.data for citation in part.citations]
-        return block
-    if isinstance(part, ToolCall):
-        return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.input}
-    if isinstance(part, Thinking) and own and part.signature:
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-    if isinstance(part, RedactedThinking) and own:
-        return {"type": "redacted_thinking", "data": part.data}
-    if isinstance(part, ServerTool) and own:
-        return part.data
-    return None
-
-
-def _block(part: Part) -> dict[str, Any]:
-    """A part of a question."""
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    if isinstance(part, ToolResult):
-        result = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
-        return {**result, "is_error": True} if part.is_error else result
-    if isinstance(part, Image):
-        return {"type": "image", "source": _source(part, "image/png")}
-    if isinstance(part, Document):
-        document: dict[str, Any] = {"type": "document", "source": _source(part, "application/pdf")}
-        if part.title:
-            document["title"] = part.title
-        return document
-    raise ConfigError(
-        f"input: a part of type {type(part).__name__} cannot stand in a question to this provider"
-    )
-
-
-def _source(part: Image | Document, usual: str) -> dict[str, Any]:
-    if part.url is not None:
-        return {"type": "url", "url": part.url}
-    if part.data is None:
-        raise ConfigError(f"input: a part of type {type(part).__name__} has neither url nor data")
-    media_type = part.media_type or usual
-    if media_type == "text/plain":
-        text = base64.b64decode(part.data).decode("utf-8", "replace")
-        return {"type": "text", "media_type": media_type, "data": text}
-    return {"type": "base64", "media_type": media_type, "data": part.data}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from engine.errors import ConfigError
-from engine.messages import Image, Message, Part, Text, Tool, ToolCall, ToolResult
-from engine.providers.call_ids import is_made_up
+from engine.messages import Tool, VendorTool
 from engine.providers.contract import Endpoint
+from engine.providers.ollama.lines import asked_line, render_lines
+from engine.providers.origin import tool_extra, with_extra
 from engine.request import ModelRequest
 
 __all__ = ["render_chat", "render_generate"]
@@ -30,13 +29,8 @@ def render_chat(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     Raises:
         ConfigError: a part or an argument cannot be said in this format.
     """
-    names: dict[str, str] = {}
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": [
-            line for message in request.messages for line in _lines(message, endpoint.name, names)
-        ],
-    }
+    messages = render_lines(request.messages, endpoint.name)
+    body: dict[str, Any] = {"model": request.model, "messages": messages}
     if request.tool_choice not in (None, "auto", "none"):
         raise ConfigError(
             f"tool_choice: Ollama cannot be made to call a tool ({request.tool_choice!r}); leave "
@@ -62,7 +56,7 @@ def render_generate(request: ModelRequest) -> dict[str, Any]:
     for name in ("tools", "tool_choice"):
         if getattr(request, name):
             raise ConfigError(f"{name}: /api/generate knows none; use dialect='ollama'")
-    line = _asked(asked[0])
+    line = asked_line(asked[0])
     body: dict[str, Any] = {"model": request.model, "prompt": line["content"]}
     if system:
         body["system"] = system
@@ -100,7 +94,9 @@ def _think(level: str, model: str) -> bool | str:
     return level if "gpt-oss" in model else True
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool | VendorTool) -> dict[str, Any]:
+    if isinstance(tool, VendorTool):
+        return tool.data
     if tool.strict:
         raise ConfigError(
             f"tools: Ollama cannot hold a model to the schema of {tool.name!r}; leave strict out"
@@ -110,64 +106,4 @@ def _tool(tool: Tool) -> dict[str, Any]:
         "description": tool.description,
         "parameters": tool.parameters,
     }
-    return {"type": "function", "function": function}
-
-
-def _lines(message: Message, provider: str, names: dict[str, str]) -> list[dict[str, Any]]:
-    """One message as the lines it takes: each tool result is a line of its own. `names` collects
-    the tools that were called, by id."""
-    if message.role == "tool":
-        return [_result(part, names) for part in message.parts if isinstance(part, ToolResult)]
-    if message.role == "assistant":
-        return [_answer(message, provider, names)]
-    return [_asked(message)]
-
-
-def _asked(message: Message) -> dict[str, Any]:
-    line: dict[str, Any] = {"role": message.role, "content": message.text}
-    images = [_image(part) for part in message.parts if not isinstance(part, Text)]
-    if images:
-        line["images"] = images
-    return line
-
-
-def _image(part: Part) -> str:
-    if not isinstance(part, Image):
-        raise ConfigError(
-            f"input: a part of type {type(part).__name__} cannot stand in a question to Ollama"
-        )
-    if part.data is None:
-        raise ConfigError("input: Ollama takes images as data, not by url; read the file")
-    return part.data
-
-
-def _answer(message: Message, provider: str, names: dict[str, str]) -> dict[str, Any]:
-    line: dict[str, Any] = {"role": "assistant", "content": message.text or message.refusal or ""}
-    if message.thinking and message.provider is not None and message.provider == provider:
-        line["thinking"] = message.thinking
-    calls = [part for part in message.parts if isinstance(part, ToolCall)]
-    if calls:
-        line["tool_calls"] = [_call(call) for call in calls]
-        names.update((call.id, call.name) for call in calls)
-    return line
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    try:
-        arguments = call.input
-    except msgspec.MsgspecError as error:
-        raise ConfigError(
-            f"input: the arguments of call {call.id!r} are no JSON: {error}"
-        ) from error
-    line: dict[str, Any] = {"function": {"name": call.name, "arguments": arguments}}
-    return line if is_made_up(call.id) else {"id": call.id, **line}
-
-
-def _result(result: ToolResult, names: dict[str, str]) -> dict[str, Any]:
-    line: dict[str, Any] = {"role": "tool", "content": result.content}
-    name = result.name or names.get(result.id)
-    if name is not None:
-        line["tool_name"] = name
-    if result.id and not is_made_up(result.id):
-        line["tool_call_id"] = result.id
-    return line
+    return with_extra({"type": "function", "function": function}, tool_extra(tool, "ollama"))
