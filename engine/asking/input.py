@@ -17,7 +17,6 @@ from engine.asking.items import is_item, read_item
 from engine.asking.parts import as_base64, as_part
 from engine.asking.reasoning import REASONING, reasoning_of
 from engine.asking.shape import CHAT, GEMINI, MESSAGES, OLLAMA, RESPONSES, TYPED, Shape, member
-from engine.asking.tools import ToolLike, as_tools
 from engine.errors import ConfigError
 from engine.messages import (
     Image,
@@ -33,7 +32,7 @@ from engine.messages import (
 from engine.request import Bound
 from engine.wire.json import is_json
 
-__all__ = ["Input", "System", "ToolLike", "as_messages", "as_tools", "read_input"]
+__all__ = ["Input", "System", "as_messages", "read_input"]
 
 Input = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 System = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -188,8 +187,10 @@ _READ: Final = frozenset(
 # Members of an answer that no provider but its own needs to hear of. Those of a whole Anthropic
 # message are among them, which people put back as it came.
 _TOLD: Final = frozenset(
-    ("id", "status", "model", "stop_reason", "stop_sequence", "usage", "annotations", "created")
-    + ("phase", "object", "finish_reason", "created_at", "done", "done_reason")
+    {
+        *("id", "status", "model", "stop_reason", "stop_sequence", "usage", "annotations"),
+        *("phase", "object", "created", "created_at", "finish_reason", "done", "done_reason"),
+    }
 )
 
 

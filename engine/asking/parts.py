@@ -52,7 +52,7 @@ def as_part(part: Any, where: str, shape: Shape) -> Part:
         return as_gemini_part(part, where, shape)
     if not isinstance(kind, str) or not kind:
         raise ConfigError(f"{where} has the type {kind!r}, which is not known")
-    if part.keys() == _OWN.get(kind):
+    if frozenset(part) == _OWN.get(kind):
         return _own(part, where)
     make = _KINDS.get(kind)
     if make is not None:
@@ -209,7 +209,7 @@ def _thinking(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
     words = part.get("thinking")
     if isinstance(words, list | tuple):
         shape.narrow(CHAT)
-        chunk = words[0] if len(words) == 1 else None
+        chunk: Any = words[0] if len(words) == 1 else {}
         plain = isinstance(chunk, Mapping) and chunk.keys() == {"type", "text"}
         if not plain or not isinstance(chunk["text"], str):
             return VendorItem("thinking", dict(part), "chat")

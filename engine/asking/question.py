@@ -8,8 +8,9 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from engine.asking.input import Input, ToolLike, as_messages, as_tools
+from engine.asking.input import Input, System, read_input
 from engine.asking.schema import as_response_format, is_answer_type
+from engine.asking.tools import ToolLike, read_tools
 from engine.errors import ConfigError
 from engine.request import ModelRequest, ThinkingLevel
 
@@ -42,7 +43,7 @@ class ModelOptions(TypedDict, total=False):
 class QuestionOptions(ModelOptions, total=False):
     """What may be asked beside the input: see `engine.Client.stream`."""
 
-    system: str | None
+    system: System | None
     tools: Iterable[ToolLike] | None
 
 
@@ -76,10 +77,12 @@ def as_question(
     """
     check_options(options, QuestionOptions)
     stop = options.get("stop")
+    messages, bound = read_input(input, options.get("system"))
+    tools, bound_tools = read_tools(options.get("tools"))
     request = ModelRequest(
         model=model,
-        messages=as_messages(input, options.get("system")),
-        tools=as_tools(options.get("tools")),
+        messages=messages,
+        tools=tools,
         tool_choice=options.get("tool_choice"),
         max_tokens=options.get("max_tokens"),
         temperature=options.get("temperature"),
@@ -89,6 +92,7 @@ def as_question(
         thinking=options.get("thinking"),
         response_format=as_response_format(response_format),
         extra_body=dict(options.get("extra_body") or {}),
+        bound=bound + bound_tools,
     )
     _check_sense(request)
     return Question(
@@ -175,7 +179,7 @@ def _check_sense(request: ModelRequest) -> None:
             f"thinking must be 'none', 'low', 'medium' or 'high', not {request.thinking!r}"
         )
     if request.tool_choice not in (None, "auto", "none"):
-        names = [tool.name for tool in request.tools]
+        names = [tool.name for tool in request.tools if tool.name]
         if not names or request.tool_choice not in ("required", *names):
             raise ConfigError(
                 f"tool_choice {request.tool_choice!r} is neither 'auto', 'none', 'required' nor "

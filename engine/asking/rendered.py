@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.asking.base_url import base_url_of, request_url, resolve_model
+from engine.asking.body import render_body
 from engine.asking.keys import environment_headers, find_key, key_headers
 from engine.asking.question import Question
 from engine.errors import ConfigError, EngineError
@@ -118,7 +119,8 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
     format = _dialect_of(target, row, model)
     key, variable = find_key(row, base_url, target.api_key)
     # Seals go back to whom they came from: a server in no table is known by its host.
-    body = format.render(request, row if row.name else msgspec.structs.replace(row, name=provider))
+    named = row if row.name else msgspec.structs.replace(row, name=provider)
+    body = render_body(format, request, named)
     headers = merged_headers(
         {
             "Content-Type": "application/json",

@@ -37,7 +37,7 @@ OLLAMA: Final = frozenset({"ollama"})
 TYPED: Final = frozenset({"chat", "messages", "cohere"})  # {"type": "text", …}
 
 _MISSING: Final = object()
-_KINDS: Final = {Mapping: "a dict", str: "a string", Sequence: "a list"}
+_KINDS: Final[dict[Any, str]] = {Mapping: "a dict", str: "a string", Sequence: "a list"}
 
 
 def member(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.asking.input import as_messages, as_tools
+from engine.asking.input import as_messages
+from engine.asking.tools import as_tools
 from engine.errors import ConfigError
 from engine.messages import (
     Document,
@@ -22,6 +23,7 @@ from engine.messages import (
     Tool,
     ToolCall,
     ToolResult,
+    VendorTool,
 )
 
 
@@ -61,7 +63,10 @@ PARTS: list[tuple[Any, Part]] = [
     (Text("own"), Text("own")),
     ({"type": "text", "text": "a"}, Text("a")),
     ({"type": "input_text", "text": "a"}, Text("a")),
-    ({"type": "output_text", "text": "a", "annotations": []}, Text("a")),
+    (
+        {"type": "output_text", "text": "a", "annotations": []},
+        Text("a", extra={"annotations": []}),
+    ),
     ({"text": "a"}, Text("a")),
     ({"text": "a", "thought": True}, Thinking("a")),
     ({"type": "image_url", "image_url": {"url": "https://x/i.png"}}, Image(url="https://x/i.png")),
@@ -160,7 +165,7 @@ def test_calls_and_results_of_each_vendor() -> None:
     for item in results:
         assert one(item) == Message("tool", [result])
     gemini = {"functionResponse": {"id": "1", "name": "f", "response": {"r": 42}}}
-    assert one({"role": "function", "parts": [gemini]}) == Message(
+    assert one({"role": "user", "parts": [gemini]}) == Message(
         "tool", [ToolResult("1", '{"r":42}', "f")]
     )
     assert one({"parts": [{"text": "hi"}]}) == Message.user("hi")
@@ -204,7 +209,10 @@ def test_arguments_may_be_an_object_or_missing() -> None:
         ([{"role": "user", "content": []}], r"input\[0\] has no content"),
         ([{"role": "user", "content": 5}], r"input\[0\].content must be a string or a list"),
         ([{"role": "user", "content": [5]}], r"input\[0\].content\[0\] must be a string or a dict"),
-        ([{"role": "user", "content": [{"type": "hologram"}]}], r"content\[0\] has the type 'holo"),
+        (
+            [{"role": "user", "content": [{"type": 5}]}],
+            r"content\[0\] has the type 5, which is not",
+        ),
         ([{"role": "user", "content": [{"type": "text"}]}], r"content\[0\].text is missing"),
         (
             [{"role": "user", "content": [{"type": "text", "text": 5}]}],
@@ -227,8 +235,8 @@ def test_arguments_may_be_an_object_or_missing() -> None:
             r"input\[0\].content\[0\] has the type None",
         ),
         (
-            [{"role": "tool", "content": [{"inlineData": {"data": "x"}}]}],
-            r"input\[0\].content\[0\] is no text",
+            [{"role": "tool", "content": [{"functionCall": {"name": "f"}}]}],
+            r"input\[0\].content\[0\] cannot stand in the result of a tool",
         ),
     ],
 )
@@ -237,9 +245,12 @@ def test_what_is_no_message_is_named_by_its_place(input: Any, place: str) -> Non
         as_messages(input, None)
 
 
-def test_system_is_a_string() -> None:
-    with pytest.raises(ConfigError, match="system must be a string, not list"):
-        as_messages("hi", ["be brief"])  # type: ignore[arg-type]
+def test_system_is_a_string_or_text_parts() -> None:
+    assert as_messages("hi", ["be brief"])[0] == Message.system("be brief")
+    with pytest.raises(ConfigError, match="system must be a string or a list of text parts"):
+        as_messages("hi", 3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"system\[0\] is no text"):
+        as_messages("hi", [{"type": "image_url", "image_url": "https://x"}])
 
 
 # What a malformed message may hold at any place; names of the vendors' members, so that the fuzz
@@ -282,7 +293,7 @@ def test_anything_is_tools_or_a_config_error(tools: Any) -> None:
     except ConfigError as error:
         assert "tools" in str(error)
     else:
-        assert all(isinstance(tool, Tool) for tool in definitions)
+        assert all(isinstance(tool, Tool | VendorTool) for tool in definitions)
 
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}

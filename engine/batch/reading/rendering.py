@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.asking.base_url import base_url_of, request_url, resolve_model
-from engine.asking.input import as_messages
+from engine.asking.body import render_body
+from engine.asking.input import as_messages, read_input
 from engine.asking.keys import environment_headers, find_key, key_headers
 from engine.asking.rendered import Rendered, encode_body
 from engine.batch.reading.manifest import Manifest
@@ -122,13 +123,15 @@ class Address:
         schema = manifest.schema
         if row.shape == "prompt":
             system = row.body.get("system", manifest.system)
+            messages, bound = read_input(row.body["prompt"], system)
             request = ModelRequest(
                 model=place.model,
-                messages=as_messages(row.body["prompt"], system),
+                messages=messages,
                 stream=stream,
                 response_format={"name": "answer", "schema": schema} if schema else None,
+                bound=bound,
             )
-            return {**format.render(request, place.row), **manifest.body}, request
+            return {**render_body(format, request, place.row), **manifest.body}, request
         request = ModelRequest(model=place.model, messages=[], stream=stream)
         body = {**row.body, **manifest.body}
         # Whether to stream is the run's choice: batch files of OpenAI may not say it at all.

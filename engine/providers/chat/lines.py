@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -88,7 +88,7 @@ class _Lines:
             line["role"] = "system"
         return line
 
-    def _content(self, message: Message, parts: list[Part], told: bool) -> Any:
+    def _content(self, message: Message, parts: Sequence[Part], told: bool) -> Any:
         plain = all(isinstance(part, Text) and not (told and part.extra) for part in parts)
         if plain and (len(parts) < 2 or FORMAT not in message.formats):
             return "".join(part.text for part in parts if isinstance(part, Text))
