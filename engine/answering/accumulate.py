@@ -134,6 +134,7 @@ class Accumulator:
         model: the model that answers, or None.
         usage: the last count of tokens, or None.
         logprobs: log probabilities of the first choice's tokens, as the provider gave them.
+        format: the format the answer comes in (`Message.formats`), or None.
     """
 
     __slots__ = (
@@ -143,6 +144,7 @@ class Accumulator:
         "_pieces",
         "_recap",
         "_started",
+        "format",
         "id",
         "logprobs",
         "model",
@@ -160,6 +162,7 @@ class Accumulator:
         self.model: str | None = None
         self.usage: Usage | None = None
         self.logprobs: list[dict[str, Any]] = []
+        self.format: str | None = None
 
     def extend(self, events: Iterable[Event]) -> None:
         """Take `events`, in order."""
@@ -195,7 +198,8 @@ class Accumulator:
         blocks = sorted((key, block) for key, block in self._blocks.items() if key[0] == choice)
         parts = [part for _, block in blocks if (part := block.part()) is not None]
         self._forget()
-        return Message("assistant", parts, provider, self.id, self.model)
+        formats = (self.format,) if self.format is not None else ()
+        return Message("assistant", parts, provider, self.id, self.model, formats=formats)
 
     def events(self) -> list[Event]:
         """What was taken, for who reads from now on: each block where it first appeared, one event

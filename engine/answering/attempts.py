@@ -23,6 +23,7 @@ from engine.errors import (
     TruncatedError,
 )
 from engine.events import Done, Event, Ping, RetryScheduled, StreamError
+from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.retry import retry_delay
 from engine.transport.transfer import State as TransferState
@@ -380,6 +381,7 @@ class Attempts:
 
     def _new_answer(self) -> Answer:
         asked = self._rendered
+        self._accumulator.format = format_of(asked.dialect.name)
         return Answer(asked.dialect, asked.provider, asked.key_variable, asked.streaming)
 
     def _move(self, to: State) -> None:
