@@ -1,0 +1,56 @@
+"""What is known of hosts whose connections die under the requests they are given."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["Peers"]
+
+# Deaths in a row, no request answered on a pooled connection in between, after which none is
+# pooled. Once is what a server's restart does.
+_PATIENCE: Final = 2
+# Seconds until it is tried again.
+_A_WHILE: Final = 60.0
+# Hosts remembered.
+_MOST: Final = 1000
+
+
+class Peers:
+    """Hosts that close connections just as they are used again. Nothing tells such a close from
+    the death of a request that was read, so these hosts are given a fresh connection each time, for
+    a while. Pure: time is an argument."""
+
+    __slots__ = ("_deaths", "_fresh_until")
+
+    def __init__(self) -> None:
+        self._deaths: dict[str, int] = {}
+        self._fresh_until: dict[str, float] = {}
+
+    def died(self, host: str, now: float) -> None:
+        """A pooled connection to `host` looked alive and died under a request."""
+        deaths = self._deaths.pop(host, 0) + 1
+        if deaths < _PATIENCE:
+            self._deaths[host] = deaths
+            if len(self._deaths) > _MOST:
+                del self._deaths[next(iter(self._deaths))]
+            return
+        self._fresh_until[host] = now + _A_WHILE
+        if len(self._fresh_until) > _MOST:
+            del self._fresh_until[next(iter(self._fresh_until))]
+
+    def lived(self, host: str) -> None:
+        """A request was answered on a pooled connection to `host`."""
+        if self._deaths:
+            self._deaths.pop(host, None)
+
+    def wants_fresh(self, host: str, now: float) -> bool:
+        """Whether `host` is to be given a connection of its own for each request now."""
+        if not self._fresh_until:
+            return False
+        until = self._fresh_until.get(host)
+        if until is None:
+            return False
+        if now < until:
+            return True
+        del self._fresh_until[host]
+        return False

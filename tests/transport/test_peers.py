@@ -1,0 +1,34 @@
+"""`Peers`: hosts that close as they are used again get fresh connections, for a while."""
+
+from __future__ import annotations
+
+from engine.transport.peers import Peers
+
+
+def test_two_deaths_in_a_row_are_enough_for_a_minute() -> None:
+    peers = Peers()
+    peers.died("a", 0.0)
+    assert not peers.wants_fresh("a", 0.0)
+    peers.died("a", 1.0)
+    assert peers.wants_fresh("a", 1.0) and not peers.wants_fresh("b", 1.0)
+    assert peers.wants_fresh("a", 60.9) and not peers.wants_fresh("a", 61.0)
+    peers.died("a", 62.0)
+    assert not peers.wants_fresh("a", 62.0)  # it begins anew
+
+
+def test_a_good_answer_in_between_forgives() -> None:
+    peers = Peers()
+    for now in range(10):
+        peers.died("a", now)
+        peers.lived("a")
+    assert not peers.wants_fresh("a", 10.0)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    peers = Peers()
+    for n in range(5000):
+        peers.died(f"once {n}", 0.0)
+        peers.died(f"twice {n}", 0.0)
+        peers.died(f"twice {n}", 0.0)
+    assert len(peers._deaths) <= 1000 and len(peers._fresh_until) <= 1000
+    assert peers.wants_fresh("twice 4999", 1.0)
