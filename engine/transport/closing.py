@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import pycurl
+
+from engine.transport.patched import original
 
 __all__ = ["close_curl_multi"]
 
@@ -20,10 +20,17 @@ def close_curl_multi(curl: pycurl.CurlMulti) -> None:
     daemon thread does it; where that takes longer than `_PATIENCE` it goes on alone, and the end
     of the process drops it.
     """
-    thread = threading.Thread(target=curl.close, name="engine-close", daemon=True)
+    done = original("_thread", "allocate_lock")()
+    done.acquire()
+
+    def close() -> None:
+        curl.close()
+        done.release()
+
     try:
-        thread.start()
+        # Not threading.Thread: gevent makes a greenlet of it, which would stop the whole program.
+        original("_thread", "start_new_thread")(close, ())
     except RuntimeError:  # no thread is to be had: the interpreter is going down
         curl.close()
     else:
-        thread.join(_PATIENCE)
+        done.acquire(timeout=_PATIENCE)

@@ -11,6 +11,7 @@ import sys
 from typing import Final, Protocol
 
 from engine.errors import ResourceError
+from engine.transport.patched import original, waits_are_shared
 
 __all__ = ["IN", "OUT", "Poller", "new_poller"]
 
@@ -68,7 +69,7 @@ if sys.platform == "linux":
         masks = _CURL_MASK
 
         def __init__(self) -> None:
-            self._epoll = select.epoll()
+            self._epoll: select.epoll = original("select", "epoll")()
 
         def watch(self, fd: int, mask: int) -> None:
             events = _EPOLL_MASK[mask]
@@ -86,6 +87,9 @@ if sys.platform == "linux":
                 pass  # closed already: the kernel took it out
 
         def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+            if timeout != 0 and waits_are_shared():
+                select.select([self._epoll], [], [], timeout)
+                timeout = 0
             return self._epoll.poll(timeout, BATCH)
 
         def fileno(self) -> int:
@@ -106,7 +110,8 @@ if sys.platform != "linux" and sys.platform != "win32":
         masks = _SAME
 
         def __init__(self) -> None:
-            self._kqueue = select.kqueue()
+            self._kqueue: select.kqueue = original("select", "kqueue")()
+            self._kevent: type[select.kevent] = original("select", "kevent")
             self._masks: dict[int, int] = {}
 
         def watch(self, fd: int, mask: int) -> None:
@@ -122,11 +127,14 @@ if sys.platform != "linux" and sys.platform != "win32":
                 if (before ^ after) & bit:
                     flags = select.KQ_EV_ADD if after & bit else select.KQ_EV_DELETE
                     try:
-                        self._kqueue.control([select.kevent(fd, kind, flags)], 0)
+                        self._kqueue.control([self._kevent(fd, kind, flags)], 0)
                     except OSError:
                         pass
 
         def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+            if timeout != 0 and waits_are_shared():
+                select.select([self._kqueue], [], [], timeout)
+                timeout = 0
             events = self._kqueue.control(None, BATCH, timeout)
             return [
                 (int(event.ident), IN if event.filter == select.KQ_FILTER_READ else OUT)
