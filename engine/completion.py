@@ -39,6 +39,8 @@ class Completion(msgspec.Struct, frozen=True):
         parsed: the answer as an instance of the type that was given as ``response_format``; None
             without one. Where the answer does not fit it, the status is ``error``.
         logprobs: log probabilities as the provider gave them, empty unless asked for.
+        possibly_billed: requests that the server may have read and that got no head of an answer,
+            the last one too; see `Retry.unknown`.
     """
 
     status: Status
@@ -57,6 +59,7 @@ class Completion(msgspec.Struct, frozen=True):
     delivered: int
     parsed: Any = None
     logprobs: list[dict[str, Any]] = []
+    possibly_billed: int = 0
 
     @property
     def text(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +19,7 @@ __all__ = [
     "ModelRequest",
     "ThinkingLevel",
     "check_header",
+    "check_unix_socket",
     "check_url",
     "merged_headers",
 ]
@@ -36,6 +37,8 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         body: the bytes to send; None sends none.
         addresses: IP addresses to find the host at, where the caller has looked it up and checked
             them; empty: libcurl looks it up.
+        unix_socket: path of the socket to connect to instead of the URL's host, which is then only
+            named in the request; a proxy is never asked. None: the host.
 
     Raises:
         ConfigError: the method, the address or a header cannot be sent safely.
@@ -46,6 +49,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     headers: Mapping[str, str] = {}
     body: bytes | None = None
     addresses: Sequence[str] = ()
+    unix_socket: str | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("method", str), ("url", str), ("headers", Mapping)):
@@ -61,6 +65,8 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         if not self.method.isascii() or not self.method.isalpha():
             raise ConfigError(f"method {self.method!r} is no HTTP method; use GET, POST, …")
         check_url(self.url)
+        if self.unix_socket is not None:
+            check_unix_socket(self.unix_socket)
         for name, value in self.headers.items():
             check_header(name, value)
 
@@ -126,6 +132,23 @@ def check_url(url: str, name: str = "url") -> str:
             "percent-encode the path and write the host in its xn-- form"
         )
     return url
+
+
+# sizeof(sun_path) on Linux, the zero at its end included; BSD and macOS have 104.
+_LONGEST_SOCKET_PATH: Final = 108
+
+
+def check_unix_socket(path: str) -> str:
+    """`path` if a socket may be there, else ConfigError: libcurl reports a path that is too long as
+    a host that is not known."""
+    if not isinstance(path, str) or not path:
+        raise ConfigError(f"unix_socket must be the path of a socket, not {path!r}")
+    if "\0" in path or len(path.encode("utf-8", "surrogateescape")) >= _LONGEST_SOCKET_PATH:
+        raise ConfigError(
+            f"unix_socket {path!r} cannot be the path of a socket: at most "
+            f"{_LONGEST_SOCKET_PATH - 1} bytes, and none of them zero"
+        )
+    return path
 
 
 def merged_headers(*groups: Mapping[str, str]) -> dict[str, str]:

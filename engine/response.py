@@ -70,6 +70,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
         body: the bytes, unless ``on_data`` took them.
         error: why it is not complete, or None.
         timing: where the time went.
+        possibly_billed: requests that the server may have read and that got no head of an answer.
     """
 
     status: Literal["complete", "truncated", "cancelled", "error"]
@@ -78,3 +79,4 @@ class HttpResponse(msgspec.Struct, frozen=True):
     body: bytes
     error: EngineError | None
     timing: Timing
+    possibly_billed: int = 0

@@ -46,7 +46,12 @@ def prepare(
         for option, number in HTTPS_OPTIONS:
             easy.setopt(option, number)
         _set_trust(easy, find_trust(ca_file))
-    if is_loopback(request.url):
+    if request.unix_socket is not None:
+        easy.setopt(pycurl.UNIX_SOCKET_PATH, request.unix_socket)
+        # It costs nothing to connect again, and such sockets have no names by which a dead one
+        # could be told (see Connections).
+        easy.setopt(pycurl.FORBID_REUSE, 1)
+    if request.unix_socket is not None or is_loopback(request.url):
         easy.setopt(pycurl.NOPROXY, "*")
     if request.addresses:
         easy.setopt(pycurl.RESOLVE, [_resolve_line(request)])

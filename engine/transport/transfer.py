@@ -141,9 +141,11 @@ class Transfer:
 
     @property
     def host(self) -> str:
-        """Scheme, host and port of the request."""
+        """Scheme, host and port of the request, and the unix socket where it goes to one."""
         scheme, _, rest = self.request.url.partition("//")
-        return f"{scheme}//{rest.partition('/')[0]}"
+        host = f"{scheme}//{rest.partition('/')[0]}"
+        path = self.request.unix_socket
+        return host if path is None else f"{host} at {path}"
 
     @property
     def head(self) -> Head | None:

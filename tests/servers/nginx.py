@@ -43,17 +43,14 @@ def before(url: str, home: Path) -> Iterator[str]:
         url: of the server behind it.
         home: an empty folder; ``ca.pem`` in it will say whom to trust.
     """
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed (apt install nginx)")
     certify(home)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (home / "nginx.conf").write_text(_CONFIG.format(home=home, port=port, url=url))
     home.chmod(0o755)
-    process = subprocess.Popen([program, "-c", str(home / "nginx.conf"), "-p", str(home)])
+    process = subprocess.Popen([program(), "-c", str(home / "nginx.conf"), "-p", str(home)])
     try:
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None:
                 raise RuntimeError("nginx ended:\n" + (home / "error.log").read_text())
         yield f"https://127.0.0.1:{port}"
@@ -62,7 +59,16 @@ def before(url: str, home: Path) -> Iterator[str]:
         process.wait()
 
 
-def _listens(port: int) -> bool:
+def program() -> str:
+    """The path of nginx; the test is skipped where there is none."""
+    path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if path is None:
+        pytest.skip("nginx is not installed (apt install nginx)")
+    return path
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except ConnectionRefusedError:
