@@ -15,7 +15,7 @@ demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
 test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci)  ## SLOW=1: those that take more than a few seconds too
-	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/ruff format --check .
