@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine import errors, events, messages, wire
+from engine.answering.merged import merged
 from engine.client import Client, StreamOptions
 from engine.completion import Completion
 from engine.errors import Category, EngineError
@@ -60,6 +61,7 @@ __all__ = [
     "errors",
     "events",
     "loops",
+    "merged",
     "messages",
     "tool",
     "wire",

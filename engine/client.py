@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 from engine.asking.input import Input
 from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
 from engine.asking.rendered import Target, render
+from engine.errors import ConfigError
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
@@ -39,6 +40,12 @@ class Client:
         retry: how often and how patiently each request is tried.
         headers: sent with each request.
         allow_insecure: let a key go over plain http to another machine.
+        max_unread_bytes: how many bytes the slowest reader of a stream may be behind before the
+            server is held back.
+
+    Attributes:
+        multi: the engine that drives its requests.
+        owns_multi: whether `close` closes it.
 
     Raises:
         ConfigError: an argument is wrong; the message names it.
@@ -56,18 +63,19 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
+        max_unread_bytes: int = 1 << 20,
     ) -> None:
-        for name, value, kind in (
-            ("multi", multi, Multi),
-            ("provider", provider, str),
-            ("dialect", dialect, str),
-            ("base_url", base_url, str),
-            ("api_key", api_key, str),
-            ("timeouts", timeouts, Timeouts),
-            ("retry", retry, Retry),
-            ("headers", headers, Mapping),
-        ):
-            check_kind(value, kind, name)
+        _check(
+            multi=(multi, Multi),
+            provider=(provider, str),
+            dialect=(dialect, str),
+            base_url=(base_url, str),
+            api_key=(api_key, str),
+            timeouts=(timeouts, Timeouts),
+            retry=(retry, Retry),
+            headers=(headers, Mapping),
+            max_unread_bytes=(max_unread_bytes, int),
+        )
         self._target = Target(
             provider=provider,
             dialect=dialect,
@@ -78,7 +86,8 @@ class Client:
             headers=dict(headers or {}),
             allow_insecure=allow_insecure,
         )
-        self._owns_multi = multi is None
+        self._max_unread_bytes = max_unread_bytes
+        self.owns_multi: bool = multi is None
         self.multi: Multi = Multi() if multi is None else multi
 
     def __repr__(self) -> str:
@@ -92,8 +101,14 @@ class Client:
 
     def close(self) -> None:
         """Close the `Multi`, if it is the client's own; one that was given is left alone."""
-        if self._owns_multi:
+        if self.owns_multi:
             self.multi.close()
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Have `call` called in the next `perform`, after those given before. From any thread: the
+        loop that drives the `Multi` is woken. What it raises is told as what a completion handler
+        raises."""
+        self.multi.call_soon(call)
 
     def stream(
         self,
@@ -169,4 +184,12 @@ class Client:
             on_text=on_text,
             on_done=on_done,
             user_data=user_data,
+            max_unread_bytes=self._max_unread_bytes,
         )
+
+
+def _check(**arguments: tuple[object, Any]) -> None:
+    for name, (value, kind) in arguments.items():
+        check_kind(value, kind, name)
+        if kind is int and isinstance(value, int) and value < 1:
+            raise ConfigError(f"{name} must be at least 1, not {value}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from engine.answering.backlog import Backlog
 from engine.answering.contract import Callbacks, History, Reading, Source, Step
 from engine.answering.listeners import STOP
-from engine.errors import MisuseError
 from engine.transport.signals import SignalsHeld
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ class Delivery(Generic[E, R]):
         over: nothing more will come.
         paused: no callback of an event is called.
         backlog: what readers have not taken; None before there is one.
+        awaited: how many await the end.
         completion: how it ended; None until `info_read` handed it over.
     """
 
@@ -69,6 +69,7 @@ class Delivery(Generic[E, R]):
         "_source",
         "_stepping",
         "_watchers",
+        "awaited",
         "backlog",
         "base",
         "callbacks",
@@ -102,6 +103,7 @@ class Delivery(Generic[E, R]):
         self._readers: list[Reading[E]] | None = None  # those that hold the source back
         self._joined: list[Reading[E]] | None = None  # those that were let go
         self._let_go = False
+        self.awaited = 0
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
 
@@ -193,7 +195,7 @@ class Delivery(Generic[E, R]):
     def stalled(self) -> bool:
         """Whether it goes on only when a reader reads, or somebody resumes it."""
         if not self.over:
-            return self.paused or self._held_back
+            return self.paused or (self.backlog is not None and self.backlog.held_back)
         waiting = self.cursor - self.base < len(self.queue)
         return waiting and (self.paused or (self._readers is not None and not self._called))
 
@@ -223,14 +225,20 @@ class Delivery(Generic[E, R]):
 
     @property
     def is_read(self) -> bool:
-        """Whether there is a reader."""
-        return self._readers is not None or self._joined is not None
+        """Whether there is a reader, or somebody who awaits the end."""
+        return self._readers is not None or self._joined is not None or self.awaited > 0
 
     def leave(self) -> None:
         """The last one who read it and owned it left before the end: nobody pays for what nobody
         reads. Nothing where a callback takes the events."""
         if not self._handed_in and not self.callbacks.take_events:
             self._source.cancel()
+
+    def left(self) -> None:
+        """One who awaited the end does so no more."""
+        self.awaited -= 1
+        if not self.is_read:
+            self.leave()
 
     def let_go(self) -> None:
         """Let nobody's reading hold the source back any more: what a reader has not taken is
@@ -289,19 +297,6 @@ class Delivery(Generic[E, R]):
         watchers, self._watchers = self._watchers, None
         for watcher in watchers or ():
             watcher()
-
-    def drive(self) -> None:
-        """Wait for news, for a reader that has taken all there is.
-
-        Raises:
-            MisuseError: none could come, or this is a callback.
-        """
-        if self._held_back:
-            raise MisuseError(
-                "this reader has read all there is, and another one is max_unread_bytes behind it; "
-                "read that one too, close it, or call result()"
-            )
-        self.multi.poll()
 
     def result(self) -> R:
         """Drive the `Multi` until it is over, and let readers go.
@@ -384,10 +379,6 @@ class Delivery(Generic[E, R]):
     def _called(self) -> bool:
         """Whether callbacks take the events, before readers do."""
         return self.callbacks.on_event is not None or self.callbacks.others is not None
-
-    @property
-    def _held_back(self) -> bool:
-        return self.backlog is not None and self.backlog.held_back
 
     def _events(self, start: int) -> list[E]:
         """The delivered events from number `start` on."""

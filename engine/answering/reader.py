@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from engine.answering.contract import History
 from engine.answering.delivery import Delivery
+from engine.errors import MisuseError
 from engine.events import Event, StreamError, TextDelta
+
+if TYPE_CHECKING:
+    from engine.transport.multi import Multi
 
 __all__ = ["AsyncReader", "AsyncTexts", "Park", "Place", "Reader", "Texts"]
 
@@ -68,6 +72,20 @@ class Place(Generic[E]):
         """Where nothing can be taken: nothing will come either, and how it ended is known."""
         return self.closed or self.delivery.completion is not None
 
+    def drive(self) -> None:
+        """Wait for news, where nothing can be taken.
+
+        Raises:
+            MisuseError: none could come, or this is a callback.
+        """
+        backlog = self.delivery.backlog
+        if backlog is not None and backlog.held_back:
+            raise MisuseError(
+                "this reader has read all there is, and another one is max_unread_bytes behind it; "
+                "read that one too, close it, or call result()"
+            )
+        self.delivery.multi.poll()
+
     def close(self) -> None:
         """Read no more. Idempotent; at the end it is no leaving."""
         if not self.closed:
@@ -114,7 +132,39 @@ def _inside_engine() -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "engine"
 
 
-class Reader(Generic[E]):
+class _Reader(Generic[E]):
+    """What both kinds of readers are."""
+
+    __slots__ = ("_place", "take")
+
+    def __init__(self, place: Place[E]) -> None:
+        self._place = place
+        self.take = place.take
+        """The next event; None where none waits."""
+
+    @property
+    def multi(self) -> Multi:
+        """What drives it."""
+        return self._place.delivery.multi
+
+    @property
+    def ended(self) -> bool:
+        """Where nothing can be taken: nothing will come either."""
+        return self._place.ended
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call `call` once, when there is news."""
+        self._place.delivery.watch(call)
+
+    def close(self) -> None:
+        """Read no more. Idempotent."""
+        self._place.close()
+
+    def __del__(self) -> None:
+        self._place.drop()
+
+
+class Reader(_Reader[E]):
     """An iterator over events that drives the `Multi` while none waits.
 
     It gives everything from the beginning, once, however late it begins: what came before is
@@ -125,11 +175,7 @@ class Reader(Generic[E]):
     does), cancels what it reads, unless another reader or a callback reads it too.
     """
 
-    __slots__ = ("_place", "_take")
-
-    def __init__(self, place: Place[E]) -> None:
-        self._place = place
-        self._take = place.take
+    __slots__ = ()
 
     def __iter__(self) -> Reader[E]:
         return self
@@ -142,10 +188,10 @@ class Reader(Generic[E]):
                 same thread must read first.
         """
         try:
-            while (event := self._take()) is None:
+            while (event := self.take()) is None:
                 if self._place.ended:
                     break
-                self._place.delivery.drive()
+                self._place.drive()
             else:
                 return event
         except BaseException:
@@ -154,50 +200,40 @@ class Reader(Generic[E]):
         self.close()
         raise StopIteration
 
-    def close(self) -> None:
-        """Read no more. Idempotent."""
-        self._place.close()
-
-    def __del__(self) -> None:
-        self._place.drop()
+    def drive(self) -> None:
+        """Wait for news; MisuseError where none could come."""
+        self._place.drive()
 
 
-class AsyncReader(Generic[E]):
+class AsyncReader(_Reader[E]):
     """An asynchronous iterator over events: as `Reader`, where a host loop drives the `Multi`.
 
     To cancel a task that waits in it, or to let a wait time out, is no leaving by itself: the
     reader can be asked again, until it is closed or dropped.
     """
 
-    __slots__ = ("_park", "_place", "_take")
+    __slots__ = ("park",)
 
     def __init__(self, place: Place[E], park: Park) -> None:
-        self._place = place
-        self._take = place.take
-        self._park = park
+        super().__init__(place)
+        self.park = park
+        """How the host's tasks wait."""
 
     def __aiter__(self) -> AsyncReader[E]:
         return self
 
     async def __anext__(self) -> E:
         """The next event."""
-        while (event := self._take()) is None:
+        while (event := self.take()) is None:
             if self._place.ended:
                 self.close()
                 raise StopAsyncIteration
-            await self._park(self._place.delivery.watch)
+            await self.park(self.watch)
         return event
 
     async def aclose(self) -> None:
         """Read no more. Idempotent."""
         self.close()
-
-    def close(self) -> None:
-        """`aclose`, for where nothing can be awaited."""
-        self._place.close()
-
-    def __del__(self) -> None:
-        self._place.drop()
 
 
 class Texts:

@@ -1,12 +1,14 @@
-"""A `Multi` in an asyncio loop.
+"""A `Multi` in an asyncio loop, and a client whose streams are awaited there.
 
-    async with AsyncioLoop(client.multi) as loop:
-        async for event in loop.events(client.stream(model, "Why is the sky blue?")):
+    async with AsyncClient() as client:
+        async for event in client.stream(model, "Why is the sky blue?"):
             …
-        result = await loop.result(agent.run_stream("What is 2 + 3?"))
+        completion = await client.stream(model, "And the sea?")
+        result = await client.run(agent, "What is 2 + 3?")
 
 The loop watches the one descriptor of the `Multi` and keeps one timer; there is no task and no
-queue on the way, and callbacks work as everywhere else.
+queue on the way, and callbacks work as everywhere else. Loops that are asyncio's in another coat
+(uvloop, qasync) do as well; where a loop watches no descriptor (Windows' Proactor), timers do.
 """
 
 from __future__ import annotations
@@ -14,42 +16,92 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
-from engine.errors import MisuseError
+from engine.answering.delivery import Delivery
+from engine.answering.reader import AsyncReader, Place
+from engine.loops import host
+from engine.loops.faces import AsyncClientBase, AsyncStream, Run, Waiting, ended
+from engine.loops.host import Attachment
 from engine.transport.multi import Multi
 
-__all__ = ["AsyncioLoop", "Source"]
+__all__ = ["AsyncClient", "AsyncStream", "AsyncioLoop", "attach"]
+
+R = TypeVar("R")
 
 
-class Source(Protocol):
-    """What can be waited for: a `Stream`, or an agent's run."""
+class _AsyncioHost:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
 
-    completion: Any
+    @property
+    def closed(self) -> bool:
+        return self.loop.is_closed()
 
-    def on(self, name: str, listener: Callable[..., object]) -> Any: ...
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        self.loop.add_reader(fd, call)
 
-    def cancel(self) -> None: ...
+    def unwatch(self, fd: int) -> None:
+        self.loop.remove_reader(fd)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, call)
+
+    def failed(self, error: Exception) -> None:
+        message = "a completion handler of an engine.Multi raised"
+        self.loop.call_exception_handler({"message": message, "exception": error})
+
+
+def attach(multi: Multi, loop: asyncio.AbstractEventLoop | None = None) -> Attachment:
+    """Have an asyncio loop drive `multi`.
+
+    Args:
+        loop: None: the running one.
+
+    Raises:
+        RuntimeError: none is given, and none runs.
+        MisuseError: see `engine.loops.host.attach`.
+    """
+    return host.attach(multi, _AsyncioHost(loop or asyncio.get_running_loop()))
+
+
+async def _pause(start: Callable[[Callable[[], None]], None]) -> None:
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    start(wake)
+    await woken
+
+
+class AsyncClient(AsyncClientBase):
+    """A client for asyncio: arguments are those of `engine.Client`. It belongs to the loop that
+    runs when it is entered, or first used."""
+
+    def _attach(self) -> Attachment:
+        return attach(self.multi)
+
+    def _wait_in(self, attachment: Attachment) -> Waiting:
+        return Waiting(attachment, _pause, asyncio.current_task)
+
+    async def _pass(self) -> None:
+        await asyncio.sleep(0)
 
 
 class AsyncioLoop:
-    """Drives `multi` in the running asyncio loop, until `close`, or to the end of ``async with``.
-
-    Belongs to the thread of that loop, as `multi` does from then on.
+    """Drives `multi` in the running asyncio loop, until `close`, or to the end of ``async with``;
+    for streams of a plain `Client` and runs of an agent.
 
     Raises:
         RuntimeError: no asyncio loop runs.
-        MisuseError: `multi` is closed.
+        MisuseError: see `engine.loops.host.attach`.
     """
 
     def __init__(self, multi: Multi) -> None:
-        self._multi = multi
-        self._loop = asyncio.get_running_loop()
-        self._fd = multi.fileno()
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._loop.add_reader(self._fd, self._turn)
-        self._set_timer()
+        self._attachment = attach(multi)
+        self._waiting = Waiting(self._attachment, _pause, asyncio.current_task)
 
     async def __aenter__(self) -> AsyncioLoop:
         return self
@@ -60,71 +112,35 @@ class AsyncioLoop:
     def close(self) -> None:
         """Drive no more. What is open stays open: go on in another loop, or close the `Multi`.
         Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._loop.remove_reader(self._fd)
-            if self._timer is not None:
-                self._timer.cancel()
+        self._attachment.close()
 
-    async def result(self, source: Source) -> Any:
-        """How `source` ended: a `Completion`, or an `AgentResult`; never raises for it. To cancel
-        the task that waits cancels `source`."""
-        ended = asyncio.Event()
-        if source.completion is None:
-            source.on("end", lambda _: ended.set())
-            await self._wait(ended, source)
-        return source.completion
+    async def result(self, source: Run[R]) -> R:
+        """How `source` ended, a `Stream` or an agent's run; never raises for it. To cancel the
+        task that waits cancels `source`."""
+        return await ended(source, self._waiting)
 
-    async def events(self, source: Source) -> AsyncIterator[Any]:
-        """The events of `source` from now on; those that are not taken yet wait in memory. To
-        cancel the task that waits cancels `source`; to leave the loop does not."""
+    def events(self, source: Any) -> AsyncIterator[Any]:
+        """The events of `source`, a `Stream` or an agent's run, from the beginning: see
+        `AsyncReader`. To leave the loop over them before the end cancels `source`."""
+        if not isinstance(getattr(source, "_delivery", None), Delivery):
+            return self._heard(source)
+        return AsyncReader(Place(source._delivery), self._waiting.park)
+
+    async def _heard(self, source: Any) -> AsyncIterator[Any]:
         waiting: deque[Any] = deque()
-        more = asyncio.Event()
-        left = False
+        told: list[Callable[[], None]] = []
 
         def happened(event: Any, _: object) -> None:
-            if not left:
-                waiting.append(event)
-                more.set()
+            waiting.append(event)
+            for wake in told:
+                wake()
 
-        if source.completion is None:
-            source.on("event", happened)
-            source.on("end", lambda _: more.set())
+        source.on("event", happened).on("end", lambda: [wake() for wake in told])
         try:
-            while True:
-                while waiting:
+            while waiting or source.completion is None:
+                if waiting:
                     yield waiting.popleft()
-                if source.completion is not None:
-                    return
-                more.clear()
-                await self._wait(more, source)
+                else:
+                    await self._waiting.park(told.append)
         finally:
-            left = True
-            waiting.clear()
-
-    # ----------------------------------------------------------------------------------------
-
-    async def _wait(self, event: asyncio.Event, source: Source) -> None:
-        if self._closed:
-            raise MisuseError("this AsyncioLoop is closed; wait inside of `async with`")
-        try:
-            await event.wait()
-        except asyncio.CancelledError:
             source.cancel()
-            raise
-
-    def _turn(self) -> None:
-        try:
-            self._multi.perform()
-            self._multi.info_read()
-        finally:
-            if not self._closed:
-                self._set_timer()
-
-    def _set_timer(self) -> None:
-        # A request that begins, or a timer that is set, makes the descriptor readable: so it is
-        # enough to look at `timeout` after each turn.
-        if self._timer is not None:
-            self._timer.cancel()
-        seconds = self._multi.timeout()
-        self._timer = None if seconds is None else self._loop.call_later(seconds, self._turn)

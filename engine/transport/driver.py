@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import pycurl
 
@@ -75,6 +75,13 @@ def _new_poller() -> tuple[Poller, Wakeup]:
     return poller, wakeup
 
 
+class Attached(Protocol):
+    """A host loop's watch of the descriptor."""
+
+    def detach(self) -> None:
+        """Watch it no more. Idempotent; from the thread of the `Multi`."""
+
+
 class Driver:
     """Everything of a `Multi` that its user does not see. All but `wake` needs the signals held
     or runs outside libcurl; none of it calls user code.
@@ -85,7 +92,11 @@ class Driver:
         received: what libcurl's write callbacks stored, and who takes it.
         connected: transfers that got their connection.
         deliverable: owners whose `deliver` is wanted.
+        attached: what hooks the `Multi` into a host loop, or None; told before the descriptors
+            are closed.
     """
+
+    attached: Attached | None = None
 
     def __init__(
         self,
@@ -99,7 +110,7 @@ class Driver:
         self.received: list[tuple[Callable[[bytes], None], bytes]] = []
         self.connected: list[Transfer] = []
         self.deliverable: deque[Work] = deque()
-        self._soon: deque[Callable[[], None]] = deque()
+        self._soon: deque[Callable[[], object]] = deque()
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
         )
@@ -195,7 +206,7 @@ class Driver:
         """`call_at` so many seconds from now."""
         return self.call_at(monotonic() + delay, call)
 
-    def call_soon(self, call: Callable[[], None]) -> None:
+    def call_soon(self, call: Callable[[], object]) -> None:
         """Have `call` called on the owner's thread in the next `perform`, outside libcurl, before
         callbacks are. From any thread; it must not raise."""
         self._soon.append(call)
@@ -375,6 +386,8 @@ class Driver:
 
     def _shut(self) -> None:
         """Free descriptors and libcurl's handles."""
+        if self.attached is not None:
+            self.attached.detach()
         self._closed = True
         _open.discard(self)
         with SignalsHeld():

@@ -1,0 +1,205 @@
+"""The one seam to a host loop: it watches a descriptor, keeps a timer, and outlives a mistake.
+
+To write an adapter is to give `attach` a `Host`: three calls that every loop has. See
+`engine.loops.asyncio` for one.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+from engine.errors import MisuseError, ResourceError
+from engine.transport.multi import Multi
+
+__all__ = ["Attachment", "Cancellable", "Host", "attach"]
+
+# Seconds between two turns where the host cannot watch a descriptor: while something is open (a
+# token is seen 2.5 ms late on average), and while nothing is (a request begins so late at worst).
+_BUSY_POLL = 0.005
+_IDLE_POLL = 0.05
+# A timer this much too late is not worth a new one (seconds).
+_SLACK = 0.0005
+
+
+class Cancellable(Protocol):
+    """A timer of the host's."""
+
+    def cancel(self) -> object:
+        """Never make the call; also after it was made."""
+
+
+class Host(Protocol):
+    """What a loop can do. It may have two attributes more: ``failed(error)``, called with what a
+    completion handler raised (without it, the traceback goes to stderr), and ``closed``, true when
+    the loop runs no more."""
+
+    @property
+    def loop(self) -> object:
+        """The loop itself, to tell one from another."""
+
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        """Call `call` whenever `fd` is readable, until `unwatch`. NotImplementedError: it cannot;
+        timers do then."""
+
+    def unwatch(self, fd: int) -> None:
+        """The opposite of `watch`."""
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Cancellable:
+        """Call `call` once, so many seconds from now."""
+
+
+class Attachment:
+    """A `Multi` in a host loop, until `close`. Belongs to the thread of the loop."""
+
+    __slots__ = ("_closed", "_hook")
+
+    def __init__(self, hook: _Hook) -> None:
+        self._hook = hook
+        self._closed = False
+        hook.holders += 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether the loop drives the `Multi` no more: closed itself, or the `Multi`, or the loop
+        is over."""
+        return self._closed or self._hook.closed
+
+    def on_close(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call `call` when it closes, so that nobody waits for what will not come. Returns what
+        takes it back."""
+        calls = self._hook.on_close
+        calls[id(call)] = call
+        return lambda: calls.pop(id(call), None) and None
+
+    def close(self) -> None:
+        """Drive no more, once every attachment to this loop is closed. What is open stays open: go
+        on in another loop, or close the `Multi`. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._hook.holders -= 1
+            if not self._hook.holders:
+                self._hook.detach()
+
+    def __enter__(self) -> Attachment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def attach(multi: Multi, host: Host) -> Attachment:
+    """Have `host` drive `multi` from now on. Twice to the same loop is counted.
+
+    Raises:
+        MisuseError: it is closed, another thread's, or driven by another loop that still lives.
+    """
+    multi.check_thread("attach")
+    hook = multi.attached
+    if isinstance(hook, _Hook) and not hook.closed:
+        if hook.host.loop is host.loop:
+            return Attachment(hook)
+        raise MisuseError(
+            f"{multi!r} is driven by another loop, {hook.host.loop!r}; close that attachment "
+            "first, or use one Multi a loop"
+        )
+    return Attachment(_Hook(multi, host))
+
+
+class _Hook:
+    """The watch and the timer that all attachments of one `Multi` share."""
+
+    def __init__(self, multi: Multi, host: Host) -> None:
+        self.host = host
+        self.holders = 0
+        self.on_close: dict[int, Callable[[], None]] = {}
+        self._multi = multi
+        self._over = False
+        self._nested = False
+        self._timer: Cancellable | None = None
+        self._due = 0.0
+        self._fd: int | None = None
+        try:
+            fd = multi.fileno()
+            host.watch(fd, self._turn)
+            self._fd = fd
+        except (NotImplementedError, ResourceError):
+            pass  # no watching of descriptors, or no descriptor of descriptors: timers do
+        multi.attached = self
+        self._set_timer()
+
+    @property
+    def closed(self) -> bool:
+        return self._over or bool(getattr(self.host, "closed", False))
+
+    def detach(self) -> None:
+        """Unhook. The `Multi` calls it, too, before its descriptor is closed."""
+        if self._over:
+            return
+        dead, self._over = self.closed, True
+        self._multi.attached = None
+        if not dead:
+            if self._fd is not None and not self._nested:
+                self.host.unwatch(self._fd)
+            if self._timer is not None:
+                self._timer.cancel()
+        calls = list(self.on_close.values())
+        self.on_close.clear()
+        for call in calls:
+            call()
+
+    def _turn(self) -> None:
+        if self._multi.running is not None:
+            self._wait_for_outer_turn()
+            return
+        try:
+            self._multi.perform()
+            self._multi.info_read()
+        except Exception as error:
+            self._failed(error)
+        finally:
+            if not self._over:
+                self._set_timer()
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        if not self._over:
+            self._turn()
+
+    def _wait_for_outer_turn(self) -> None:
+        """A callback runs the host's loop (a dialog does): nothing of ours until it returns, and
+        no busy loop over a descriptor that is readable meanwhile."""
+        if not self._nested and self._fd is not None:
+            self._nested = True
+            self.host.unwatch(self._fd)
+
+    def _set_timer(self) -> None:
+        # A request that begins, or a timer that is set, makes the descriptor readable: so it is
+        # enough to look at `timeout` after each turn. A timer that is early enough stays: it costs
+        # a turn with nothing in it, where a new one each turn would fill the host's heap.
+        if self._nested and self._fd is not None:
+            self._nested = False
+            self.host.watch(self._fd, self._turn)
+        wait = self._multi.timeout()
+        if self._fd is None:
+            wait = min(_BUSY_POLL if len(self._multi) else _IDLE_POLL, wait or _BUSY_POLL)
+        if wait is None:
+            return
+        due = monotonic() + wait
+        if self._timer is not None:
+            if self._due <= due + _SLACK:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = self.host.call_later(wait, self._timer_fired)
+
+    def _failed(self, error: Exception) -> None:
+        tell = getattr(self.host, "failed", None)
+        if tell is not None:
+            tell(error)
+        else:
+            print("engine: a completion handler raised; the loop goes on", file=sys.stderr)
+            traceback.print_exception(error)

@@ -1,0 +1,105 @@
+"""A `Multi` in trio, and a client whose streams are awaited there: see `engine.loops.asyncio`.
+
+    async with AsyncClient() as client:
+        async for event in client.stream(model, "Why is the sky blue?"):
+            …
+
+A system task waits for the one descriptor of the `Multi`, another for its timer; cancel scopes,
+nurseries and ``move_on_after`` work on what awaits as they do elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from engine.loops import host
+from engine.loops.faces import AsyncClientBase, AsyncStream, Waiting
+from engine.loops.host import Attachment
+from engine.transport.multi import Multi
+
+__all__ = ["AsyncClient", "AsyncStream", "attach"]
+
+
+class _TrioHost:
+    def __init__(self) -> None:
+        self.loop = trio.lowlevel.current_trio_token()
+        self.closed = False
+        self._watch: trio.CancelScope | None = None
+
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        scope = self._watch = trio.CancelScope()
+
+        async def watch() -> None:
+            while True:
+                await trio.lowlevel.wait_readable(fd)
+                if not scope.cancel_called:
+                    call()
+
+        self._spawn(scope, watch)
+
+    def unwatch(self, fd: int) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            # The descriptor may be closed, and its number be another's, before the task runs.
+            trio.lowlevel.notify_closing(fd)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> trio.CancelScope:
+        scope = trio.CancelScope()
+
+        async def wait() -> None:
+            await trio.sleep(seconds)
+            if not scope.cancel_called:
+                call()
+
+        self._spawn(scope, wait)
+        return scope
+
+    def _spawn(self, scope: trio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
+        async def task() -> None:
+            try:
+                with scope:
+                    await work()
+            except trio.ClosedResourceError:
+                pass
+            except trio.Cancelled:
+                self.closed = True  # trio.run is at its end
+                raise
+
+        trio.lowlevel.spawn_system_task(task)
+
+
+def attach(multi: Multi) -> Attachment:
+    """Have the running trio loop drive `multi`.
+
+    Raises:
+        RuntimeError: trio does not run.
+        MisuseError: see `engine.loops.host.attach`.
+    """
+    return host.attach(multi, _TrioHost())
+
+
+async def _pause(start: Callable[[Callable[[], None]], None]) -> None:
+    woken = trio.Event()
+    start(woken.set)
+    await woken.wait()
+
+
+class AsyncClient(AsyncClientBase):
+    """A client for trio: arguments are those of `engine.Client`. It belongs to the loop that runs
+    when it is entered, or first used."""
+
+    def _attach(self) -> Attachment:
+        return attach(self.multi)
+
+    def _wait_in(self, attachment: Attachment) -> Waiting:
+        return Waiting(attachment, _pause, _task)
+
+    async def _pass(self) -> None:
+        await trio.sleep(0)
+
+
+def _task() -> Any:
+    return trio.lowlevel.current_task()
