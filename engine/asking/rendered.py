@@ -148,15 +148,25 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
 
 
 def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | None:
-    """`http` without a field the server said it does not know; None where it said no such thing."""
-    if http.body is None or failure.http_status not in (400, 422):
+    """`http` without what the server said it does not know, a field or streams; None where it said
+    no such thing."""
+    if http.body is None or failure.http_status not in (400, 404, 422, 501):
         return None
-    from engine.providers.rejected import without_rejected_field
+    from engine.providers import rejected
 
-    body = without_rejected_field(msgspec.json.decode(http.body), failure)
-    if body is None:
+    sent = msgspec.json.decode(http.body)
+    if rejected.refuses_streams(failure):
+        whole = rejected.without_stream(http.url, sent)
+        if whole is not None:
+            url, body = whole
+            headers = merged_headers(http.headers, {"Accept": "application/json"})
+            return msgspec.structs.replace(
+                http, url=url, headers=headers, body=msgspec.json.encode(body)
+            )
+    mended = rejected.without_rejected_field(sent, failure)
+    if mended is None:
         return None
-    return msgspec.structs.replace(http, body=msgspec.json.encode(body))
+    return msgspec.structs.replace(http, body=msgspec.json.encode(mended))
 
 
 def _dialect_of(target: Target, row: Endpoint, model: str) -> Dialect:

@@ -1,4 +1,4 @@
-"""A field a server does not know is left out, and the question asked once more."""
+"""What a server does not know is left out, and the question asked once more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.errors import EngineError
 
-__all__ = ["without_rejected_field"]
+__all__ = ["refuses_streams", "without_rejected_field", "without_stream"]
 
 # Without these the answer is still the answer that was asked for. What shapes it (temperature,
 # stop, tools, response_format) is not here: the user must hear that it cannot be had.
@@ -24,8 +24,12 @@ _OPTIONAL: Final = (
     "seed",
     "store",
     "metadata",
+    "include",
     "user",
 )
+
+# Members of an answer in the history that its server gave and another one may not take back.
+_IN_MESSAGES: Final = ("reasoning_content", "reasoning_details", "thinking_blocks", "reasoning")
 
 # The two names of one limit.
 _RENAMED: Final = {
@@ -35,7 +39,22 @@ _RENAMED: Final = {
 
 _REJECTS: Final = re.compile(
     r"unknown|unsupported|unrecogni[sz]ed|unexpected|not supported|not support|not permitted"
-    r"|not allowed|forbidden|extra (?:inputs|fields)|extra_forbidden|no such",
+    r"|not allowed|forbidden|extra (?:inputs|fields)|extra_forbidden|no such|remove the"
+    r"|must be verified",
+    re.IGNORECASE,
+)
+
+# As servers say it: "stream is not supported" (libchatty's), "does not support streaming",
+# "must be verified to stream this model", "stream must be false", "'stream' does not support true".
+_NO_STREAM: Final = re.compile(
+    r"\bstream(?:ing|ed)?(?!\w)(?: ?[=:] ?true| mode| responses?| requests?| output| parameter)?"
+    r"['\"`]? (?:is |are |was )?(?:not|un)[ -]?(?:currently |yet )?"
+    r"(?:supported|support|available|allowed|implemented|enabled|permitted)"
+    r"|(?:not|n't) (?:currently |yet )?(?:support|allow|implement)(?:ed|s)?"
+    r"(?: for)? ['\"`]?stream(?:ing|GenerateContent)?(?!\w)"
+    r"|unsupported[^.]{0,40}['\"` ]stream(?:ing)?(?!\w)"
+    r"|verified to stream|cannot stream|stream['\"`]? must be (?:set to )?false"
+    r"|only (?:supports? )?non-?stream",
     re.IGNORECASE,
 )
 
@@ -43,22 +62,77 @@ _REJECTS: Final = re.compile(
 def without_rejected_field(body: dict[str, Any], error: EngineError) -> dict[str, Any] | None:
     """What to send instead of `body`, which was refused with `error`; None: nothing better.
 
-    Only for a 400 or 422 that says of an optional field of `body` that it is not known or not
-    supported: the body without it; or with the limit of the output under its other name. `body` is
-    not changed.
+    Only for a 400 or 422 that says of optional fields of `body` that they are not known or not
+    supported: the body without them; or with the limit of the output, or the role of the
+    instructions, under its other name. `body` is not changed.
     """
     if error.http_status not in (400, 422):
         return None
-    words = f"{error.message}\n{error.detail or ''}"
+    words = _words(error)
     if not _REJECTS.search(words):
         return None
     for name, other in _RENAMED.items():
         if name in body and other not in body and _names(words, name):
             return {other if field == name else field: value for field, value in body.items()}
-    rejected = next((name for name in _OPTIONAL if name in body and _names(words, name)), None)
-    if rejected is None:
+    rejected = [name for name in _OPTIONAL if name in body and _names(words, name)]
+    if rejected:
+        if '"model"' in words:  # the whole request is in the words: only the first is sure
+            rejected = rejected[:1]
+        return {field: value for field, value in body.items() if field not in rejected}
+    return _without_summary(body, words) or _without_member(body, words)
+
+
+def _without_summary(body: dict[str, Any], words: str) -> dict[str, Any] | None:
+    """OpenAI: "Your organization must be verified to generate reasoning summaries."."""
+    reasoning = body.get("reasoning")
+    if not isinstance(reasoning, dict) or "summary" not in reasoning:
         return None
-    return {field: value for field, value in body.items() if field != rejected}
+    if "reasoning.summary" not in words and "reasoning summar" not in words:
+        return None
+    return {**body, "reasoning": {k: v for k, v in reasoning.items() if k != "summary"}}
+
+
+def _without_member(body: dict[str, Any], words: str) -> dict[str, Any] | None:
+    """The body without what a message in it has, or with the older name of a role."""
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return None
+    for name in _IN_MESSAGES:
+        if any(name in m for m in messages if isinstance(m, dict)) and _names(words, name):
+            kept = [{k: v for k, v in message.items() if k != name} for message in messages]
+            return {**body, "messages": kept}
+    if not re.search(r"['\"`]?developer(?!\w)", words):
+        return None
+    renamed = [
+        {**message, "role": "system"} if message.get("role") == "developer" else message
+        for message in messages
+    ]
+    return {**body, "messages": renamed} if renamed != messages else None
+
+
+def refuses_streams(error: EngineError) -> bool:
+    """Whether a server says with `error` that it cannot stream, so that the same question may be
+    asked for a whole answer."""
+    return error.http_status in (400, 404, 422, 501) and bool(_NO_STREAM.search(_words(error)))
+
+
+def without_stream(url: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Address and body of the question whose answer is to come whole; None where no stream was
+    asked for. `body` is not changed."""
+    before, method, after = url.partition(":streamGenerateContent")
+    if method:  # Gemini has it in the address
+        query = [pair for pair in after[1:].split("&") if pair and pair != "alt=sse"]
+        return before + ":generateContent" + ("?" + "&".join(query) if query else ""), body
+    if body.get("stream") is not True:
+        return None
+    whole = {k: v for k, v in body.items() if k not in ("stream", "stream_options")}
+    if url.partition("?")[0].endswith(("/api/chat", "/api/generate")):
+        whole["stream"] = False  # Ollama streams unless it is told not to
+    return url, whole
+
+
+def _words(error: EngineError) -> str:
+    return f"{error.message}\n{error.detail or ''}"
 
 
 def _names(words: str, field: str) -> bool:

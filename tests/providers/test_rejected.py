@@ -8,7 +8,11 @@ import pytest
 
 from engine.errors import Category, EngineError, ProviderError
 from engine.providers.refusal import http_error
-from engine.providers.rejected import without_rejected_field
+from engine.providers.rejected import (
+    refuses_streams,
+    without_rejected_field,
+    without_stream,
+)
 
 BODY: dict[str, Any] = {
     "model": "m",
@@ -96,3 +100,93 @@ def test_nothing_else_is_left_out(status: int, body: str) -> None:
 def test_an_error_without_a_status_changes_nothing() -> None:
     error = ProviderError("seed: unknown stream_options", category=Category.INVALID_ARG)
     assert without_rejected_field(BODY, error) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stream is not supported",
+        "Streaming is not supported for this model.",
+        "This model does not support streaming",
+        "streaming responses are not currently supported",
+        "Your organization must be verified to stream this model.",
+        "Unsupported value: 'stream' does not support true with this model.",
+        "stream=true is not supported",
+        "`stream` must be false",
+        "models/x is not supported for streamGenerateContent.",
+        "unsupported parameter: stream",
+        "only non-streaming requests are possible",
+    ],
+)
+def test_a_server_that_cannot_stream_is_understood(words: str) -> None:
+    error = refusal(400, f'{{"error":{{"message":"{words}"}}}}')
+    assert refuses_streams(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stream_options is not supported",
+        "tools is not supported",
+        "the upstream is not available",
+        "Invalid value for 'stream': must be a boolean",
+        "streams of consciousness are welcome",
+        "This model only supports stream mode",
+    ],
+)
+def test_other_words_do_not_end_streaming(words: str) -> None:
+    assert not refuses_streams(refusal(400, f'{{"error":{{"message":"{words}"}}}}'))
+    assert not refuses_streams(refusal(500, '{"error":{"message":"stream is not supported"}}'))
+
+
+def test_each_format_says_in_its_own_way_that_the_answer_shall_come_whole() -> None:
+    asked = {"model": "m", "stream": True, "stream_options": {"include_usage": True}}
+    chat = "https://x/v1/chat/completions"
+    assert without_stream(chat, asked) == (chat, {"model": "m"})
+    ollama = "http://x/api/chat"
+    assert without_stream(ollama, {"stream": True}) == (ollama, {"stream": False})
+    gemini = "https://x/v1beta/models/m:streamGenerateContent?alt=sse&key=k"
+    assert without_stream(gemini, {}) == ("https://x/v1beta/models/m:generateContent?key=k", {})
+    assert without_stream(chat, {"model": "m"}) is None
+
+
+def test_what_a_server_gave_and_another_does_not_take_back_is_left_out_of_the_history() -> None:
+    history = [{"role": "user"}, {"role": "assistant", "reasoning_content": "hm", "content": "x"}]
+    error = refusal(
+        422,
+        '{"detail":[{"type":"extra_forbidden","loc":["body","messages",1,"reasoning_content"],'
+        '"msg":"Extra inputs are not permitted"}]}',
+    )
+    again = without_rejected_field({"messages": history}, error)
+    assert again == {"messages": [{"role": "user"}, {"role": "assistant", "content": "x"}]}
+    assert "reasoning_content" in history[1]
+
+
+def test_the_newer_name_of_a_role_is_exchanged() -> None:
+    error = refusal(
+        422, '{"error":{"message":"unknown variant `developer`, expected one of `system`"}}'
+    )
+    asked = {"messages": [{"role": "developer", "content": "x"}]}
+    again = without_rejected_field(asked, error)
+    assert again == {"messages": [{"role": "system", "content": "x"}]}
+    assert without_rejected_field({"messages": [{"role": "user"}]}, error) is None
+
+
+def test_all_that_a_server_lists_is_left_out_at_once() -> None:
+    error = refusal(
+        422,
+        '{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]},'
+        '{"type":"extra_forbidden","loc":["body","seed"]}]}',
+    )
+    again = without_rejected_field(BODY, error)
+    assert again is not None and again.keys() == BODY.keys() - {"stream_options", "seed"}
+
+
+def test_summaries_that_an_organisation_may_not_have() -> None:
+    error = refusal(
+        400,
+        '{"error":{"message":"Your organization must be verified to generate reasoning summaries.",'
+        '"param":"reasoning.summary","code":"unsupported_value"}}',
+    )
+    again = without_rejected_field({"reasoning": {"effort": "low", "summary": "auto"}}, error)
+    assert again == {"reasoning": {"effort": "low"}}
