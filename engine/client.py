@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from engine.asking.input import Input
 from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
-from engine.asking.rendered import Target, render
+from engine.asking.rendered import render
+from engine.asking.target import Target
 from engine.errors import ConfigError
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
@@ -34,7 +35,9 @@ class Client:
         multi: the engine that drives them; None: one of its own.
         provider: a name of the endpoint table; None: told by the model's name or the base URL.
         dialect: wire format; None: the provider's first.
-        base_url: address of the server, as in the table (with ``/v1`` for servers like OpenAI's).
+        base_url: address of the server, as in the table (``…/v1`` for servers like OpenAI's); or
+            of a whole endpoint (``…/chat/completions``, Azure's target URI), whose format is then
+            the dialect. None: the provider's own, or that of its environment variable.
         api_key: None: from the provider's environment variable.
         timeouts: limits of each request.
         retry: how often and how patiently each request is tried.
@@ -42,6 +45,8 @@ class Client:
         allow_insecure: let a key go over plain http to another machine.
         max_unread_bytes: how many bytes the slowest reader of a stream may be behind before the
             server is held back.
+        unix_socket: path of the Unix socket the server listens on (vLLM, llama.cpp, Docker's model
+            runner), in place of the host and port of the URL; None: TCP.
 
     Attributes:
         multi: the engine that drives its requests.
@@ -64,6 +69,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
         max_unread_bytes: int = 1 << 20,
+        unix_socket: str | None = None,
     ) -> None:
         _check(
             multi=(multi, Multi),
@@ -75,16 +81,18 @@ class Client:
             retry=(retry, Retry),
             headers=(headers, Mapping),
             max_unread_bytes=(max_unread_bytes, int),
+            unix_socket=(unix_socket, str),
         )
         self._target = Target(
             provider=provider,
             dialect=dialect,
-            base_url=base_url.rstrip("/") if base_url is not None else None,
+            base_url=base_url,
             api_key=api_key,
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
             headers=dict(headers or {}),
             allow_insecure=allow_insecure,
+            unix_socket=unix_socket,
         )
         self._max_unread_bytes = max_unread_bytes
         self.owns_multi: bool = multi is None

@@ -21,7 +21,12 @@ __all__ = [
     "check_header",
     "check_unix_socket",
     "check_url",
+    "check_way",
+    "is_loopback",
+    "is_open",
+    "is_secret_name",
     "merged_headers",
+    "shown_url",
 ]
 
 ThinkingLevel = Literal["none", "low", "medium", "high"]
@@ -37,6 +42,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         body: the bytes to send; None sends none.
         addresses: IP addresses to find the host at, where the caller has looked it up and checked
             them; empty: libcurl looks it up.
+        allow_insecure: let a key in the headers go over plain http to another machine.
         unix_socket: path of the socket to connect to instead of the URL's host, which is then only
             named in the request; a proxy is never asked. None: the host.
 
@@ -49,6 +55,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     headers: Mapping[str, str] = {}
     body: bytes | None = None
     addresses: Sequence[str] = ()
+    allow_insecure: bool = False
     unix_socket: str | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +79,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     def __repr__(self) -> str:
         # Header values and bodies hold keys and prompts; they are never printed.
-        return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
+        return f"HttpRequest({self.method} {shown_url(self.url)})"
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -114,10 +121,10 @@ def check_url(url: str, name: str = "url") -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{name} {url!r} is not an address: {error}") from error
+        raise ConfigError(f"{name} {shown_url(url)!r} is not an address: {error}") from None
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
-            f"{name} {_without_user(url)!r} must begin with http:// or https:// "
+            f"{name} {shown_url(url)!r} must begin with http:// or https:// "
             f"(its scheme is {parts.scheme!r})"
         )
     if "@" in parts.netloc:
@@ -125,10 +132,10 @@ def check_url(url: str, name: str = "url") -> str:
             f"{name} holds a user or password before '@'; give keys by api_key= or headers instead"
         )
     if not parts.hostname or port == 0:
-        raise ConfigError(f"{name} {url!r} names no host or an impossible port")
+        raise ConfigError(f"{name} {shown_url(url)!r} names no host or an impossible port")
     if not url.isascii() or any(c <= " " or c in '\\<>"{}|^`\x7f' for c in url):
         raise ConfigError(
-            f"{name} {url!r} holds a space, control, backslash or non-ASCII character; "
+            f"{name} {shown_url(url)!r} holds a space, control, backslash or non-ASCII character; "
             "percent-encode the path and write the host in its xn-- form"
         )
     return url
@@ -181,6 +188,60 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-def _without_user(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.partition('//')[0]}//…@{tail}" if at else url
+# What authenticates somebody, by the name of the header or of the query's parameter. The vendors':
+# Authorization, x-api-key (Anthropic), api-key (Azure), x-goog-api-key (Google), Cookie;
+# Ocp-Apim-Subscription-Key (Azure's API management), cf-aig-authorization, X-Auth-Token, ….
+_SECRET_NAME = re.compile(
+    r"(?:^|[-_])(?:(?:proxy[-_])?authorization|cookie2?|auth|jwt|bearer|credentials?|password|passwd"
+    r"|secret|signature|sig|(?:api|access|auth|app|subscription|session|security|private|secret)?"
+    r"[-_]?(?:key|token))$",
+    re.IGNORECASE,
+)
+_NO_SECRET = re.compile(r"(?:idempotency|cache|public|partition)[-_]?key$", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, or a parameter of a query, of that name holds a key."""
+    return _SECRET_NAME.search(name) is not None and _NO_SECRET.search(name) is None
+
+
+def check_way(request: HttpRequest) -> None:
+    """ConfigError where the headers hold a key and others on the way could read it."""
+    if request.allow_insecure or not is_open(request.url, request.unix_socket):
+        return
+    found = [name for name, value in request.headers.items() if value and is_secret_name(name)]
+    if found:
+        raise ConfigError(
+            f"the header {found[0]} would cross the network unencrypted to "
+            f"{urlsplit(request.url).netloc}; use https, or allow it with allow_insecure=True, or "
+            "leave it out"
+        )
+
+
+def is_open(url: str, unix_socket: str | None = None) -> bool:
+    """Whether others on the way can read what is sent: plain http to another machine."""
+    return url[:5].lower() == "http:" and unix_socket is None and not is_loopback(url)
+
+
+@lru_cache(maxsize=128)
+def is_loopback(url: str) -> bool:
+    """Whether the host of `url` is this machine. Such requests go past the environment's proxies:
+    a corporate http_proxy answers 502 for a local Ollama and learns the key."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    from ipaddress import ip_address  # 3 ms that `import engine` need not pay
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def shown_url(url: str) -> str:
+    """`url` as it may be printed: without user, password and query, which hold keys."""
+    url = url.partition("?")[0].partition("#")[0]
+    scheme, slashes, rest = url.partition("//")
+    host, slash, path = rest.partition("/")
+    _, at, host = host.rpartition("@")
+    return f"{scheme}{slashes}{'…@' if at else ''}{host}{slash}{path}"

@@ -80,3 +80,10 @@ class HttpResponse(msgspec.Struct, frozen=True):
     error: EngineError | None
     timing: Timing
     possibly_billed: int = 0
+
+    def __repr__(self) -> str:
+        # Headers may echo a key, and the body is the user's.
+        return (
+            f"HttpResponse({self.status}, {self.http_status}, {len(self.headers)} headers, "
+            f"{len(self.body)} bytes, error={self.error!r})"
+        )

@@ -203,7 +203,7 @@ class Attempts:
                 self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None
-        self._rendered.without_secrets(failure)
+        self._rendered.explained(failure)
         delay = self._next_attempt(failure)
         if delay is None:
             self.delivery.post(events)

@@ -1,18 +1,18 @@
-"""Where a request goes: the base URL of a provider, and the URL of one request."""
+"""Base URLs: of a provider, of the environment, as they are pasted; and the URL of a request."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
-from engine.providers import Endpoint, detect, endpoint, split_model
-from engine.providers.endpoints import row_for_url
+from engine.providers import Endpoint
 from engine.request import check_url
 
-__all__ = ["base_url_of", "request_url", "resolve_model"]
+__all__ = ["base_url_of", "request_url", "split_endpoint"]
 
 # What the environment's address leaves out, because the vendor's own SDK appends it.
 _APPENDED: Final = {
@@ -26,40 +26,37 @@ _APPENDED: Final = {
 _PLACES: Final = {"{account_id}": "CLOUDFLARE_ACCOUNT_ID"}
 
 
-# A server that is in no table.
-_ANY_SERVER: Final = Endpoint("", "", key_required=False)
+# The paths that are pasted with the base URL, from a vendor's page or another program's settings.
+_ENDINGS: Final = (
+    ("/chat/completions", "chat"),
+    ("/completions", "completions"),
+    ("/responses", "responses"),
+    ("/v1/messages", "messages"),
+    ("/messages", "messages"),
+    ("/api/chat", "ollama"),
+    ("/api/generate", "ollama-generate"),
+    ("/v2/chat", "cohere"),
+)
+_GEMINI_METHOD: Final = re.compile(r"/(?:models|tunedModels)/[^/]+:(?:streamG|g)enerateContent$")
 
 
-def resolve_model(model: str, provider: str | None, base_url: str | None) -> tuple[Endpoint, str]:
-    """The provider `model` is asked of, and the model's own name there.
+def split_endpoint(url: str) -> tuple[str, str | None]:
+    """The base URL in `url`, and the dialect of the endpoint that is pasted behind it, or None.
 
-    `provider` decides where it is given, else the host of `base_url` where that is a known one,
-    else the model's prefix; a server in no table has an `Endpoint` without a name.
-
-    Raises:
-        ConfigError: none of these tells the provider.
+    Azure's target URI, ``…/openai/deployments/d/chat/completions?api-version=…``, is such a one;
+    the query stays.
     """
-    if not isinstance(model, str) or not model:
-        raise ConfigError(f"model must be a name such as 'provider/model', not {model!r}")
-    prefix, rest = split_model(model)
-    if provider is not None:
-        row: Endpoint | None = endpoint(provider)
-    else:
-        row = row_for_url(base_url) if base_url is not None else None
-    if row is not None:
-        # OpenRouter's own names hold other providers' ("openai/gpt-4o").
-        return row, (rest if prefix == row.name else model) or (row.default_model or "")
-    if prefix is not None:
-        return endpoint(prefix), rest
-    if base_url is not None:
-        return _ANY_SERVER, model
-    detected = detect(model)
-    if detected is None:
-        raise ConfigError(
-            f"model {model!r} does not tell its provider; write 'provider/model' "
-            "(`engine providers` lists them), or give provider= or base_url="
-        )
-    return endpoint(detected), model
+    base, found, query = url.partition("?")
+    base = base.rstrip("/")
+    dialect = None
+    gemini = _GEMINI_METHOD.search(base)
+    if gemini is not None:
+        base, dialect = base[: gemini.start()], "gemini"
+        query = "&".join(part for part in query.split("&") if not part.startswith("alt="))
+    for ending, name in _ENDINGS:
+        if dialect is None and base.endswith(ending):
+            base, dialect = base.removesuffix(ending), name
+    return f"{base}?{query}" if found and query else base, dialect
 
 
 def base_url_of(row: Endpoint, environ: Mapping[str, str] | None = None) -> str:
@@ -94,7 +91,7 @@ def _from_environment(row: Endpoint, name: str, value: str) -> str:
 
         url = check_url(ollama_base_url(value), name)
         return url + urlsplit(row.base_url).path
-    url = check_url(value, name).rstrip("/")
+    url, _ = split_endpoint(check_url(value, name))
     return url if urlsplit(url).path else url + _APPENDED.get(name, "")
 
 

@@ -1,7 +1,9 @@
 """Which key goes to which server.
 
-A key is looked for in this order: the argument ``api_key``; the provider's environment variables;
-the credentials file. It travels in a header, over https or to this machine only.
+The host decides whose: a known one gets its own provider's, whoever is asked by name; any other
+gets that of the row that is asked, and a server that is no row OPENAI_API_KEY. A key is looked for
+in this order: the argument ``api_key``; the provider's environment variables; the credentials file.
+It travels in a header, over https or to this machine only.
 """
 
 from __future__ import annotations
@@ -16,10 +18,17 @@ from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
 from engine.providers import Endpoint, key_variable_for_host
-from engine.request import check_header
-from engine.transport.options import is_loopback
+from engine.providers.endpoints import is_at, row_for_url
+from engine.request import check_header, is_open
 
-__all__ = ["credentials_path", "environment_headers", "find_key", "key_headers"]
+__all__ = ["credentials_path", "environment_headers", "find_key", "keeper_of", "key_headers"]
+
+
+def keeper_of(row: Endpoint, base_url: str) -> Endpoint:
+    """The row whose key goes to `base_url` where `row` is asked."""
+    if row.name and is_at(row, base_url):
+        return row
+    return row_for_url(base_url) or row
 
 
 def find_key(
@@ -42,11 +51,12 @@ def find_key(
             credentials file cannot be used. The key is never in the message.
     """
     environ = os.environ if environ is None else environ
+    row = keeper_of(row, base_url)
     variables = row.key_variables or (() if row.name else (key_variable_for_host(base_url),))
     variable = variables[0] if variables else None
     if explicit:
         return _checked(explicit, "api_key"), variable
-    if not row.key_required and _is_open(base_url):
+    if not row.key_required and is_open(base_url):
         return None, variable
     for name in variables:
         if environ.get(name):
@@ -73,12 +83,12 @@ def key_headers(
     """
     if key is None:
         return {}
-    if _is_open(base_url) and not allow_insecure:
+    if is_open(base_url) and not allow_insecure:
         raise ConfigError(
             f"the key would cross the network unencrypted to {base_url.split('/')[2]}; use https, "
             "or allow it with allow_insecure=True, or give no key"
         )
-    header = row.auth
+    header = keeper_of(row, base_url).auth
     if variable == "ANTHROPIC_AUTH_TOKEN":
         header = "authorization"  # as the official SDK does with that variable
     if header == "authorization":
@@ -97,7 +107,7 @@ def environment_headers(
         ConfigError: a header cannot be sent as it is; the variable is named, not its value.
     """
     environ = os.environ if environ is None else environ
-    if row.name not in ("openai", "anthropic") or _is_open(base_url):
+    if row.name not in ("openai", "anthropic") or is_open(base_url):
         return {}
     found: dict[str, tuple[str, str]] = {}
     if row.name == "openai":
@@ -180,8 +190,3 @@ def _checked(key: Any, source: str) -> str:
             "does; one that is read from a file often ends with a newline: strip it"
         )
     return key
-
-
-def _is_open(base_url: str) -> bool:
-    """Whether others on the way can read what is sent."""
-    return base_url.lower().startswith("http:") and not is_loopback(base_url)

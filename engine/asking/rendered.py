@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from engine.asking.base_url import base_url_of, request_url, resolve_model
 from engine.asking.body import render_body
-from engine.asking.keys import environment_headers, find_key, key_headers
 from engine.asking.question import Question
-from engine.errors import ConfigError, EngineError
-from engine.providers import Dialect, Endpoint, dialect, endpoint
-from engine.request import HttpRequest, check_url, merged_headers
+from engine.asking.target import Target
+from engine.errors import Category, ConfigError, EngineError
+from engine.providers import Dialect, split_model
+from engine.request import HttpRequest, check_way, merged_headers
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
+from engine.wire.redaction import clean_headers, hide_secrets, secrets_of
 
-__all__ = ["Rendered", "Target", "encode_body", "mended_request", "render"]
+__all__ = ["Rendered", "encode_body", "mended_request", "render"]
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -48,46 +47,31 @@ class Rendered(msgspec.Struct, frozen=True):
     answer_type: type | None = None
     fallback: Rendered | None = None
 
-    def without_secrets(self, error: EngineError) -> EngineError:
-        """`error`, without the key where the server echoes it."""
-        from engine.providers.refusal import hide_secrets
-
-        values = [v for name, v in self.http.headers.items() if name.lower() in _SECRET_HEADERS]
-        return hide_secrets(error, [*values, *(value.rpartition(" ")[2] for value in values)])
-
-
-class Target(msgspec.Struct, frozen=True):
-    """Whom a client asks, and how: see `engine.Client`."""
-
-    provider: str | None
-    dialect: str | None
-    base_url: str | None
-    api_key: str | None
-    timeouts: Timeouts
-    retry: Retry
-    headers: Mapping[str, str]
-    allow_insecure: bool
-
-    def __post_init__(self) -> None:
-        if self.provider is not None:
-            endpoint(self.provider)
-        if self.dialect is not None:
-            dialect(self.dialect)
-        if self.base_url is not None:
-            check_url(self.base_url, "base_url")
-            if "#" in self.base_url:
-                raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
-
     def __repr__(self) -> str:
-        # A query may hold a key.
-        base_url = self.base_url.partition("?")[0] if self.base_url else None
-        return f"Target({base_url or self.provider or 'any provider'})"
+        return f"Rendered({self.http!r} {self.dialect.name})"
 
+    def explained(self, error: EngineError) -> EngineError:
+        """`error` itself, as the user is told it: without the key where the server echoes it, and
+        with the prefix that may be too much where the server does not know the model."""
+        hide_secrets(error, secrets_of(self.http))
+        prefix, _ = split_model(self.model)
+        written = f'"{self.model}"'.encode()
+        if (
+            error.category is Category.NOT_FOUND
+            and prefix is not None
+            and written in (self.http.body or b"")
+        ):
+            cut = len(prefix) + 1
+            error.message += (
+                f"; the id was sent as it is written, {self.model!r}: leave out "
+                f"{self.model[:cut]!r} if the server does not know it by that"
+            )
+            error.args = (error.message,)
+        return error
 
-_SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
-
-# OpenAI's reasoning families show their reasoning in the Responses format only.
-_REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
+    def clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """`headers` of a response, without the key where they echo it."""
+        return clean_headers(headers, secrets_of(self.http))
 
 
 def render(target: Target, question: Question, *, streaming: bool) -> Rendered:
@@ -110,36 +94,37 @@ def render(target: Target, question: Question, *, streaming: bool) -> Rendered:
 
 
 def _render_one(target: Target, asked: str, question: Question, streaming: bool) -> Rendered:
-    row, model = resolve_model(asked, target.provider, target.base_url)
+    place = target.place(asked)
+    row, format = place.row, place.dialect
     request = msgspec.structs.replace(
-        question.request, model=model, stream=streaming and row.streams
+        question.request, model=place.model, stream=streaming and row.streams
     )
-    base_url = target.base_url or base_url_of(row)
-    provider = row.name or base_url.split("/")[2]
-    format = _dialect_of(target, row, model)
-    key, variable = find_key(row, base_url, target.api_key)
-    # Seals go back to whom they came from: a server in no table is known by its host.
-    named = row if row.name else msgspec.structs.replace(row, name=provider)
-    body = render_body(format, request, named)
-    headers = merged_headers(
-        {
-            "Content-Type": "application/json",
-            "Accept": format.content_types[0] if request.stream else "application/json",
-        },
-        row.headers,
-        format.headers(request),
-        environment_headers(row, base_url),
-        key_headers(row, key, variable, base_url, target.allow_insecure),
-        target.headers,
-        question.extra_headers,
+    if not row.name:  # seals go back to whom they came from: such a server is known by its host
+        row = msgspec.structs.replace(row, name=place.provider)
+    body = render_body(format, request, row)
+    http = HttpRequest(
+        "POST",
+        place.url(format, request),
+        merged_headers(
+            {
+                "Content-Type": "application/json",
+                "Accept": format.content_types[0] if request.stream else "application/json",
+            },
+            format.headers(request),
+            place.headers,
+            question.extra_headers,
+        ),
+        encode_body({**body, **request.extra_body}),
+        allow_insecure=place.allow_insecure,
+        unix_socket=place.unix_socket,
     )
-    url = request_url(base_url, format.name, format.path(request))
+    check_way(http)
     return Rendered(
-        http=HttpRequest("POST", url, headers, encode_body({**body, **request.extra_body})),
+        http=http,
         dialect=format,
-        provider=provider,
+        provider=place.provider,
         model=asked,
-        key_variable=variable,
+        key_variable=place.key_variable,
         streaming=request.stream,
         timeouts=target.timeouts,
         retry=target.retry,
@@ -167,14 +152,6 @@ def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | Non
     if mended is None:
         return None
     return msgspec.structs.replace(http, body=msgspec.json.encode(mended))
-
-
-def _dialect_of(target: Target, row: Endpoint, model: str) -> Dialect:
-    if target.dialect is not None:
-        return dialect(target.dialect)
-    if row.name == "openai" and _REASONS.match(model):
-        return dialect("responses")
-    return dialect(row.dialects[0])
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:

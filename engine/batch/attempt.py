@@ -85,6 +85,8 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         answer.head(Head(response.http_status, dict(headers), True))
         events = answer.feed(response.body) + answer.end(response.error)
     error = answer.failure or response.error
+    if error is not None:
+        rendered.explained(error)
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")

@@ -27,7 +27,10 @@ _POST: Final[list[tuple[re.Pattern[str], Dialect]]] = [
     (re.compile(r"/responses\Z"), Responses()),
     (re.compile(r"/messages\Z"), Messages()),
     (
-        re.compile(r"/models/(?P<model>[^/]+):(?P<method>(?:stream)?[gG]enerateContent)\Z"),
+        # "emulator/NAME" is an id with a folder, which stands in place of "models/".
+        re.compile(
+            r"/(?:models|emulator)/(?P<model>[^/]+):(?P<method>(?:stream)?[gG]enerateContent)\Z"
+        ),
         Gemini(),
     ),
     (re.compile(r"/api/chat\Z"), OllamaChat()),

@@ -100,7 +100,9 @@ _NUMBERS: Final = {name: int for name in ("tokens", "thinking", "times", "after"
 
 
 def split_model(model: str) -> tuple[str, dict[str, str]]:
-    """The bare name, and the settings in it: ``a-tokens=5`` is ``("a", {"tokens": "5"})``."""
+    """The bare name, and the settings in it: ``a-tokens=5`` is ``("a", {"tokens": "5"})``. The
+    emulator's own name may stand before it: clients send ids as they are written."""
+    model = model.removeprefix("emulator/")
     return _PAIR.sub("", model), dict(_PAIR.findall(model))
 
 

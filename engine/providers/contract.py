@@ -42,6 +42,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         max_tokens_field: the chat body's name of the output limit.
         headers: sent with each request.
         streams: False where it cannot stream: it is asked without, the events are the same.
+        hosts: domains, any name under which is this provider too, beside the host of `base_url`.
+        own_ids: pattern of the ids that begin with the provider's own name and are whole so, as
+            ``openrouter/auto`` is.
         default_model: used where the model is left empty; None: it must be named.
     """
 
@@ -56,6 +59,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     max_tokens_field: str = "max_tokens"
     headers: Mapping[str, str] = {}
     streams: bool = True
+    hosts: tuple[str, ...] = ()
+    own_ids: str | None = None
     default_model: str | None = None
 
 

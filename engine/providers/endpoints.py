@@ -17,6 +17,7 @@ __all__ = [
     "detect",
     "endpoint",
     "endpoints",
+    "is_at",
     "key_variable_for_host",
     "register",
     "row_for_url",
@@ -40,6 +41,15 @@ _ROWS: Final = (
         auth="api-key",
         base_variables=("AZURE_OPENAI_ENDPOINT",),
         max_tokens_field="max_completion_tokens",
+        # Azure OpenAI, AI services, Foundry, serverless models, and the resources of a region.
+        # https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints
+        hosts=(
+            *("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+            *("models.ai.azure.com", "api.cognitive.microsoft.com"),
+            # The clouds of governments and of China.
+            *("openai.azure.us", "cognitiveservices.azure.us", "services.ai.azure.us"),
+            *("openai.azure.cn", "cognitiveservices.azure.cn", "services.ai.azure.cn"),
+        ),
     ),
     Endpoint(
         "anthropic",
@@ -84,6 +94,7 @@ _ROWS: Final = (
         ("chat", "responses"),
         ("GROQ_API_KEY",),
         base_variables=("GROQ_BASE_URL",),
+        own_ids=r"groq/compound(-.+)?",
         max_tokens_field="max_completion_tokens",
     ),
     # Mistral answers 422 to stream_options and max_completion_tokens; usage comes without asking.
@@ -107,6 +118,8 @@ _ROWS: Final = (
         "https://openrouter.ai/api/v1",
         ("chat", "responses", "messages"),
         ("OPENROUTER_API_KEY",),
+        # All of its ids are vendor/model, and openrouter is a vendor: auto, free, previews.
+        own_ids=r"openrouter/[^/]+",
     ),
     Endpoint(
         "cerebras",
@@ -253,16 +266,24 @@ def row_for_url(url: str) -> Endpoint | None:
     for row in _table.values():
         row_parts = urlsplit(row.base_url)
         row_path = row_parts.path.rstrip("/") + "/"
-        if _is_of(host, row_parts.hostname or ""):
+        if _is_of(host, row_parts.hostname or "", row.hosts):
             fits = len(row_path) if path.startswith(row_path) else 0
             if fits > depth:
                 found, depth = row, fits
     return found
 
 
-def _is_of(host: str, row_host: str) -> bool:
+def is_at(row: Endpoint, url: str) -> bool:
+    """Whether `row` is one of those whose host `url` names."""
+    host = (urlsplit(url).hostname or "").lower()
+    return _is_of(host, urlsplit(row.base_url).hostname or "", row.hosts)
+
+
+def _is_of(host: str, row_host: str, domains: tuple[str, ...]) -> bool:
+    if host.endswith(tuple(f".{domain}" for domain in domains)):
+        return True
     name, brace, domain = row_host.partition("}")
-    if brace:  # "{resource}.openai.azure.com": a name of one's own, and a domain
+    if brace:  # "{resource}.example.com": a name of one's own, and a domain
         return name.startswith("{") and host.endswith(domain) and host != domain.lstrip(".")
     return host == row_host and host not in ("localhost", "127.0.0.1")
 

@@ -7,15 +7,16 @@ that began with 200.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.error_body import ErrorBody
 from engine.wire.headers import parse_reset, parse_retry_after
 from engine.wire.json import decode_json
+from engine.wire.redaction import redact
 
-__all__ = ["hide_secrets", "http_error", "is_error", "redact", "stream_error"]
+__all__ = ["http_error", "is_error", "stream_error"]
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -126,11 +127,6 @@ _NEEDED: Final = ("messages", "input", "prompt", "contents", "model")
 
 _MAX_TEXT = 1000  # characters of a provider's message that are shown
 _MAX_DETAIL = 4096
-# Keys are echoed in "incorrect API key" messages, some of them whole.
-_SECRET: Final = re.compile(
-    r"\b(?:sk|pk|gsk|xai|hf|csk|fw|pplx|r8|key|AIza|ghp|github_pat|nvapi|tgp)[-_A-Za-z0-9]{12,}"
-    r"|\bBearer\s+\S{8,}"
-)
 
 
 def http_error(
@@ -183,7 +179,7 @@ def http_error(
         request_id=request_id or facts.request_id or _trace_id(headers),
         provider=provider,
         detail=redact(body[:_MAX_DETAIL].decode("utf-8", "replace")) or None,
-        code=facts.code,
+        code=redact(facts.code) if facts.code else facts.code,
     )
 
 
@@ -199,7 +195,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
         _sentence(
             provider or "the provider",
             redact(facts.message),
-            facts.code or "an error inside the stream",
+            redact(facts.code or "an error inside the stream"),
             _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
         ),
         category=category,
@@ -208,7 +204,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
         request_id=facts.request_id,
         provider=provider,
         detail=redact(str(data)[:_MAX_DETAIL]),
-        code=facts.code,
+        code=redact(facts.code) if facts.code else facts.code,
     )
 
 
@@ -221,24 +217,6 @@ def is_error(data: Any) -> bool:
     if data.get("error") or data.get("detail") or data.get("object") == "error":
         return True
     return isinstance(data.get("message"), str) and not {"code", "type", "status"}.isdisjoint(data)
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` safe to print: no control characters, no `secrets`, nothing that looks like a key."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "…")
-    text = "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
-    return _SECRET.sub(lambda match: match[0][:4] + "…", text)
-
-
-def hide_secrets(error: EngineError, secrets: Iterable[str]) -> EngineError:
-    """`error`, without the `secrets` (what was sent to authenticate) that a server echoes in it."""
-    error.message = redact(error.message, secrets)
-    error.args = (error.message,)
-    if error.detail is not None:
-        error.detail = redact(error.detail, secrets)
-    return error
 
 
 # --------------------------------------------------------------------------------------------

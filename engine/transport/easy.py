@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from engine.request import HttpRequest
+from engine.request import HttpRequest, is_loopback
 from engine.response import Timing
 from engine.transport.ca import Trust, find_trust
-from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS, is_loopback
+from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
 
 __all__ = ["measure", "prepare"]
 

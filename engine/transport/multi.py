@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import ConfigError, MisuseError
-from engine.request import HttpRequest
+from engine.request import HttpRequest, check_way
 from engine.transport.deadlines import Timeouts
 from engine.transport.driver import HEARTBEAT, Driver
 from engine.transport.exchange import Exchange, OnData, OnResponse
@@ -247,6 +247,7 @@ class Multi(Driver):
             the exchange, not yet begun: no I/O was done.
 
         Raises:
+            ConfigError: an argument is wrong, or a header would carry a key over plain http.
             MisuseError: the `Multi` is closed, or this is another thread or a forked child.
         """
         for name, call in (("on_data", on_data), ("on_done", on_done)):
@@ -256,6 +257,7 @@ class Multi(Driver):
             raise ConfigError("http_request must be an engine.HttpRequest")
         if not isinstance(timeouts, Timeouts | None):
             raise ConfigError("timeouts must be an engine.Timeouts")
+        check_way(http_request)
         return Exchange(
             self, http_request, on_data, on_done, timeouts or Timeouts(), max_body_bytes, user_data
         )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 
 import pycurl
 
-__all__ = ["EASY_OPTIONS", "HTTPS_OPTIONS", "MULTI_OPTIONS", "is_loopback"]
+__all__ = ["EASY_OPTIONS", "HTTPS_OPTIONS", "MULTI_OPTIONS"]
 
 # Set on each easy handle, before what belongs to the one request.
 EASY_OPTIONS: Final[tuple[tuple[int, int | str], ...]] = (
@@ -58,18 +56,3 @@ MULTI_OPTIONS: Final[tuple[tuple[int, int], ...]] = (
     # Multiplex over HTTP/2.
     (pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX),
 )
-
-
-@lru_cache(maxsize=128)
-def is_loopback(url: str) -> bool:
-    """Whether the host of `url` is this machine. Such requests go past the environment's proxies:
-    a corporate http_proxy answers 502 for a local Ollama and learns the key."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    from ipaddress import ip_address  # 3 ms that `import engine` need not pay
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.errors import Category, EngineError, ProtocolError
-from engine.providers.refusal import hide_secrets, http_error, is_error, redact, stream_error
+from engine.providers.refusal import http_error, is_error, stream_error
 from engine.wire.headers import parse_head
+from engine.wire.redaction import hide_secrets, redact
 from tests.corpus import CORPUS
 
 C = Category

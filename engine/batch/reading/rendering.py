@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from engine.asking.base_url import base_url_of, request_url, resolve_model
 from engine.asking.body import render_body
 from engine.asking.input import as_messages, read_input
-from engine.asking.keys import environment_headers, find_key, key_headers
 from engine.asking.rendered import Rendered, encode_body
+from engine.asking.target import Place, Target
 from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rows import Row
 from engine.errors import ConfigError
-from engine.providers import (
-    Dialect,
-    Endpoint,
-    dialect,
-    endpoint,
-)
-from engine.request import HttpRequest, ModelRequest, check_url
+from engine.providers import Dialect, dialect
+from engine.request import HttpRequest, ModelRequest
 
 __all__ = ["Address", "about_tokens", "model_of"]
 
@@ -37,17 +30,6 @@ class _Limits(msgspec.Struct):
     max_output_tokens: Any = None
 
 
-class _Place(msgspec.Struct, frozen=True):
-    row: Endpoint
-    model: str
-    base_url: str
-    headers: Mapping[str, str]
-    key_variable: str | None
-
-    def __repr__(self) -> str:
-        return f"_Place({self.base_url})"  # a header holds the key
-
-
 class Address:
     """Knows the server of every row.
 
@@ -58,13 +40,11 @@ class Address:
 
     def __init__(self, manifest: Manifest, api_key: str | None = None) -> None:
         self._manifest = manifest
-        self._api_key = api_key
-        self._base_url: str | None = None
-        if manifest.base_url is not None:
-            self._base_url = check_url(manifest.base_url, "base_url").rstrip("/")
-        if manifest.provider:
-            endpoint(manifest.provider)  # an unknown one is told before the first row
-        self._places: dict[str, _Place] = {}
+        # An unknown provider is told before the first row.
+        self._target = Target(
+            provider=manifest.provider, base_url=manifest.base_url, api_key=api_key
+        )
+        self._places: dict[str, Place] = {}
 
     def check(self, row: Row) -> str | None:
         """None where `row` can be sent, else why not.
@@ -93,30 +73,26 @@ class Address:
         """
         model = model_of(row, self._manifest)
         place = self._place(model)
-        format = dialect(place.row.dialects[0] if row.shape == "prompt" else row.shape)
+        format = place.dialect if row.shape == "prompt" else dialect(row.shape)
         body, request = self._body(row, place, format)
         data = encode_body(body)
         headers = {
             "Content-Type": "application/json",
             "Accept": format.content_types[0] if request.stream else "application/json",
-            **place.row.headers,
             **format.headers(request),
             **place.headers,
             "Idempotency-Key": key,
         }
-        url = request_url(place.base_url, format.name, format.path(request))
         return Rendered(
-            http=HttpRequest("POST", url, headers, data),
+            http=HttpRequest("POST", place.url(format, request), headers, data),
             dialect=format,
-            provider=place.row.name or url.split("/")[2],
+            provider=place.provider,
             model=model,
             key_variable=place.key_variable,
             streaming=request.stream,
         )
 
-    def _body(
-        self, row: Row, place: _Place, format: Dialect
-    ) -> tuple[dict[str, Any], ModelRequest]:
+    def _body(self, row: Row, place: Place, format: Dialect) -> tuple[dict[str, Any], ModelRequest]:
         manifest = self._manifest
         # The message of a stream can be put together for chat alone without losing fields.
         stream = format.name == "chat" and place.row.streams and manifest.stream
@@ -150,17 +126,10 @@ class Address:
             )
         return body, request
 
-    def _place(self, model: str) -> _Place:
+    def _place(self, model: str) -> Place:
         place = self._places.get(model)
         if place is None:
-            row, name = resolve_model(model, self._manifest.provider, self._base_url)
-            base_url = self._base_url or base_url_of(row)
-            key, variable = find_key(row, base_url, self._api_key)
-            headers = {
-                **environment_headers(row, base_url),
-                **key_headers(row, key, variable, base_url, allow_insecure=False),
-            }
-            place = self._places[model] = _Place(row, name, base_url, headers, variable)
+            place = self._places[model] = self._target.place(model)
         return place
 
 

@@ -1,0 +1,216 @@
+"""Whom a client asks: who, where, under which name of the model, and with whose key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from engine.asking.base_url import base_url_of, request_url, split_endpoint
+from engine.asking.keys import environment_headers, find_key, keeper_of, key_headers
+from engine.errors import ConfigError
+from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, split_model
+from engine.providers.endpoints import row_for_url
+from engine.request import ModelRequest, check_unix_socket, check_url, merged_headers, shown_url
+from engine.transport.deadlines import Timeouts
+from engine.transport.retry import Retry
+
+__all__ = ["Place", "Target", "resolve_model"]
+
+# OpenAI's reasoning families show their reasoning in the Responses format only.
+_REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
+
+# A server that is in no table: plain chat, at the URL of the argument or of the environment.
+_ANY_SERVER: Final = Endpoint(
+    "", "", key_required=False, base_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE")
+)
+_HTTP_UNIX: Final = "http+unix://"
+_BEHIND_A_SOCKET: Final = "http://localhost/v1"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client was told once: see `engine.Client`. Checked when it is made."""
+
+    provider: str | None = None
+    dialect: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    headers: Mapping[str, str] = {}
+    allow_insecure: bool = False
+    unix_socket: str | None = None
+    endpoint_url: str | None = None
+    """What was given as `base_url`, where that is the whole endpoint; set by itself."""
+
+    def __post_init__(self) -> None:
+        if self.provider is not None:
+            endpoint(self.provider)
+        if self.dialect is not None:
+            dialect(self.dialect)
+        if self.base_url is not None and self.base_url.startswith(_HTTP_UNIX):
+            socket, _, path = self.base_url.removeprefix(_HTTP_UNIX).partition("/")
+            self._set(unix_socket=unquote(socket), base_url=f"http://localhost/{path}")
+        if self.unix_socket is not None:
+            check_unix_socket(self.unix_socket)
+            if self.base_url is None and self.provider is None:
+                self._set(base_url=_BEHIND_A_SOCKET)
+        if self.base_url is not None:
+            check_url(self.base_url, "base_url")
+            if "#" in self.base_url:
+                raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
+            base, pasted = split_endpoint(self.base_url)
+            if pasted is not None and self.dialect in (None, pasted):
+                exact = None if pasted == "gemini" else self.base_url  # which names the model too
+                self._set(dialect=pasted, endpoint_url=exact)
+            self._set(base_url=base)
+
+    def __repr__(self) -> str:
+        # A query may hold a key.
+        base_url = shown_url(self.base_url) if self.base_url else None
+        return f"Target({base_url or self.provider or 'any provider'})"
+
+    def _set(self, **values: str | None) -> None:
+        for name, value in values.items():
+            msgspec.structs.force_setattr(self, name, value)
+
+    def place(self, model: str) -> Place:
+        """Where `model` (as the user wrote it) is asked.
+
+        Raises:
+            ConfigError: nothing tells who it is asked of, or a key is missing.
+        """
+        row, id = resolve_model(model, self.provider, self.base_url)
+        base_url = self._address(row)
+        keeper = keeper_of(row, base_url)
+        key, variable = find_key(row, base_url, self.api_key)
+        insecure = self.allow_insecure or self.unix_socket is not None
+        return Place(
+            row=row,
+            model=id,
+            base_url=base_url,
+            dialect=self._dialect(row, id),
+            headers=merged_headers(
+                row.headers,
+                environment_headers(keeper, base_url),
+                key_headers(row, key, variable, base_url, insecure),
+                self.headers,
+            ),
+            key_variable=variable,
+            allow_insecure=self.allow_insecure,
+            unix_socket=self.unix_socket,
+            endpoint_url=self.endpoint_url,
+            endpoint_dialect=self.dialect,
+        )
+
+    def _address(self, row: Endpoint) -> str:
+        if self.base_url is None:
+            return base_url_of(row)
+        known = row_for_url(self.base_url)
+        address, found, query = self.base_url.partition("?")
+        if known is not None and not urlsplit(address).path:
+            # No path, where the vendor's begin below one: as its own pages write the host.
+            address += urlsplit(known.base_url).path
+        return address + found + query
+
+    def _dialect(self, row: Endpoint, id: str) -> Dialect:
+        if self.dialect is not None:
+            return dialect(self.dialect)
+        if row.name == "openai" and _REASONS.match(id):
+            return dialect("responses")
+        return dialect(row.dialects[0])
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model is asked.
+
+    Attributes:
+        row: who is asked; without a name where it is in no table.
+        model: the model's id there.
+        base_url: the address.
+        dialect: the format it is asked in, where nothing else decides.
+        headers: the row's, the environment's, the key's and the client's.
+        key_variable: the environment variable that holds the key, or would; or None.
+        allow_insecure, unix_socket: as in `HttpRequest`.
+        endpoint_url: the whole address of requests in the format `endpoint_dialect`, or None.
+    """
+
+    row: Endpoint
+    model: str
+    base_url: str
+    dialect: Dialect
+    headers: Mapping[str, str]
+    key_variable: str | None
+    allow_insecure: bool = False
+    unix_socket: str | None = None
+    endpoint_url: str | None = None
+    endpoint_dialect: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Place({shown_url(self.base_url)})"  # a header holds the key
+
+    @property
+    def provider(self) -> str:
+        """A name of the table, or a host."""
+        return self.row.name or urlsplit(self.base_url).netloc
+
+    def url(self, format: Dialect, request: ModelRequest) -> str:
+        """The URL of `request` in `format`."""
+        if self.endpoint_url is not None and format.name == self.endpoint_dialect:
+            return self.endpoint_url
+        return request_url(self.base_url, format.name, format.path(request))
+
+
+def resolve_model(
+    model: str,
+    provider: str | None,
+    base_url: str | None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Endpoint, str]:
+    """Who is asked, and the model's id there.
+
+    *Who* is `provider`; else the row that has the host of `base_url`; else, where there is no
+    `base_url`, the row the id begins with, or whose family it is; else plain chat at `base_url` or
+    at the environment's ``OPENAI_BASE_URL``. *The id* is as it was written where `provider` is
+    given or the host of `base_url` is in no table; else the row's own name comes off its beginning,
+    except where the id is one of the row's own.
+
+    Args:
+        model: as the user wrote it.
+        provider: the argument.
+        base_url: the argument; a variable of the environment says only where the row is.
+        environ: the environment; None: this process's.
+
+    Raises:
+        ConfigError: none of these tells the provider.
+    """
+    if not isinstance(model, str) or not model:
+        raise ConfigError(f"model must be a name such as 'provider/model', not {model!r}")
+    if provider is not None:
+        return endpoint(provider), model
+    prefix, rest = split_model(model)
+    if base_url is not None:
+        row = row_for_url(base_url)
+        if row is None:
+            return _ANY_SERVER, model
+        return row, _own_id(row, model, rest if prefix == row.name else model)
+    name = prefix or detect(model)
+    if name is not None:
+        return endpoint(name), _own_id(endpoint(name), model, rest)
+    environ = os.environ if environ is None else environ
+    if any(environ.get(variable) for variable in _ANY_SERVER.base_variables):
+        return _ANY_SERVER, model
+    raise ConfigError(
+        f"model {model!r} does not tell its provider; write 'provider/model' "
+        "(`engine providers` lists them), or give provider= or base_url="
+    )
+
+
+def _own_id(row: Endpoint, written: str, rest: str) -> str:
+    if row.own_ids is not None and re.fullmatch(row.own_ids, written):
+        return written
+    return rest or row.default_model or ""
