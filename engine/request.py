@@ -77,6 +77,11 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         for name, value in self.headers.items():
             check_header(name, value)
 
+    @property
+    def peer(self) -> str:
+        """Who is asked, for people: ``host:port``, or the path of the socket."""
+        return self.unix_socket or urlsplit(self.url).netloc
+
     def __repr__(self) -> str:
         # Header values and bodies hold keys and prompts; they are never printed.
         return f"HttpRequest({self.method} {shown_url(self.url)})"
@@ -200,6 +205,7 @@ _SECRET_NAME = re.compile(
 _NO_SECRET = re.compile(r"(?:idempotency|cache|public|partition)[-_]?key$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def is_secret_name(name: str) -> bool:
     """Whether a header, or a parameter of a query, of that name holds a key."""
     return _SECRET_NAME.search(name) is not None and _NO_SECRET.search(name) is None

@@ -129,7 +129,8 @@ class Server:
                 if self._closing:
                     return
                 continue  # a client that left a TLS handshake
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connection.family is not socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self._sockets.add(connection)
             threading.Thread(target=self._serve, args=(connection, handler), daemon=True).start()
@@ -172,14 +173,26 @@ def _read_request(connection: socket.socket) -> Request | None:
 
 
 @contextmanager
-def serve(handler: Callable[[Peer], object], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """A server on a free port of 127.0.0.1; ``server.url`` has no trailing slash.
+def serve(
+    handler: Callable[[Peer], object],
+    tls: ssl.SSLContext | None = None,
+    unix_socket: str | None = None,
+) -> Iterator[Server]:
+    """A server on a free port of 127.0.0.1, or on a Unix socket; ``server.url`` has no trailing
+    slash.
 
     `tls`: its certificate; None: plain http.
     """
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    if unix_socket is None:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        port = listener.getsockname()[1]
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(unix_socket)
+        listener.listen(64)
+        port = 0
     scheme = "http" if tls is None else "https"
-    server = Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+    server = Server(f"{scheme}://127.0.0.1:{port}")
     if tls is not None:
         listener = tls.wrap_socket(listener, server_side=True)
     thread = threading.Thread(target=server._accept, args=(listener, handler), daemon=True)

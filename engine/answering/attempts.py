@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.callbacks import StreamCallbacks
@@ -346,7 +345,7 @@ class Attempts:
         if self._answer.complete:
             self._lingered()
             return
-        host = urlsplit(self._rendered.http.url).netloc
+        host = self._rendered.http.peer
         error = self._deadlines.error(phase, limit, host, self._transfer.phase)
         error.provider = self.provider
         if phase == "total":

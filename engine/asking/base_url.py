@@ -31,7 +31,6 @@ _ENDINGS: Final = (
     ("/chat/completions", "chat"),
     ("/completions", "completions"),
     ("/responses", "responses"),
-    ("/v1/messages", "messages"),
     ("/messages", "messages"),
     ("/api/chat", "ollama"),
     ("/api/generate", "ollama-generate"),

@@ -15,7 +15,7 @@ from engine.providers import Dialect, split_model
 from engine.request import HttpRequest, check_way, merged_headers
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
-from engine.wire.redaction import clean_headers, hide_secrets, secrets_of
+from engine.wire.redaction import hide_secrets, secrets_of
 
 __all__ = ["Rendered", "encode_body", "mended_request", "render"]
 
@@ -68,10 +68,6 @@ class Rendered(msgspec.Struct, frozen=True):
             )
             error.args = (error.message,)
         return error
-
-    def clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """`headers` of a response, without the key where they echo it."""
-        return clean_headers(headers, secrets_of(self.http))
 
 
 def render(target: Target, question: Question, *, streaming: bool) -> Rendered:

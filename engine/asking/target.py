@@ -65,8 +65,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
             base, pasted = split_endpoint(self.base_url)
             if pasted is not None and self.dialect in (None, pasted):
-                exact = None if pasted == "gemini" else self.base_url  # which names the model too
-                self._set(dialect=pasted, endpoint_url=exact)
+                path, found, query = self.base_url.partition("?")
+                exact = f"{path.rstrip('/')}{found}{query}"
+                # Gemini's names a model too, which need not be the one that is asked.
+                self._set(dialect=pasted, endpoint_url=exact if pasted != "gemini" else None)
             self._set(base_url=base)
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from engine.errors import (
     CallbackError,
@@ -161,7 +160,7 @@ class Exchange:
         return "truncated" if isinstance(self._error, TruncatedError) else "error"
 
     def _expired(self, phase: Phase, limit: float) -> None:
-        host = urlsplit(self.request.url).netloc
+        host = self.request.peer
         self._fail(self._deadlines.error(phase, limit, host, self._transfer.phase), State.FAILED)
 
     def _fail(self, error: EngineError, state: State) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
 
 import pycurl
 
@@ -17,6 +16,7 @@ from engine.transport.failure import CurlFailure, failure_error
 from engine.transport.proxy import proxy_name
 from engine.transport.signals import SignalsHeld
 from engine.wire.headers import Head, parse_head
+from engine.wire.redaction import clean_headers, secrets_of
 
 if TYPE_CHECKING:
     from engine.transport.driver import Driver
@@ -153,6 +153,7 @@ class Transfer:
         if self._head is None and self._lines:
             head = parse_head(self._lines)
             if head is not None and head.complete:
+                head.headers = clean_headers(head.headers, secrets_of(self.request))
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
                     self._multi.multiplexes(self)
@@ -212,7 +213,7 @@ class Transfer:
                 CurlFailure(
                     code,
                     text,
-                    urlsplit(self.request.url).netloc,
+                    self.request.peer,
                     head.status if head else None,
                     int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
                     proxy_name(self.request.url) if easy.getinfo(pycurl.USED_PROXY) else None,

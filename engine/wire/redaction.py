@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -53,14 +53,16 @@ def hide_secrets(error: EngineError, secrets: Iterable[str]) -> EngineError:
     return error
 
 
-def clean_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> Mapping[str, str]:
+def clean_headers(headers: dict[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
     """`headers` itself where none of them echoes one of the `secrets`, else a copy without."""
-    if not any(secret in value for value in headers.values() for secret in secrets):
+    said = "\n".join(headers.values())
+    if not any(secret in said for secret in secrets):
         return headers
-    cleaned = dict(headers)
-    for secret in secrets:
-        for name, value in cleaned.items():
-            cleaned[name] = _without(value, secret)
+    cleaned = {}
+    for name, value in headers.items():
+        for secret in secrets:
+            value = _without(value, secret)
+        cleaned[name] = value
     return cleaned
 
 
