@@ -134,7 +134,7 @@ def test_an_impossible_socket_is_refused(path: str) -> None:
         lambda: engine.HttpRequest("GET", "http://h/", unix_socket=path),
         lambda: engine.Client(unix_socket=path),
     ):
-        with pytest.raises(ConfigError, match="^unix_socket .*path of a socket"):
+        with pytest.raises(ConfigError, match=r"^unix_socket .*path of a socket"):
             make()
 
 
