@@ -14,7 +14,7 @@ from engine.asking.rendered import Rendered, mended_request, render
 from engine.asking.target import Target
 from engine.errors import Category, ConfigError, ProviderError
 from engine.request import HttpRequest
-from tests.server import HEALTHY, chat, serve
+from tests.server import HEALTHY, Peer, chat, serve
 
 LAN = "https://llm.example/v1"
 
