@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from engine.asking.input import Input
 from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
 from engine.asking.rendered import render
-from engine.asking.target import Target
-from engine.errors import ConfigError
+from engine.asking.target import Sizes, Target
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
@@ -43,10 +42,15 @@ class Client:
         retry: how often and how patiently each request is tried.
         headers: sent with each request.
         allow_insecure: let a key go over plain http to another machine.
+        max_event_bytes: the most bytes one event of a stream may have; more is a `ProtocolError`.
+        max_answer_bytes: the most bytes of text, reasoning and arguments an answer may have, after
+            which it ends as an error that keeps them; None: any number.
         max_unread_bytes: how many bytes the slowest reader of a stream may be behind before the
             server is held back.
         unix_socket: path of the Unix socket the server listens on (vLLM, llama.cpp, Docker's model
             runner), in place of the host and port of the URL; None: TCP.
+        gate: ``"shared"``: requests of one address, key and model go more slowly together while the
+            provider refuses for reasons of rate; None: each goes at once, for who measures.
 
     Attributes:
         multi: the engine that drives its requests.
@@ -68,33 +72,26 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
+        max_event_bytes: int = 16 << 20,
+        max_answer_bytes: int | None = None,
         max_unread_bytes: int = 1 << 20,
         unix_socket: str | None = None,
+        gate: Literal["shared"] | None = "shared",
     ) -> None:
-        _check(
-            multi=(multi, Multi),
-            provider=(provider, str),
-            dialect=(dialect, str),
-            base_url=(base_url, str),
-            api_key=(api_key, str),
-            timeouts=(timeouts, Timeouts),
-            retry=(retry, Retry),
-            headers=(headers, Mapping),
-            max_unread_bytes=(max_unread_bytes, int),
-            unix_socket=(unix_socket, str),
-        )
+        check_kind(multi, Multi, "multi")
         self._target = Target(
             provider=provider,
             dialect=dialect,
             base_url=base_url,
             api_key=api_key,
-            timeouts=timeouts or Timeouts(),
-            retry=retry or Retry(),
-            headers=dict(headers or {}),
+            timeouts=timeouts if timeouts is not None else Timeouts(),
+            retry=retry if retry is not None else Retry(),
+            headers=headers if headers is not None else {},
             allow_insecure=allow_insecure,
             unix_socket=unix_socket,
+            gate=gate,
+            sizes=Sizes(max_event_bytes, max_answer_bytes, max_unread_bytes),
         )
-        self._max_unread_bytes = max_unread_bytes
         self.owns_multi: bool = multi is None
         self.multi: Multi = Multi() if multi is None else multi
 
@@ -192,12 +189,5 @@ class Client:
             on_text=on_text,
             on_done=on_done,
             user_data=user_data,
-            max_unread_bytes=self._max_unread_bytes,
+            max_unread_bytes=self._target.sizes.max_unread_bytes,
         )
-
-
-def _check(**arguments: tuple[object, Any]) -> None:
-    for name, (value, kind) in arguments.items():
-        check_kind(value, kind, name)
-        if kind is int and isinstance(value, int) and value < 1:
-            raise ConfigError(f"{name} must be at least 1, not {value}")

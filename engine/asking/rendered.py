@@ -9,7 +9,7 @@ import msgspec
 
 from engine.asking.body import render_body
 from engine.asking.question import Question
-from engine.asking.target import Target
+from engine.asking.target import Sizes, Target
 from engine.errors import Category, ConfigError, EngineError
 from engine.providers import Dialect, split_model
 from engine.request import HttpRequest, check_way, merged_headers
@@ -33,6 +33,9 @@ class Rendered(msgspec.Struct, frozen=True):
         timeouts: limits.
         retry: how often and how patiently it is tried.
         answer_type: what `Completion.parsed` is decoded into, or None.
+        lane: the same for what shares address, key and model, and with them the provider's limits.
+        gated: whether it waits its turn there while the provider refuses for reasons of rate.
+        sizes: how many bytes it may hold.
         fallback: what to ask where this fails before anything was delivered, or None.
     """
 
@@ -45,6 +48,9 @@ class Rendered(msgspec.Struct, frozen=True):
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     answer_type: type | None = None
+    lane: int = 0
+    gated: bool = True
+    sizes: Sizes = Sizes()
     fallback: Rendered | None = None
 
     def __repr__(self) -> str:
@@ -125,6 +131,9 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
         timeouts=target.timeouts,
         retry=target.retry,
         answer_type=question.answer_type,
+        lane=place.lane,
+        gated=target.gate is not None,
+        sizes=target.sizes,
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from engine.asking.base_url import base_url_of, request_url, split_endpoint
 from engine.asking.keys import environment_headers, find_key, keeper_of, key_headers
+from engine.asking.question import check_kind
 from engine.errors import ConfigError
 from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, split_model
 from engine.providers.endpoints import row_for_url
@@ -19,7 +20,7 @@ from engine.request import ModelRequest, check_unix_socket, check_url, merged_he
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 
-__all__ = ["Place", "Target", "resolve_model"]
+__all__ = ["Place", "Sizes", "Target", "resolve_model"]
 
 # OpenAI's reasoning families show their reasoning in the Responses format only.
 _REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
@@ -28,8 +29,35 @@ _REASONS: Final = re.compile(r"o\d(?:$|-)|gpt-[5-9]")
 _ANY_SERVER: Final = Endpoint(
     "", "", key_required=False, base_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE")
 )
+_KINDS: Final = {
+    "provider": str,
+    "dialect": str,
+    "base_url": str,
+    "api_key": str,
+    "timeouts": Timeouts,
+    "retry": Retry,
+    "headers": Mapping,
+    "unix_socket": str,
+}
 _HTTP_UNIX: Final = "http+unix://"
 _BEHIND_A_SOCKET: Final = "http://localhost/v1"
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How many bytes a stream may hold: see `engine.Client`."""
+
+    max_event_bytes: int = 16 << 20
+    max_answer_bytes: int | None = None
+    max_unread_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is None and name != "max_answer_bytes":
+                raise ConfigError(f"{name} must be a whole number, not NoneType")
+            check_kind(value, int, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, not {value}")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +72,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     allow_insecure: bool = False
     unix_socket: str | None = None
+    gate: Literal["shared"] | None = "shared"
+    sizes: Sizes = Sizes()
     endpoint_url: str | None = None
     """What was given as `base_url`, where that is the whole endpoint; set by itself."""
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            check_kind(getattr(self, name), kind, name)
+        msgspec.structs.force_setattr(self, "headers", dict(self.headers))
+        if self.gate not in ("shared", None):
+            raise ConfigError(f"gate must be 'shared' or None, not {self.gate!r}")
         if self.provider is not None:
             endpoint(self.provider)
         if self.dialect is not None:
@@ -61,15 +96,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 self._set(base_url=_BEHIND_A_SOCKET)
         if self.base_url is not None:
             check_url(self.base_url, "base_url")
-            if "#" in self.base_url:
-                raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
-            base, pasted = split_endpoint(self.base_url)
-            if pasted is not None and self.dialect in (None, pasted):
-                path, found, query = self.base_url.partition("?")
-                exact = f"{path.rstrip('/')}{found}{query}"
-                # Gemini's names a model too, which need not be the one that is asked.
-                self._set(dialect=pasted, endpoint_url=exact if pasted != "gemini" else None)
-            self._set(base_url=base)
+            self._read_base_url(self.base_url)
+
+    def _read_base_url(self, url: str) -> None:
+        if "#" in url:
+            raise ConfigError("base_url holds a '#', after which nothing is sent; leave it out")
+        base, pasted = split_endpoint(url)
+        if pasted is not None and self.dialect in (None, pasted):
+            path, found, query = url.partition("?")
+            exact = f"{path.rstrip('/')}{found}{query}"
+            # Gemini's names a model too, which need not be the one that is asked.
+            self._set(dialect=pasted, endpoint_url=exact if pasted != "gemini" else None)
+        self._set(base_url=base)
 
     def __repr__(self) -> str:
         # A query may hold a key.
@@ -107,6 +145,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             unix_socket=self.unix_socket,
             endpoint_url=self.endpoint_url,
             endpoint_dialect=self.dialect,
+            lane=hash((base_url, self.unix_socket, key, id)),
         )
 
     def _address(self, row: Endpoint) -> str:
@@ -139,6 +178,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         key_variable: the environment variable that holds the key, or would; or None.
         allow_insecure, unix_socket: as in `HttpRequest`.
         endpoint_url: the whole address of requests in the format `endpoint_dialect`, or None.
+        lane: the same for what shares address, key and model, and with them the provider's limits.
     """
 
     row: Endpoint
@@ -151,6 +191,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     unix_socket: str | None = None
     endpoint_url: str | None = None
     endpoint_dialect: str | None = None
+    lane: int = 0
 
     def __repr__(self) -> str:
         return f"Place({shown_url(self.base_url)})"  # a header holds the key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import engine
 from engine.asking.keys import find_key
 from engine.asking.target import Target, resolve_model
 from engine.errors import ConfigError
@@ -309,3 +310,32 @@ def test_a_unix_socket_is_this_machine_whatever_the_host() -> None:
 def test_neither_target_nor_place_prints_a_key() -> None:
     target = Target(base_url=f"{LAN}?key=canary-1234", api_key="canary-1234")
     assert "canary" not in repr(target) + repr(target.place("m"))
+
+
+def test_requests_share_a_lane_where_they_share_address_key_and_model() -> None:
+    def lane(model: str = "m", **given: str) -> int:
+        target = {"base_url": LAN, "api_key": "sk-1", **given}
+        return Target(**target).place(model).lane  # type: ignore[arg-type]
+
+    assert lane() == lane() == lane(base_url=f"{LAN}/") == lane(base_url=f"{LAN}/chat/completions")
+    others = [lane("n"), lane(api_key="sk-2"), lane(base_url=OWN), lane(unix_socket="/run/a")]
+    assert len({lane(), *others}) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gate", "mine"),
+        ("gate", True),
+        ("max_event_bytes", None),
+        ("max_event_bytes", 0),
+        ("max_event_bytes", "1"),
+        ("max_answer_bytes", -1),
+        ("max_answer_bytes", 1.5),
+        ("max_unread_bytes", None),
+        ("unix_socket", b"/run/a"),
+    ],
+)
+def test_each_limit_is_checked(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} must be "):
+        engine.Client(**{name: value})  # type: ignore[arg-type]

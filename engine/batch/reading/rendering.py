@@ -90,6 +90,7 @@ class Address:
             model=model,
             key_variable=place.key_variable,
             streaming=request.stream,
+            lane=place.lane,
         )
 
     def _body(self, row: Row, place: Place, format: Dialect) -> tuple[dict[str, Any], ModelRequest]:
