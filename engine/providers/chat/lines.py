@@ -42,8 +42,9 @@ _REASONING: Final = {
 # They answer 400 or 422 to the role: "unknown variant `developer`".
 _NO_DEVELOPER: Final = frozenset({"deepseek", "dashscope", "mistral", "moonshot", "perplexity"})
 
-# Free text for tools is OpenAI's own; others are told of a function with one argument.
-_CUSTOM_TOOLS: Final = frozenset({"openai", "azure"})
+# Free text for tools is OpenAI's own, others are told of a function with one argument; and so is
+# the field for a refusal.
+_OPENAI: Final = frozenset({"openai", "azure"})
 
 
 def render_lines(messages: Iterable[Message], provider: str) -> list[dict[str, Any]]:
@@ -119,7 +120,10 @@ class _Lines:
         ]
         line["content"] = self._said(message, own, told) or (None if calls else "")
         if message.refusal is not None:
-            line["refusal"] = message.refusal
+            if own or self._provider in _OPENAI:
+                line["refusal"] = message.refusal
+            elif not line["content"]:  # others know no such field
+                line["content"] = message.refusal
         sound = next((part for part in message.parts if isinstance(part, Audio)), None)
         if own and sound is not None and sound.id is not None:
             line["audio"] = {"id": sound.id}
@@ -184,7 +188,7 @@ class _Lines:
 
     def _call(self, call: ToolCall, own: bool, told: bool) -> dict[str, Any]:
         line: dict[str, Any] = {"id": self._id(call)}
-        if call.custom and (own or self._provider in _CUSTOM_TOOLS):
+        if call.custom and (own or self._provider in _OPENAI):
             line |= {"type": "custom", "custom": {"name": call.name, "input": call.input}}
         else:
             function = {"name": call.name, "arguments": _arguments(call)}

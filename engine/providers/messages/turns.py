@@ -14,6 +14,7 @@ from engine.messages import (
     Message,
     Part,
     RedactedThinking,
+    Refusal,
     ServerTool,
     Text,
     Thinking,
@@ -136,6 +137,8 @@ class _Turns:
                 if own and part.citations:
                     block["citations"] = [citation.data for citation in part.citations]
                 return block
+            case Refusal() if part.text.strip() and not own:
+                return {"type": "text", "text": part.text}
             case ToolCall():
                 input = arguments_of(part)
                 return {"type": "tool_use", "id": self._id(part), "name": part.name, "input": input}

@@ -30,6 +30,9 @@ FORMAT: Final = "responses"
 # What a message item says beside its content.
 _MESSAGE: Final = ("phase", "status", "id", "item")
 
+# Their reasoning goes back by its seal alone; that of the other servers of this format is plain.
+_SEALS: Final = frozenset({"openai", "azure"})
+
 _CUSTOM: Final = "custom_tool_call"
 
 
@@ -109,11 +112,11 @@ class _Items:
                 if not own:
                     continue
                 if reasoning and _is_another(part, reasoning[-1]):
-                    items += _reasoning(reasoning)
+                    items += self._reasoning(reasoning)
                     reasoning = []
                 reasoning.append(part)
                 continue
-            items += _reasoning(reasoning)
+            items += self._reasoning(reasoning)
             reasoning = []
             if isinstance(part, Text | Refusal):
                 _say(part, items, message, told)
@@ -129,7 +132,33 @@ class _Items:
                     f"input: a part of type {type(part).__name__} cannot stand in an answer in "
                     "the responses format; give it in a user message"
                 )
-        return items + _reasoning(reasoning)
+        return items + self._reasoning(reasoning)
+
+    def _reasoning(self, parts: list[Thinking]) -> list[dict[str, Any]]:
+        """The reasoning item of `parts`; none where it holds nothing that can be sent back: OpenAI
+        shows a summary, and takes back what is sealed."""
+        seal = next((part.signature for part in reversed(parts) if part.signature), None)
+        content = [p for p in parts if p.text and p.field == "content"]
+        shown = any(part.text for part in parts) and self._provider not in _SEALS
+        if seal is None and not content and not shown:
+            return []
+        item: dict[str, Any] = {
+            "type": "reasoning",
+            "summary": [
+                {"type": "summary_text", "text": part.text}
+                for part in parts
+                if part.text and part.field != "content"
+            ],
+        }
+        if content:
+            item["content"] = [{"type": "reasoning_text", "text": part.text} for part in content]
+        # With a seal without its id: what was not stored cannot be found by it ("Items are not
+        # persisted when `store` is set to false"), and the encrypted content is the item itself.
+        if seal is not None:
+            item["encrypted_content"] = seal
+        for part in parts:
+            item = with_extra(item, part.extra)
+        return [item]
 
     def _call(self, call: ToolCall, told: bool) -> dict[str, Any]:
         item: dict[str, Any] = {"call_id": self._id(call), "name": call.name}
@@ -146,31 +175,6 @@ def _is_another(part: Thinking, last: Thinking) -> bool:
     if part.id is not None or last.id is not None:
         return part.id != last.id
     return last.signature is not None
-
-
-def _reasoning(parts: list[Thinking]) -> list[dict[str, Any]]:
-    """The reasoning item of `parts`; none where it holds nothing that can be sent back."""
-    seal = next((part.signature for part in reversed(parts) if part.signature), None)
-    content = [p for p in parts if p.text and p.field == "content"]
-    if seal is None and not content:
-        return []
-    item: dict[str, Any] = {
-        "type": "reasoning",
-        "summary": [
-            {"type": "summary_text", "text": part.text}
-            for part in parts
-            if part.text and part.field != "content"
-        ],
-    }
-    if content:
-        item["content"] = [{"type": "reasoning_text", "text": part.text} for part in content]
-    # With a seal without its id: what was not stored cannot be found by it ("Items are not
-    # persisted when `store` is set to false"), and the encrypted content is the item itself.
-    if seal is not None:
-        item["encrypted_content"] = seal
-    for part in parts:
-        item = with_extra(item, part.extra)
-    return [item]
 
 
 def _say(part: Text | Refusal, items: list[dict[str, Any]], message: Message, told: bool) -> None:
