@@ -1,0 +1,168 @@
+"""C6: servers that are late. The limits are short here; what counts is which one ends the wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+import engine
+from engine.errors import Category, DeadlineError
+from tests.faults.case import GOOD, OK_SSE, TEXT, WORDS, Case, chat_chunk, chunk, steps, suffer
+from tests.faults.server import KEEP, STALL, FaultServer, Step, play
+from tests.server import Request
+
+pytestmark = pytest.mark.slow
+
+FIRST = OK_SSE + chunk(GOOD[0])
+
+
+def phase(wanted: str) -> object:
+    def check(completion: engine.Completion, _: FaultServer) -> None:
+        assert isinstance(completion.error, DeadlineError)
+        assert completion.error.phase == wanted
+        assert f"timeouts.{wanted}" in str(completion.error) or wanted == "connect"
+
+    return check
+
+
+def signs_of_life(sign: bytes, after: bytes) -> object:
+    def script(_: Request) -> Iterator[Step]:
+        yield after
+        while True:
+            yield chunk(sign)
+            yield 0.02
+
+    return script
+
+
+def drip(_: Request) -> Iterator[Step]:
+    whole = OK_SSE + b"".join(map(chunk, GOOD)) + b"0\r\n\r\n"
+    for at in range(0, len(whole), 8):
+        yield whole[at : at + 8]
+        yield 0.01
+    yield KEEP
+
+
+EMPTY = chat_chunk("")
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 1}}\n\n'
+UNKNOWN = b'data: {"object": "something.new"}\n\n'
+LATE = {"category": Category.TIMEOUT}
+
+CASES = [
+    Case(
+        "D01 before the head",
+        steps(STALL),
+        timeouts={"first_event": 0.2},
+        check=phase("first_event"),
+        **LATE,
+    ),
+    Case(
+        "D02 after the head",
+        steps(OK_SSE, STALL),
+        timeouts={"first_event": 0.2},
+        check=phase("first_event"),
+        **LATE,
+    ),
+    Case(
+        "D02 only comments",
+        signs_of_life(b": wait\n\n", OK_SSE),
+        timeouts={"first_event": 0.2, "content": 0.5},
+        check=phase("content"),
+        **LATE,
+    ),
+    Case(
+        "D03 in the middle",
+        steps(FIRST, STALL),
+        timeouts={"idle": 0.2},
+        text=WORDS[0],
+        check=phase("idle"),
+        **LATE,
+    ),
+    *(
+        Case(
+            f"D04 {name}",
+            signs_of_life(sign, FIRST),
+            timeouts={"idle": 0.3, "content": 0.3},
+            text=WORDS[0],
+            check=phase("content"),
+            **LATE,
+        )
+        for name, sign in (
+            ("comments", b": wait\n\n"),
+            ("pings", b"event: ping\ndata: {}\n\n"),
+            ("usage alone", USAGE),
+            ("empty text", EMPTY),
+            ("what nobody knows", UNKNOWN),
+        )
+    ),
+    Case(
+        "D05 drop by drop",
+        drip,
+        status="complete",
+        text=TEXT,
+        timeouts={"idle": 0.5, "first_event": 5.0},
+    ),
+    Case(
+        "D06 a burst after silence",
+        steps(FIRST, 0.6, b"".join(map(chunk, GOOD[1:])) + b"0\r\n\r\n", KEEP),
+        status="complete",
+        text=TEXT,
+        timeouts={"idle": 5.0},
+    ),
+    Case(
+        "D total",
+        signs_of_life(GOOD[1], FIRST),
+        timeouts={"total": 0.4},
+        text=None,
+        check=phase("total"),
+        **LATE,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_of_the_clock(case: Case) -> None:
+    suffer(case)
+
+
+def test_d08_a_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D08."""
+    hour = 3600.0
+    wall = time.time
+    shift = [hour]
+
+    def stepped() -> float:
+        shift[0] = -shift[0]
+        return wall() + shift[0]
+
+    monkeypatch.setattr(time, "time", stepped)
+    suffer(
+        Case(
+            "D08",
+            steps(FIRST, 0.1, b"".join(map(chunk, GOOD[1:])) + b"0\r\n\r\n", KEEP),
+            status="complete",
+            text=TEXT,
+            timeouts={"idle": 5.0, "total": 30.0},
+        )
+    )
+
+
+def test_d09_a_host_that_slept_finds_its_bytes_and_no_timeout() -> None:
+    """D09."""
+    script = steps(FIRST, 0.05, b"".join(map(chunk, GOOD[1:])) + b"0\r\n\r\n", KEEP)
+    with play(script) as server, engine.Multi() as multi:
+        limits = engine.Timeouts(idle=0.2, content=0.2, first_event=5)
+        client = engine.Client(
+            multi, dialect="chat", base_url=server.url, api_key="key", timeouts=limits
+        )
+        streams = [client.stream("m", "hi") for _ in range(50)]
+        while not all(stream.text for stream in streams):
+            multi.poll()
+        since = monotonic()
+        while monotonic() - since < 0.5:  # the host is busy with something else
+            pass
+        multi.run()
+    assert [s.completion and s.completion.status for s in streams] == ["complete"] * 50
