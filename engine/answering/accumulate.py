@@ -129,6 +129,9 @@ _DELTAS: dict[Any, type[TextDelta | ThinkingDelta | RefusalDelta | ToolCallDelta
 class Accumulator:
     """Gathers the events of one stream, for every provider alike.
 
+    Args:
+        started: the answer had begun before: another `Start` voids what was gathered.
+
     Attributes:
         id: the provider's id of the answer, or None.
         model: the model that answers, or None.
@@ -151,13 +154,13 @@ class Accumulator:
         "usage",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, started: bool = False) -> None:
         self._blocks: dict[tuple[int, int], _Block] = {}
         self._key = (-1, -1)  # choice and index of the text block that grows
         self._pieces: list[str] = []
         self._joined_pieces = 0  # those at the beginning that are long already
-        self._started = False
-        self._recap = Recap()
+        self._started = started
+        self._recap = Recap(started)
         self.id: str | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
@@ -209,8 +212,8 @@ class Accumulator:
         return self._recap.events({key: b.joined(*key) for key, b in self._blocks.items()})
 
     def fresh(self) -> Accumulator:
-        """An empty one."""
-        return Accumulator()
+        """An empty one, for what comes from now on."""
+        return Accumulator(self._started)
 
     def choices(self) -> int:
         """How many alternatives there are, at least 1."""

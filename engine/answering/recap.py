@@ -36,12 +36,17 @@ Key = tuple[int, int]  # choice and index of a block
 
 
 class Recap:
-    """Keeps the events that are no pieces, and puts the joined pieces among them."""
+    """Keeps the events that are no pieces, and puts the joined pieces among them.
 
-    __slots__ = ("_by_block", "_ending", "_others", "_room", "_start", "_unknown", "_untold",
-                 "_usage")  # fmt: skip
+    Args:
+        started: the answer had begun before: another `Start` voids what is kept.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_block", "_ending", "_others", "_room", "_start", "_started", "_unknown",
+                 "_untold", "_usage")  # fmt: skip
+
+    def __init__(self, started: bool = False) -> None:
+        self._started = started
         self._start: Event | None = None
         self._usage: Event | None = None
         self._ending: Event | None = None
@@ -56,8 +61,9 @@ class Recap:
         """Take an event that is no piece."""
         match event:
             case Start():
-                if self._start is not None:
+                if self._started:
                     self._by_block = None  # what came before is void
+                self._started = True
                 self._start = event
             case UsageUpdate():
                 self._usage = event
