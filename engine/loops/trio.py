@@ -33,7 +33,8 @@ class _TrioHost:
         scope = self._watch = trio.CancelScope()
 
         async def watch() -> None:
-            while True:
+            # Not after a cancel: to wait for a descriptor that is closed by now is an error.
+            while not scope.cancel_called:
                 await trio.lowlevel.wait_readable(fd)
                 if not scope.cancel_called:
                     call()
