@@ -23,7 +23,7 @@ import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -76,7 +76,9 @@ class FaultServer:
         random: for scripts that draw; seeded.
     """
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None, seed: int) -> None:
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None, seed: int, greeting: Sequence[Step]
+    ) -> None:
         self.random = random.Random(seed)
         self.requests: list[Request] = []
         self.connections = 0
@@ -84,6 +86,7 @@ class FaultServer:
         self.bytes_sent: dict[str, int] = {}
         self.errors: list[BaseException] = []
         self._script = script
+        self._greeting = greeting
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16384)
         self._listener.setblocking(False)
@@ -159,6 +162,10 @@ class FaultServer:
             connection = _Connection(accepted, handshaking=self._tls is not None)
             self._open.add(connection)
             self._selector.register(accepted, _READ, connection)
+            if self._greeting:
+                connection.request = Request("", "", {}, b"")
+                connection.script = iter(self._greeting)
+                self._write(connection)
 
     def _serve(self, connection: _Connection, events: int) -> None:
         try:
@@ -287,7 +294,13 @@ class FaultServer:
 
 
 @contextmanager
-def play(script: Script, tls: ssl.SSLContext | None = None, seed: int = 0) -> Iterator[FaultServer]:
+def play(
+    script: Script,
+    tls: ssl.SSLContext | None = None,
+    seed: int = 0,
+    *,
+    greeting: Sequence[Step] = (),
+) -> Iterator[FaultServer]:
     """A server whose every request is answered by `script`.
 
     Args:
@@ -295,8 +308,10 @@ def play(script: Script, tls: ssl.SSLContext | None = None, seed: int = 0) -> It
             closed.
         tls: its certificate; None: plain http.
         seed: of ``server.random``.
+        greeting: what every connection gets as soon as it is made, asked or not; KEEP at its end
+            waits for a request.
     """
-    server = FaultServer(script, tls, seed)
+    server = FaultServer(script, tls, seed, greeting)
     server._thread.start()
     try:
         yield server

@@ -12,23 +12,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 
-def certify(home: Path) -> None:
+def certify(home: Path, address: str = "127.0.0.1", days: int = 1) -> None:
     """Write to `home` an authority, ``ca.pem``, and ``server.pem`` with ``server.key``, which it
-    signed for 127.0.0.1."""
+    signed for `address`; good for `days` from now, expired where that is less than nothing."""
     authority, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    named = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     for name, key, extension in (
         ("ca", authority, x509.BasicConstraints(ca=True, path_length=None)),
-        ("server", server, address),
+        ("server", server, named),
     ):
-        certificate = _unsigned(name, key).add_extension(extension, critical=True)
+        certificate = _unsigned(name, key, days if name == "server" else 1).add_extension(
+            extension, critical=True
+        )
         signed = certificate.sign(authority, hashes.SHA256())
         (home / f"{name}.pem").write_bytes(signed.public_bytes(Encoding.PEM))
     private = server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (home / "server.key").write_bytes(private)
 
 
-def _unsigned(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _unsigned(name: str, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
     return (
         x509.CertificateBuilder()
@@ -36,8 +38,8 @@ def _unsigned(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBui
         .subject_name(_named(name))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
+        .not_valid_before(now - 9 * day)
+        .not_valid_after(now + days * day)
     )
 
 
