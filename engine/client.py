@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from engine.asking.input import Input
 from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
@@ -15,6 +15,8 @@ from engine.transport.multi import Multi
 from engine.transport.retry import Retry
 
 __all__ = ["Client", "StreamOptions"]
+
+T = TypeVar("T")
 
 
 class StreamOptions(QuestionOptions, total=False):
@@ -98,7 +100,7 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self._target!r} {self.multi!r}>"
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,6 +117,24 @@ class Client:
         raises."""
         self.multi.call_soon(call)
 
+    @overload
+    def stream(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: type[T],
+        **options: Unpack[StreamOptions],
+    ) -> Stream[T]: ...
+    @overload
+    def stream(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: Mapping[str, Any] | Literal["json"] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Stream[None]: ...
     def stream(
         self,
         model: str,
@@ -122,7 +142,7 @@ class Client:
         *,
         response_format: Any = None,
         **options: Unpack[StreamOptions],
-    ) -> Stream:
+    ) -> Stream[Any]:
         """Ask `model` and stream the answer. Returns at once, having done no I/O; from any
         callback.
 
@@ -153,6 +173,24 @@ class Client:
         """
         return self._ask(model, input, response_format, options, streaming=True)
 
+    @overload
+    def request(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: type[T],
+        **options: Unpack[StreamOptions],
+    ) -> Stream[T]: ...
+    @overload
+    def request(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: Mapping[str, Any] | Literal["json"] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Stream[None]: ...
     def request(
         self,
         model: str,
@@ -160,7 +198,7 @@ class Client:
         *,
         response_format: Any = None,
         **options: Unpack[StreamOptions],
-    ) -> Stream:
+    ) -> Stream[Any]:
         """`stream` without streaming: the server sends the whole answer at once. The events are
         the same, all at the end."""
         return self._ask(model, input, response_format, options, streaming=False)
@@ -175,7 +213,7 @@ class Client:
         options: StreamOptions,
         *,
         streaming: bool,
-    ) -> Stream:
+    ) -> Stream[Any]:
         on_event = options.pop("on_event", None)
         on_text = options.pop("on_text", None)
         on_done = options.pop("on_done", None)

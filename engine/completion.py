@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import msgspec
 
@@ -11,12 +11,21 @@ from engine.errors import EngineError
 from engine.messages import FinishReason, Message, Usage
 from engine.response import RateLimit, Timing
 
-__all__ = ["Completion", "Status"]
+if TYPE_CHECKING:  # a default is typing's from Python 3.13 on; type checkers know it before
+    from typing_extensions import TypeVar
+
+    Parsed = TypeVar("Parsed", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    Parsed = TypeVar("Parsed", covariant=True)
+
+__all__ = ["Completion", "Parsed", "Status"]
 
 Status = Literal["complete", "truncated", "cancelled", "error"]
 
 
-class Completion(msgspec.Struct, frozen=True):
+class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
     """The end of a request, and all that came before it.
 
     Attributes:
@@ -57,7 +66,7 @@ class Completion(msgspec.Struct, frozen=True):
     attempts: int
     timing: Timing
     delivered: int
-    parsed: Any = None
+    parsed: Parsed | None = None
     logprobs: list[dict[str, Any]] = []
     possibly_billed: int = 0
 
@@ -66,7 +75,7 @@ class Completion(msgspec.Struct, frozen=True):
         """The answer's text, as far as it came."""
         return self.message.text
 
-    def raise_for_status(self) -> Completion:
+    def raise_for_status(self) -> Completion[Parsed]:
         """Itself if complete.
 
         Raises:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.attempts import Attempts
 from engine.answering.callbacks import StreamCallbacks
 from engine.answering.delivery import Delivery
 from engine.answering.listeners import STOP, Listener
+from engine.answering.listening import Listenable, Told
 from engine.answering.reader import Place, Reader, Texts
 from engine.asking.rendered import Rendered
-from engine.completion import Completion
+from engine.completion import Completion, Parsed
 from engine.errors import MisuseError
 from engine.events import Event
 from engine.messages import Message, Usage
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["STOP", "OnDone", "OnEvent", "OnText", "Stream"]
 
-OnEvent = Callable[[Event, "Stream"], object]
-OnText = Callable[[str, "Stream"], object]
-OnDone = Callable[[Completion, "Stream"], object]
+OnEvent = Told[Event, "Stream"]
+OnText = Told[str, "Stream"]
+OnDone = Told[Completion, "Stream"]
 
 
-class Stream:
+class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
     """One request on a `Multi`: made by `Client.stream` and `Client.request`.
 
     Use it in one of three ways, or mix them: with callbacks, driven by any loop; as an iterator,
@@ -37,6 +37,8 @@ class Stream:
     to the thread of the `Multi`; those that drive must not be called from a callback.
 
     ``with stream:`` ends it at the end of the block, unless a callback takes its events.
+
+    Its type tells what `Completion.parsed` is: ``Stream[Answer]`` for ``response_format=Answer``.
 
     Attributes:
         user_data: yours.
@@ -63,13 +65,13 @@ class Stream:
         user_data: Any = None,
         max_unread_bytes: int = 1 << 20,
     ) -> None:
-        self.user_data = user_data
+        self.user_data: Any = user_data
         self._within: list[Place[Event]] | None = None
         with SignalsHeld():  # it is there as a whole, or not at all
             self._accumulator = Accumulator()
             self._callbacks = StreamCallbacks(self, self._stop, on_event, on_text, on_done)
             self._attempts = Attempts(multi, rendered, self._callbacks, self._accumulator)
-            self._delivery: Delivery[Event, Completion] = Delivery(
+            self._delivery: Delivery[Event, Completion[Parsed]] = Delivery(
                 multi, self._attempts, self._callbacks, self._accumulator, max_unread_bytes
             )
             self._attempts.begin(self._delivery)
@@ -83,7 +85,7 @@ class Stream:
     # -- what has come -----------------------------------------------------------------------
 
     @property
-    def completion(self) -> Completion | None:
+    def completion(self) -> Completion[Parsed] | None:
         """How it ended; None until `info_read` handed it over."""
         return self._delivery.completion
 
@@ -117,37 +119,13 @@ class Stream:
         """The provider's id of the request, for its support desk; None until the response."""
         return self._attempts.request_id
 
-    # -- what is listened to -----------------------------------------------------------------
+    # -- what is listened to: see `Listenable` --------------------------------------------------
 
-    def on(self, name: str, listener: Listener) -> Stream:
-        """Call `listener` at each `name`:
+    def _listen(self, name: str, listener: Listener, *, once: bool) -> None:
+        self._callbacks.add(name, listener, once=once)
 
-        ``connect`` (stream) · ``event`` (event, stream) · ``text`` and ``thinking`` (delta,
-        snapshot, stream) · ``tool_call`` (call, stream), whole and valid · ``message`` and
-        ``final_message`` (message, stream), once complete · ``error`` (error, stream), truncated
-        too · ``abort`` (error, stream), cancelled · ``end`` (stream), always.
-
-        A listener may take fewer arguments. The first five are called in `perform`, and end the
-        stream where they return `STOP` or raise; the others are called in `info_read`.
-
-        Returns:
-            the stream itself.
-
-        Raises:
-            ConfigError: there is nothing of that name.
-        """
-        self._callbacks.add(name, listener)
-        return self
-
-    def once(self, name: str, listener: Listener) -> Stream:
-        """`on`, for the next time only."""
-        self._callbacks.add(name, listener, once=True)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Stream:
-        """Undo `on` or `once`; nothing where it was not on."""
+    def _unlisten(self, name: str, listener: Listener) -> None:
         self._callbacks.remove(name, listener)
-        return self
 
     def partial_arguments(self, index: int) -> Any:
         """A look at the arguments of the tool call in block `index` while they arrive, decoded as
@@ -220,7 +198,7 @@ class Stream:
         """
         return Texts(self.events())
 
-    def result(self) -> Completion:
+    def result(self) -> Completion[Parsed]:
         """Drive the `Multi` until the stream is over. Never raises for how it ended: see
         ``status``, or call `Completion.raise_for_status`. Readers do not hold it up: what one has
         not taken is joined for it.
@@ -238,7 +216,7 @@ class Stream:
         """
         return self.result().raise_for_status().message
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         self._within = []
         return self
 

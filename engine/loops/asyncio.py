@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 from engine.answering.delivery import Delivery
 from engine.answering.reader import AsyncReader, Place
 from engine.loops import host
-from engine.loops.faces import AsyncClientBase, AsyncStream, Run, Waiting, ended
+from engine.loops.faces import AsyncClientBase, AsyncStream
 from engine.loops.host import Attachment
+from engine.loops.waiting import Run, Waiting, ended
 from engine.transport.multi import Multi
 
 __all__ = ["AsyncClient", "AsyncStream", "AsyncioLoop", "attach"]

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack
+from collections.abc import Callable, Generator, Mapping
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
-from engine.answering.delivery import Delivery
 from engine.answering.listeners import Listener
+from engine.answering.listening import Listenable
 from engine.answering.reader import AsyncReader, AsyncTexts, Place
 from engine.asking.input import Input
 from engine.client import Client, StreamOptions
-from engine.completion import Completion
+from engine.completion import Completion, Parsed
 from engine.errors import MisuseError
 from engine.events import Event
 from engine.loops.host import Attachment
+from engine.loops.waiting import Run, Waiting, ended
 from engine.messages import Message, Usage
 from engine.stream import Stream
 from engine.transport.multi import Multi
 
-__all__ = ["Agent", "AsyncClientBase", "AsyncStream", "Run", "Waiting"]
+__all__ = ["Agent", "AsyncClientBase", "AsyncStream"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
-
-
-class Run(Protocol[R_co]):
-    """An agent's run."""
-
-    @property
-    def completion(self) -> R_co | None: ...
-
-    def on(self, name: str, listener: Callable[..., object]) -> object: ...
-
-    def cancel(self) -> None: ...
 
 
 class Agent(Protocol[R_co]):
@@ -42,71 +44,7 @@ class Agent(Protocol[R_co]):
     def run_stream(self, question: str) -> Run[R_co]: ...
 
 
-class Waiting:
-    """How the tasks of a host loop wait for what a `Multi` brings.
-
-    Args:
-        attachment: what drives the `Multi`.
-        pause: ``await pause(start)`` calls ``start(wake)`` and returns after ``wake()``, which is
-            called on the loop's thread, maybe more than once.
-        task: what stands for the task that runs.
-    """
-
-    __slots__ = ("_attachment", "_pause", "task")
-
-    def __init__(
-        self,
-        attachment: Attachment,
-        pause: Callable[[Callable[[Callable[[], None]], None]], Awaitable[None]],
-        task: Callable[[], object],
-    ) -> None:
-        self._attachment = attachment
-        self._pause = pause
-        self.task = task
-
-    async def park(self, watch: Callable[[Callable[[], None]], None]) -> None:
-        """Wait until what was given to `watch` is called.
-
-        Raises:
-            MisuseError: nobody drives the `Multi`, or nobody does any more.
-        """
-        take_back: list[Callable[[], None]] = []
-
-        def start(wake: Callable[[], None]) -> None:
-            watch(wake)
-            take_back.append(self._attachment.on_close(wake))
-
-        if self._attachment.closed:
-            raise MisuseError(
-                "nothing drives this stream: its client, or the attachment to this loop, is closed"
-            )
-        try:
-            await self._pause(start)
-        finally:
-            for call in take_back:
-                call()
-
-    async def ending(self, delivery: Delivery[Any, R]) -> R:
-        """How it ended; readers let go. To cancel the task that waits is to leave."""
-        delivery.let_go()
-        delivery.awaited += 1
-        try:
-            while delivery.completion is None:
-                await self.park(delivery.watch)
-        except MisuseError:
-            delivery.awaited -= 1  # it is left alone, for another way to drive it
-            raise
-        except GeneratorExit:  # dropped, wherever that is: see `Place.drop`
-            delivery.multi.call_soon(delivery.left)
-            raise
-        except BaseException:
-            delivery.left()
-            raise
-        delivery.awaited -= 1
-        return delivery.completion
-
-
-class AsyncStream:
+class AsyncStream(Listenable[Stream[Any]], Generic[Parsed]):
     """A `Stream` that a host loop drives: ``await`` it for its `Completion`, ``async for`` event in
     it, or use it with callbacks, which are given the `Stream`.
 
@@ -116,7 +54,7 @@ class AsyncStream:
 
     __slots__ = ("__weakref__", "_stream", "_waiting", "_within")
 
-    def __init__(self, stream: Stream, waiting: Waiting) -> None:
+    def __init__(self, stream: Stream[Parsed], waiting: Waiting) -> None:
         self._stream = stream
         self._waiting = waiting
         self._within: list[tuple[object, Place[Event]]] | None = None
@@ -127,7 +65,7 @@ class AsyncStream:
     # -- as a `Stream` ---------------------------------------------------------------------------
 
     @property
-    def completion(self) -> Completion | None:
+    def completion(self) -> Completion[Parsed] | None:
         """See `Stream.completion`."""
         return self._stream.completion
 
@@ -169,20 +107,11 @@ class AsyncStream:
         """See `Stream.partial_arguments`."""
         return self._stream.partial_arguments(index)
 
-    def on(self, name: str, listener: Listener) -> Self:
-        """See `Stream.on`."""
-        self._stream.on(name, listener)
-        return self
+    def _listen(self, name: str, listener: Listener, *, once: bool) -> None:
+        self._stream._listen(name, listener, once=once)
 
-    def once(self, name: str, listener: Listener) -> Self:
-        """See `Stream.once`."""
-        self._stream.once(name, listener)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Self:
-        """See `Stream.off`."""
-        self._stream.off(name, listener)
-        return self
+    def _unlisten(self, name: str, listener: Listener) -> None:
+        self._stream._unlisten(name, listener)
 
     def cancel(self) -> None:
         """See `Stream.cancel`."""
@@ -200,11 +129,11 @@ class AsyncStream:
 
     # -- what awaits -------------------------------------------------------------------------------
 
-    def __await__(self) -> Generator[Any, Any, Completion]:
+    def __await__(self) -> Generator[Any, Any, Completion[Parsed]]:
         """How it ended; nothing is raised for that."""
         return self.result().__await__()
 
-    async def result(self) -> Completion:
+    async def result(self) -> Completion[Parsed]:
         """How it ended; nothing is raised for that. Readers do not hold it up: what one has not
         taken is joined for it."""
         return await self._waiting.ending(self._stream._delivery)
@@ -284,6 +213,24 @@ class AsyncClientBase:
         """What drives the requests; this loop drives it."""
         return self.client.multi
 
+    @overload
+    def stream(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: type[T],
+        **options: Unpack[StreamOptions],
+    ) -> AsyncStream[T]: ...
+    @overload
+    def stream(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: Mapping[str, Any] | Literal["json"] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncStream[None]: ...
     def stream(
         self,
         model: str,
@@ -291,12 +238,30 @@ class AsyncClientBase:
         *,
         response_format: Any = None,
         **options: Unpack[StreamOptions],
-    ) -> AsyncStream:
+    ) -> AsyncStream[Any]:
         """`Client.stream`, in the running loop."""
         waiting = self._waiting()
         stream = self.client.stream(model, input, response_format=response_format, **options)
         return AsyncStream(stream, waiting)
 
+    @overload
+    def request(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: type[T],
+        **options: Unpack[StreamOptions],
+    ) -> AsyncStream[T]: ...
+    @overload
+    def request(
+        self,
+        model: str,
+        input: Input,
+        *,
+        response_format: Mapping[str, Any] | Literal["json"] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncStream[None]: ...
     def request(
         self,
         model: str,
@@ -304,7 +269,7 @@ class AsyncClientBase:
         *,
         response_format: Any = None,
         **options: Unpack[StreamOptions],
-    ) -> AsyncStream:
+    ) -> AsyncStream[Any]:
         """`Client.request`, in the running loop."""
         waiting = self._waiting()
         stream = self.client.request(model, input, response_format=response_format, **options)
@@ -369,18 +334,3 @@ class AsyncClientBase:
             self._attachment = self._attach()
             self._waits = self._wait_in(self._attachment)
         return self._waits
-
-
-async def ended(run: Run[R], waiting: Waiting) -> R:
-    """How `run` ended. To cancel the task that waits cancels it."""
-    told: list[Callable[[], None]] = []
-    run.on("end", lambda: [wake() for wake in told])
-    try:
-        while run.completion is None:
-            await waiting.park(told.append)
-    except MisuseError:
-        raise  # it is left alone, for another way to drive it
-    except BaseException:
-        run.cancel()
-        raise
-    return run.completion

@@ -16,8 +16,9 @@ from typing import Any
 import trio
 
 from engine.loops import host
-from engine.loops.faces import AsyncClientBase, AsyncStream, Waiting
+from engine.loops.faces import AsyncClientBase, AsyncStream
 from engine.loops.host import Attachment
+from engine.loops.waiting import Waiting
 from engine.transport.multi import Multi
 
 __all__ = ["AsyncClient", "AsyncStream", "attach"]
