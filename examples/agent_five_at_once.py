@@ -26,7 +26,7 @@ def ask_warehouse(item: str, context: ToolContext) -> Pending:
     pending = Pending()
     # Whatever answers later, in the same loop: here, a model that plays the warehouse.
     stream = context.client.stream(MODEL, f"How many of {item}? A number only.", max_tokens=8)
-    stream.on("end", lambda: pending.resolve(f"{item}: {stream.completion.text}"))
+    stream.on("end", lambda: pending.resolve(f"{item}: {stream.text}"))
     return pending
 
 
