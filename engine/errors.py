@@ -34,7 +34,18 @@ __all__ = [
     "ProviderError",
     "ResourceError",
     "TruncatedError",
+    "describe",
 ]
+
+
+def describe(error: BaseException) -> str:
+    """``"ValueError: what it says"``, for a message; also where the exception cannot say it,
+    since its ``__str__`` raises: that must not cost more than the one stream."""
+    try:
+        text = str(error)
+    except Exception as another:
+        text = f"(its __str__ raised {type(another).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Category(StrEnum):

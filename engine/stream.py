@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import Any, Generic, Self
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.attempts import Attempts
@@ -16,11 +16,9 @@ from engine.completion import Completion, Parsed
 from engine.errors import MisuseError
 from engine.events import Event
 from engine.messages import Message, Usage
+from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
 from engine.wire.partial_json import decode_partial
-
-if TYPE_CHECKING:
-    from engine.transport.multi import Multi
 
 __all__ = ["STOP", "OnDone", "OnEvent", "OnText", "Stream"]
 
@@ -70,7 +68,9 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
         with SignalsHeld():  # it is there as a whole, or not at all
             self._accumulator = Accumulator()
             self._callbacks = StreamCallbacks(self, self._stop, on_event, on_text, on_done)
-            self._attempts = Attempts(multi, rendered, self._callbacks, self._accumulator)
+            self._attempts = Attempts(
+                driver_of(multi), rendered, self._callbacks, self._accumulator
+            )
             self._delivery: Delivery[Event, Completion[Parsed]] = Delivery(
                 multi, self._attempts, self._callbacks, self._accumulator, max_unread_bytes
             )
@@ -139,7 +139,7 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
     def cancel(self) -> None:
         """End it now, from anywhere; what was delivered is kept. Its one completion has the status
         ``cancelled``. Idempotent; nothing where it is over."""
-        self._delivery.multi.check_thread("cancel")
+        self._delivery.driver.check_thread("cancel")
         with SignalsHeld():
             self._attempts.cancel()
 
@@ -148,13 +148,13 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
     def pause(self) -> None:
         """Take no more from the server until `resume`: flow control holds it back, no callback of
         an event is called, and of the limits only ``total`` counts. Idempotent."""
-        self._delivery.multi.check_thread("pause")
+        self._delivery.driver.check_thread("pause")
         with SignalsHeld():
             self._delivery.pause()
 
     def resume(self) -> None:
         """The opposite of `pause`. Idempotent."""
-        self._delivery.multi.check_thread("resume")
+        self._delivery.driver.check_thread("resume")
         with SignalsHeld():
             self._delivery.resume()
 
@@ -178,10 +178,10 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
             MisuseError: called from a callback.
         """
         delivery = self._delivery
-        delivery.multi.check_thread("a reader")
-        if delivery.multi.running is not None:
+        delivery.driver.check_thread("a reader")
+        if delivery.driver.running is not None:
             raise MisuseError(
-                f"a stream cannot be iterated in a callback of {delivery.multi.running}(); "
+                f"a stream cannot be iterated in a callback of {delivery.driver.running}(); "
                 "use its callbacks"
             )
         place = Place(delivery, cancel=cancel)

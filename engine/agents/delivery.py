@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from time import time
-from typing import TYPE_CHECKING, Any, cast
+from time import monotonic, time
+from typing import Any
 
 from engine.agents.event import EVENT_TYPES, AgentEvent, EventType
 from engine.agents.result import AgentResult
 from engine.answering.listeners import Listener, fitted
-from engine.errors import CallbackError, ConfigError, EngineError, MisuseError
+from engine.errors import CallbackError, ConfigError, EngineError, MisuseError, describe
 from engine.stream import STOP
-
-if TYPE_CHECKING:
-    from engine.transport.multi import Multi
-    from engine.transport.transfer import Work as Owner
+from engine.transport.multi import Multi, driver_of
 
 __all__ = ["Delivery", "OnAgentDone", "OnAgentEvent"]
 
@@ -49,8 +46,7 @@ class Delivery:
         self.iteration = 0
         self.user_data = user_data
         self._multi = multi
-        # `Multi` asks an owner without a transfer for deliver, conclude and announce only.
-        self._owner = cast("Owner", self)
+        self._driver = driver_of(multi)
         self._queue: deque[AgentEvent | Work] = deque()
         self._on_event = fitted(on_event, 2) if on_event is not None else None
         self._ends: deque[Callable[[], object]] = deque()
@@ -94,9 +90,9 @@ class Delivery:
         """
         if self._pulling:
             raise MisuseError("another loop iterates over this run; use that one's events")
-        if self._multi.running is not None:
+        if self._driver.running is not None:
             raise MisuseError(
-                f"a run cannot be iterated in a callback of {self._multi.running}(); use its "
+                f"a run cannot be iterated in a callback of {self._driver.running}(); use its "
                 "callbacks, or return it from a tool to have it waited for"
             )
         return self._pull()
@@ -118,7 +114,7 @@ class Delivery:
 
     def _open(self, first: Work) -> None:
         """Count as open from now on, also while nothing is on the wire; take the step `first`."""
-        self._multi.hold(self._owner)
+        self._driver.hold(self)
         self._post(first)
 
     def _emit(
@@ -135,7 +131,7 @@ class Delivery:
         self._queue.append(item)
         if not self._wanted and not self._pulling:
             self._wanted = True
-            self._multi.wants_delivery(self._owner)
+            self._driver.wants_delivery(self)
 
     def _failed(self, error: Exception) -> None:
         """A step, or a callback, raised."""
@@ -163,7 +159,7 @@ class Delivery:
                 raise
         if self._result is not None and not self._handed_in:
             self._handed_in = True
-            self._multi.finished(self._owner)
+            self._driver.finished(self)
         return None
 
     def _hand_over(self, event: AgentEvent) -> None:
@@ -179,7 +175,7 @@ class Delivery:
             # Whoever raised is not called again.
             self._on_event, self._listeners = None, {}
             failure = CallbackError(
-                f"a callback of the run raised {type(error).__name__}: {error}; the run was ended, "
+                f"a callback of the run raised {describe(error)}; the run was ended, "
                 "the others go on"
             )
             failure.__cause__ = error
@@ -198,7 +194,7 @@ class Delivery:
         finally:
             self._pulling = False
             if not self._handed_in:
-                self._multi.wants_delivery(self._owner)
+                self._driver.wants_delivery(self)
         self.result()
 
     def cancel(self) -> None:
@@ -207,16 +203,26 @@ class Delivery:
 
     # -- what `Multi` asks -----------------------------------------------------------------------
 
-    def deliver(self) -> None:
+    def deliver(self, until: float) -> bool:
         self._wanted = False
         while not self._pulling and (event := self._next()) is not None:
             self._hand_over(event)
+            if monotonic() >= until and self._queue:
+                self._wanted = True
+                return True
+        return False
 
     def conclude(self) -> AgentResult:
         assert self._result is not None
         self.completion = self._result
         return self._result
 
-    def announce(self) -> None:
-        while self._ends:
-            self._ends.popleft()()
+    def announce(self) -> bool:
+        if not self._ends:
+            return False
+        self._ends.popleft()()
+        return True
+
+    @property
+    def stalled(self) -> bool:
+        return False

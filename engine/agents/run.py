@@ -17,7 +17,7 @@ from engine.agents.tools.tool import ToolContext
 from engine.agents.turn import Said, Turn
 from engine.asking.schema import decode_answer
 from engine.completion import Completion
-from engine.errors import CallbackError, CancelledError, EngineError
+from engine.errors import CallbackError, CancelledError, EngineError, describe
 from engine.events import Event
 from engine.messages import FinishReason, Message, ToolCall, Usage
 from engine.stream import STOP, Stream
@@ -85,7 +85,7 @@ class AgentRun(Delivery):
         self._corrections = 0
         self._timer = None
         if agent.limits.seconds is not None:
-            self._timer = self._multi.call_later(agent.limits.seconds, self._time_over)
+            self._timer = self._driver.call_later(agent.limits.seconds, self._time_over)
         self._open(self._begin)
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ class AgentRun(Delivery):
     def cancel(self) -> None:
         """End it now, from anywhere: the stream and the tools are cancelled, what was not handed
         over is dropped, and the last event is an ``error`` of category CANCELLED. Idempotent."""
-        self._multi.check_thread("cancel")
+        self._driver.check_thread("cancel")
         self._end_now("cancelled", CancelledError("the run was cancelled"))
 
     def approve(self, id: str, allowed: bool | str = True) -> None:
@@ -357,7 +357,7 @@ class AgentRun(Delivery):
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, EngineError):
-            failure = CallbackError(f"a step of the run raised {type(error).__name__}: {error}")
+            failure = CallbackError(f"a step of the run raised {describe(error)}")
             failure.__cause__ = error
             error = failure
         result = self._result

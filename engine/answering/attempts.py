@@ -20,6 +20,7 @@ from engine.errors import (
     EngineError,
     ProtocolError,
     TruncatedError,
+    describe,
 )
 from engine.events import Done, Event, Ping, RetryScheduled, StreamError
 from engine.providers.origin import format_of
@@ -28,7 +29,7 @@ from engine.transport.retry import retry_delay
 from engine.transport.transfer import State as TransferState
 
 if TYPE_CHECKING:
-    from engine.transport.multi import Multi
+    from engine.transport.driver import Driver
     from engine.transport.timers import Timer
 
 __all__ = ["LEGAL_MOVES", "Attempts", "State"]
@@ -70,7 +71,7 @@ class Attempts:
     user's. What it makes of it goes to the delivery.
 
     Args:
-        multi: what drives it.
+        driver: what drives it.
         rendered: the question.
         callbacks: who is told that there is a connection.
         accumulator: where the delivery puts what was handed over.
@@ -85,6 +86,7 @@ class Attempts:
         "_callbacks",
         "_deadlines",
         "_done",
+        "_driver",
         "_earlier",
         "_error",
         "_first_event",
@@ -92,7 +94,6 @@ class Attempts:
         "_last_event",
         "_linger",
         "_mended",
-        "_multi",
         "_preamble",
         "_rendered",
         "_state",
@@ -102,9 +103,13 @@ class Attempts:
     )
 
     def __init__(
-        self, multi: Multi, rendered: Rendered, callbacks: StreamCallbacks, accumulator: Accumulator
+        self,
+        driver: Driver,
+        rendered: Rendered,
+        callbacks: StreamCallbacks,
+        accumulator: Accumulator,
     ) -> None:
-        self._multi = multi
+        self._driver = driver
         self._rendered = rendered
         self._callbacks = callbacks
         self._accumulator = accumulator
@@ -125,8 +130,10 @@ class Attempts:
         """Queue the first attempt; what comes of it goes to `delivery`."""
         self.delivery = delivery
         asked = self._rendered
-        self._transfer = self._multi.open(asked.http, self, asked.timeouts.connect, delivery)
-        self._deadlines = Deadlines(self._multi, asked.timeouts, self._expired)
+        self._transfer = self._driver.open(asked.http, self, asked.timeouts.connect, delivery)
+        self._deadlines = Deadlines(
+            self._driver, asked.timeouts, self._expired, self._transfer.catch_up
+        )
 
     @property
     def provider(self) -> str:
@@ -168,7 +175,7 @@ class Attempts:
             self._transfer.fail_attempt(error)
             return
         deadlines = self._deadlines
-        deadlines.heard_at = now = self._multi.now
+        deadlines.heard_at = now = self._driver.now
         if not events:
             return
         kind = type(last := events[-1])
@@ -182,7 +189,7 @@ class Attempts:
         if kind is Done:
             self._move(State.LINGERING)
             self._done = last  # type: ignore[assignment]
-            self._linger = self._multi.call_later(_LINGER, self._lingered)
+            self._linger = self._driver.call_later(_LINGER, self._lingered)
         elif kind is StreamError:
             self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[union-attr]
 
@@ -227,7 +234,7 @@ class Attempts:
         """A callback raised."""
         if self.delivery.completion is None:
             failure = CallbackError(
-                f"a callback of the stream raised {_shown(error)}; the stream was ended, the "
+                f"a callback of the stream raised {describe(error)}; the stream was ended, the "
                 "others go on",
                 provider=self.provider,
             )
@@ -387,11 +394,3 @@ class Attempts:
         if to not in LEGAL_MOVES[self._state]:
             raise AssertionError(f"a question cannot go from {self._state} to {to}")
         self._state = to
-
-
-def _shown(error: Exception) -> str:
-    """What an exception says, also where its ``__str__`` raises."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from engine.answering.backlog import Backlog
 from engine.answering.contract import Callbacks, History, Reading, Source, Step
 from engine.answering.listeners import STOP
+from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
-
-if TYPE_CHECKING:
-    from engine.transport.multi import Multi
 
 __all__ = ["Delivery"]
 
@@ -75,6 +73,7 @@ class Delivery(Generic[E, R]):
         "callbacks",
         "completion",
         "cursor",
+        "driver",
         "multi",
         "over",
         "paused",
@@ -90,6 +89,7 @@ class Delivery(Generic[E, R]):
         max_unread_bytes: int = 1 << 20,
     ) -> None:
         self.multi = multi
+        self.driver = driver_of(multi)
         self.callbacks = callbacks
         self._source = source
         self._history = history
@@ -117,7 +117,7 @@ class Delivery(Generic[E, R]):
         backlog = self.backlog if self._readers is not None else None
         if backlog is not None and backlog.add(self.base + len(self.queue), size):
             self._source.hold_back("reader")
-        self.multi.deliverable.append(self)
+        self.driver.deliverable.append(self)
 
     def step(self, work: Callable[[], None]) -> None:
         """Take the step `work` once everything posted before was handed over."""
@@ -168,7 +168,7 @@ class Delivery(Generic[E, R]):
             self._source.failed(error)
         self.wake()
         if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
-            self.multi.finished(self)
+            self.driver.finished(self)
             self._handed_in = True
         return more
 
@@ -304,7 +304,7 @@ class Delivery(Generic[E, R]):
         Raises:
             MisuseError: called from a callback.
         """
-        if self.multi.running is None:
+        if self.driver.running is None:
             self.let_go()
         while self.completion is None:
             self.multi.poll()
@@ -386,4 +386,4 @@ class Delivery(Generic[E, R]):
         return [item for item in items if type(item) is not Step] if self._stepping else items
 
     def _wanted(self) -> None:
-        self.multi.wants_delivery(self)
+        self.driver.wants_delivery(self)

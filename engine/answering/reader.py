@@ -99,13 +99,13 @@ class Place(Generic[E]):
         thread, or, where the garbage collector does it, in the middle of the engine's own code and
         even inside libcurl. So only what is dropped by the user's code, outside of a turn, is
         closed here and now; the rest is noted for the next turn."""
-        multi = self.delivery.multi
-        if self.closed or multi.forked:
+        driver = self.delivery.driver
+        if self.closed or driver.forked:
             return
-        if multi.at_rest and not _inside_engine():
+        if driver.at_rest and not _inside_engine():
             self.close()
         else:
-            multi.call_soon(self.close)
+            driver.call_soon(self.close)
 
     def _caught_up(self) -> E:
         assert self._before is not None

@@ -19,7 +19,7 @@ from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.source import Format, Source
 from engine.batch.showing.summary import Progress, Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
-from engine.transport.multi import Multi
+from engine.transport.multi import Multi, driver_of
 from engine.transport.timers import Timer
 
 __all__ = ["Batch"]
@@ -110,8 +110,7 @@ class Batch:
     def start(self) -> Batch:
         """Begin, having done no I/O on the network; returns itself. Once."""
         if self._phase is _Phase.NEW:
-            owner: Any = self
-            self._multi.hold(owner)  # the Multi is open until this is over
+            driver_of(self._multi).hold(self)  # the Multi is open until this is over
             self._phase = _Phase.READING
             self._steps = self._read()
             for warning in self._store.warnings:
@@ -263,14 +262,22 @@ class Batch:
             return
         self._phase = _Phase.OVER
         self._close()
-        owner: Any = self
-        self._multi.finished(owner)
+        driver_of(self._multi).finished(self)
 
     def _close(self) -> None:
         self._store.close()
         self._source.close()
 
-    # -- Owner, of the Multi: see engine.transport.transfer -----------------------------------
+    # -- Work of the Multi: see engine.transport.work -----------------------------------------
+
+    def deliver(self, until: float) -> bool:
+        """Nothing waits: rows are told as they end."""
+        return False
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it goes on only when somebody reads: never."""
+        return False
 
     def conclude(self) -> Summary:
         """The summary, for `info_read`."""
@@ -280,11 +287,13 @@ class Batch:
             )
         return self.summary
 
-    def announce(self) -> None:
-        """Call the completion handler."""
+    def announce(self) -> bool:
+        """Call the completion handler; False where it was called."""
         on_done, self._on_done = self._on_done, None
         if on_done is not None and self.summary is not None:
             on_done(self.summary)
+            return True
+        return False
 
     # ----------------------------------------------------------------------------------------
 
@@ -317,7 +326,7 @@ class Batch:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._multi.call_at(when, self._turn)
+        self._timer = driver_of(self._multi).call_at(when, self._turn)
 
 
 def _check_paths(input: object, output: object, errors: object) -> None:

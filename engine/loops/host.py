@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol
 
 from engine.errors import MisuseError, ResourceError
-from engine.transport.multi import Multi
+from engine.transport.multi import Multi, driver_of
 
 __all__ = ["Attachment", "Cancellable", "Host", "attach"]
 
@@ -97,8 +97,9 @@ def attach(multi: Multi, host: Host) -> Attachment:
     Raises:
         MisuseError: it is closed, another thread's, or driven by another loop that still lives.
     """
-    multi.check_thread("attach")
-    hook = multi.attached
+    driver = driver_of(multi)
+    driver.check_thread("attach")
+    hook = driver.attached
     if isinstance(hook, _Hook) and not hook.closed:
         if hook.host.loop is host.loop:
             return Attachment(hook)
@@ -117,6 +118,7 @@ class _Hook:
         self.holders = 0
         self.on_close: dict[int, Callable[[], None]] = {}
         self._multi = multi
+        self._driver = driver_of(multi)
         self._over = False
         self._nested = False
         self._timer: Cancellable | None = None
@@ -128,7 +130,7 @@ class _Hook:
             self._fd = fd
         except (NotImplementedError, ResourceError):
             pass  # no watching of descriptors, or no descriptor of descriptors: timers do
-        multi.attached = self
+        self._driver.attached = self
         self._set_timer()
 
     @property
@@ -140,7 +142,7 @@ class _Hook:
         if self._over:
             return
         dead, self._over = self.closed, True
-        self._multi.attached = None
+        self._driver.attached = None
         if not dead:
             if self._fd is not None and not self._nested:
                 self.host.unwatch(self._fd)
@@ -152,7 +154,7 @@ class _Hook:
             call()
 
     def _turn(self) -> None:
-        if self._multi.running is not None:
+        if self._driver.running is not None:
             self._wait_for_outer_turn()
             return
         try:

@@ -81,7 +81,7 @@ class Waiting:
             delivery.awaited -= 1  # it is left alone, for another way to drive it
             raise
         except GeneratorExit:  # dropped, wherever that is: see `Place.drop`
-            delivery.multi.call_soon(delivery.left)
+            delivery.driver.call_soon(delivery.left)
             raise
         except BaseException:
             delivery.left()

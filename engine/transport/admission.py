@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-__all__ = ["Admission", "descriptors_left"]
+__all__ = ["Admission"]
 
 
 class Queued(Protocol):
@@ -119,26 +118,3 @@ class Admission:
         return bool(self._total_limit) and (
             sum(map(self._connections, self._hosts.values())) >= self._total_limit
         )
-
-
-# What a host program may open while all transfers run: a log, a subprocess, a look-up.
-_RESERVE = 64
-
-
-def descriptors_left() -> int | None:
-    """How many more descriptors this process may open, less a reserve; None without a limit."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY:
-        return None
-    try:
-        lowest = os.dup(0)
-    except OSError as error:
-        if error.errno != 9:  # EBADF: standard input is closed, which says nothing
-            return 0
-        return None
-    os.close(lowest)
-    return max(soft - lowest - min(_RESERVE, soft // 8), 0)

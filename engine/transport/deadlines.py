@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from engine.errors import ConfigError, DeadlineError
+from engine.transport.timers import Timer
 
-if TYPE_CHECKING:
-    from engine.transport.driver import Driver
-    from engine.transport.timers import Timer
-
-__all__ = ["Deadlines", "Phase", "Timeouts"]
+__all__ = ["Clock", "Deadlines", "Phase", "Timeouts"]
 
 Phase = Literal["connect", "first_event", "idle", "content", "total"]
 
@@ -58,8 +55,23 @@ _SENTENCE: Final = {
 }
 
 
+# Seconds a limit is exceeded at most while what came before it is still being read: a peer that
+# sends without end is never read to the end.
+_GRACE: Final = 0.05
+
+
+class Clock(Protocol):
+    """What deadlines need of the driver: see `Driver`."""
+
+    now: float
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Timer: ...
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
+
+
 class Deadlines:
-    """The clock of one request. `expired` is called, with signals held, when a limit passes.
+    """The clock of one request. `expired` is called, with signals held, when a limit passes, and
+    what the peer had sent until then was taken: `catch_up` says whether it was.
 
     A read only notes the time; the timer looks at the note when its own time comes, so that a
     stream of a thousand reads costs a thousand assignments and a handful of timers.
@@ -70,9 +82,10 @@ class Deadlines:
     """
 
     __slots__ = (
+        "_catch_up",
+        "_clock",
         "_expired",
         "_limits",
-        "_multi",
         "_phase",
         "_stopped",
         "_timer",
@@ -82,10 +95,15 @@ class Deadlines:
     )
 
     def __init__(
-        self, multi: Driver, limits: Timeouts, expired: Callable[[Phase, float], None]
+        self,
+        clock: Clock,
+        limits: Timeouts,
+        expired: Callable[[Phase, float], None],
+        catch_up: Callable[[], bool],
     ) -> None:
-        self._multi = multi
+        self._clock = clock
         self._limits = limits
+        self._catch_up = catch_up
         self._expired = expired
         self._phase: Phase | None = None
         self._stopped = False
@@ -94,7 +112,7 @@ class Deadlines:
         self._timer: Timer | None = None
         self._total: Timer | None = None
         if limits.total is not None:
-            self._total = multi.call_later(limits.total, self._total_passed)
+            self._total = clock.call_later(limits.total, self._total_passed)
 
     def connecting(self) -> None:
         """An attempt began."""
@@ -130,13 +148,13 @@ class Deadlines:
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self.heard_at = self.content_at = self._multi.now
+        self.heard_at = self.content_at = self._clock.now
         due = self._next()
         if due is None:
             self._cancel()
         elif self._timer is None or self._timer.call is None or due[0] < self._timer.when:
             self._cancel()
-            self._timer = self._multi.call_at(due[0], self._look)
+            self._timer = self._clock.call_at(due[0], self._look)
 
     def _next(self) -> tuple[float, Phase, float] | None:
         limits = self._limits
@@ -159,14 +177,26 @@ class Deadlines:
         if due is None:
             return
         when, phase, limit = due
-        if when > self._multi.now:
-            self._timer = self._multi.call_at(when, self._look)
-        else:
+        now = self._clock.now
+        if when > now:
+            self._timer = self._clock.call_at(when, self._look)
+        elif not self._catch_up() and now < when + _GRACE:
+            self._timer = self._clock.call_at(now, self._look)
+        elif self._next() == due:  # else something came meanwhile
             self._expired(phase, limit)
+        else:
+            self._look()
 
     def _total_passed(self) -> None:
-        if self._limits.total is not None:
-            self._expired("total", self._limits.total)
+        limit, timer = self._limits.total, self._total
+        if limit is None or timer is None:
+            return
+        now = self._clock.now
+        if not self._catch_up() and now < timer.when + _GRACE:
+            if not self._stopped:
+                self._total = self._clock.call_at(timer.when, self._total_passed)
+        elif not self._stopped:
+            self._expired("total", limit)
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
 from os import PathLike, fspath
-from time import monotonic
 from typing import Any
 
 import msgspec
@@ -12,12 +11,13 @@ import msgspec
 from engine.errors import ConfigError, MisuseError
 from engine.request import HttpRequest, check_way
 from engine.transport.deadlines import Timeouts
-from engine.transport.driver import HEARTBEAT, Driver
+from engine.transport.driver import Driver
 from engine.transport.exchange import Exchange, OnData, OnResponse
 from engine.transport.signals import SignalsHeld
-from engine.transport.transfer import State, Work
+from engine.transport.transfer import State
+from engine.transport.turn import Turn
 
-__all__ = ["Multi", "Statistics"]
+__all__ = ["Multi", "Statistics", "driver_of"]
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Statistics(msgspec.Struct, frozen=True):
     turns: int
 
 
-class Multi(Driver):
+class Multi:
     """Drives any number of requests without ever blocking.
 
     A loop waits for the descriptors of `fdset` or for `timeout` seconds, then calls `perform` and
@@ -61,9 +61,15 @@ class Multi(Driver):
         max_connections: connections open at once; 0: as many as the process may have files.
         max_host_connections: the same for one host.
         max_streams_per_connection: requests that share an HTTP/2 connection.
+        turn_seconds: how long `perform` and `info_read` take together, besides the one callback
+            that runs; what is left then comes in the next turn. None: as long as there is
+            something to do, which a fast server can make long.
+        on_exception: called with (exception,) for each that a completion handler or a call of
+            `call_soon` raised. None: `info_read` raises it.
         ca_file: file of trusted certificates for https; None: SSL_CERT_FILE or the system's.
 
     Raises:
+        ConfigError: an argument is wrong.
         ResourceError: no file descriptor is left.
     """
 
@@ -72,6 +78,8 @@ class Multi(Driver):
         max_connections: int = 0,
         max_host_connections: int = 0,
         max_streams_per_connection: int = 100,
+        turn_seconds: float | None = 0.005,
+        on_exception: Callable[[Exception], object] | None = None,
         *,
         ca_file: str | PathLike[str] | None = None,
     ) -> None:
@@ -80,13 +88,18 @@ class Multi(Driver):
             max_host_connections=max_host_connections,
             max_streams_per_connection=max_streams_per_connection,
         )
+        _check_seconds("turn_seconds", turn_seconds)
+        if on_exception is not None and not callable(on_exception):
+            raise ConfigError(f"on_exception must be callable, not {type(on_exception).__name__}")
         if not isinstance(ca_file, str | PathLike | None):
             raise ConfigError(f"ca_file must be a path, not {type(ca_file).__name__}")
-        ca_file = fspath(ca_file) if ca_file is not None else None
-        super().__init__(max_connections, max_host_connections, max_streams_per_connection, ca_file)
-        self._announcements: deque[Work] = deque()
-        self._results: list[Any] = []
-        self._failures: list[Exception] = []
+        self._driver = Driver(
+            max_connections,
+            max_host_connections,
+            max_streams_per_connection,
+            fspath(ca_file) if ca_file is not None else None,
+        )
+        self._turn = Turn(self._driver, turn_seconds, on_exception)
 
     # -- what a host loop needs ---------------------------------------------------------------
 
@@ -100,8 +113,8 @@ class Multi(Driver):
             MisuseError: the `Multi` is closed.
             ResourceError: a socket's number is too large for select(), on such a platform.
         """
-        self._usable("fdset")
-        return self._poller.fdset()
+        self._check_watched("fdset")
+        return self._driver.sockets.fdset()
 
     def fileno(self) -> int:
         """The one descriptor to watch for readability, so a `Multi` can be given to select().
@@ -110,27 +123,20 @@ class Multi(Driver):
             MisuseError: the `Multi` is closed.
             ResourceError: the platform has no such descriptor; use `fdset`.
         """
-        self._usable("fileno")
-        return self._poller.fileno()
+        self._check_watched("fileno")
+        return self._driver.sockets.fileno()
 
     def timeout(self) -> float | None:
         """Seconds until `perform` must run even if no descriptor is ready; None: no deadline."""
-        if self._closed:
-            return None
-        if self.deliverable or self._soon or self._finished or self._announcements:
-            return 0.0
-        if self._admission.waiting and not self._out_of_descriptors:
-            return 0.0
-        due = self._timers.next_time()
-        if self._curl_due is not None and (due is None or self._curl_due < due):
-            due = self._curl_due
-        wait = None if due is None else max(due - monotonic(), 0.0)
-        if self._transfers and (wait is None or wait > HEARTBEAT):
-            return HEARTBEAT
-        return wait
+        return self._turn.timeout()
 
-    def perform(self) -> int:
-        """Do whatever can be done now, without waiting. Stream callbacks are called in here.
+    def perform(self, max_seconds: float | None = None) -> int:
+        """Do what can be done now, without waiting, for the time of a turn. Stream callbacks are
+        called in here.
+
+        Args:
+            max_seconds: the time of this call, in place of ``turn_seconds``; None: that. However
+                short, every part of the work comes on a little.
 
         Returns:
             the number of requests still open: those whose completion `info_read` has not given.
@@ -140,25 +146,15 @@ class Multi(Driver):
             BaseException: KeyboardInterrupt and the like, from a signal handler or a callback.
                 Nothing is lost by it: call again to go on.
         """
-        if not self._enter("perform"):
-            return 0
-        try:
-            more = True
-            while more:
-                with SignalsHeld():
-                    more = self._drive()
-                while self._soon:
-                    self._soon.popleft()()
-                deliverable = self.deliverable
-                while deliverable:
-                    deliverable[0].deliver()
-                    deliverable.popleft()
-        finally:
-            self._running = None
-        return len(self)
+        _check_seconds("max_seconds", max_seconds)
+        return self._turn.perform(max_seconds)
 
-    def info_read(self) -> list[Any]:
+    def info_read(self, max_seconds: float | None = None) -> list[Any]:
         """Hand over what completed since the last call: calls the completion handlers.
+
+        Args:
+            max_seconds: the time of this call; None: what `perform` left of the turn, a quarter
+                of it at least.
 
         Returns:
             a `Completion` for each stream or request, an `HttpResponse` for each plain HTTP
@@ -169,31 +165,8 @@ class Multi(Driver):
             Exception: what a completion handler raised, after all the others were called; the
                 completions are returned by the next call.
         """
-        if not self._enter("info_read"):
-            return []
-        try:
-            with SignalsHeld():
-                self._conclude()
-            announcements = self._announcements
-            while announcements:
-                try:
-                    while announcements[0].announce():
-                        pass
-                except Exception as error:
-                    self._failures.append(error)  # and go on with the next handler of the same
-                else:
-                    announcements.popleft()
-            if self._failures:
-                (first, *others), self._failures = self._failures, []
-                for other in others:
-                    first.add_note(f"another completion handler raised: {other!r}")
-                raise first
-            results, self._results = self._results, []
-        finally:
-            self._running = None
-            if self._closing and not len(self):
-                self._shut()
-        return results
+        _check_seconds("max_seconds", max_seconds)
+        return self._turn.info_read(max_seconds)
 
     # -- what a script needs ------------------------------------------------------------------
 
@@ -209,18 +182,26 @@ class Multi(Driver):
         Raises:
             MisuseError: without a timeout, where all that is open waits for a loop over its events.
         """
-        self._turn(timeout)
+        self._wait(timeout)
+        self.perform()
+        self.info_read()
         return len(self)
 
     def run(self) -> None:
         """Drive until no request is open."""
-        while len(self):
-            self._turn(None)
+        while self.poll():
+            pass
 
     def wakeup(self) -> None:
         """Make the descriptor readable, so that the loop calls `perform` soon. From any thread,
         and from signal handlers."""
-        self._wakeup.set()
+        self._driver.sockets.wakeup.set()
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Have `call` called on the thread of the `Multi`, in the next `perform`, in order. From
+        any thread, and from signal handlers and finalizers. What it raises is told as what a
+        completion handler raises."""
+        self._turn.call_soon(call)
 
     def add(
         self,
@@ -258,17 +239,22 @@ class Multi(Driver):
         if not isinstance(timeouts, Timeouts | None):
             raise ConfigError("timeouts must be an engine.Timeouts")
         check_way(http_request)
-        return Exchange(
-            self, http_request, on_data, on_done, timeouts or Timeouts(), max_body_bytes, user_data
-        )
+        with SignalsHeld():
+            return Exchange(
+                self._driver,
+                http_request,
+                on_data,
+                on_done,
+                timeouts or Timeouts(),
+                max_body_bytes,
+                user_data,
+            )
 
     def cancel_all(self) -> None:
-        """Cancel every open request; each still gets its one completion from `info_read`."""
-        self._usable("cancel_all")
-        for owner in list(self._owners.values()):
-            cancel = getattr(owner, "cancel", None)
-            if cancel is not None:
-                cancel()
+        """Cancel every open request; each still gets its one completion from `info_read`. Nothing
+        more is handed over from now on, but the completions may take some turns."""
+        self._driver.check_thread("cancel_all")
+        self._turn.cancel_all()
 
     def close(self) -> None:
         """Cancel what is open, call its completion handlers, and free everything. Idempotent.
@@ -276,31 +262,18 @@ class Multi(Driver):
         From a callback: what is open is cancelled at once; the rest follows at the end of the next
         `info_read`. In a forked child: only forgets what belongs to the parent.
         """
-        if self._closed:
+        driver = self._driver
+        if driver.closed:
             return
-        if self.forked:
-            self._closed = True
+        if driver.affinity.forked:
+            driver.closed = True
             return
-        self._usable("close")
-        self._closing = True
-        self.cancel_all()
-        if self._running is not None:
-            return
-        failures: list[Exception] = []
-        while len(self):
-            try:
-                self.perform()
-                self.info_read()
-            except Exception as error:  # of a completion handler; the others are still to come
-                failures.append(error)
-        if not self._closed:
-            self._shut()
-        if failures:
-            raise failures[0]
+        driver.check_thread("close")
+        self._turn.close()
 
     def statistics(self) -> Statistics:
         """Counts of what is held and was done; cheap, from any callback."""
-        counts = self._counts
+        counts = self._driver.counts
         return Statistics(
             queued=counts[State.QUEUED],
             connecting=counts[State.CONNECTING],
@@ -309,28 +282,28 @@ class Multi(Driver):
             done=counts[State.DONE],
             failed=counts[State.FAILED],
             cancelled=counts[State.CANCELLED],
-            pending=len(self._finished),
-            sockets=len(self._sockets),
-            turns=self._turns,
+            pending=len(self._driver.ended),
+            sockets=len(self._driver.sockets),
+            turns=self._turn.count,
         )
 
     def __len__(self) -> int:
         """Requests still open: added, and their completion handlers not all called yet."""
-        return len(self._owners) + len(self._announcements)
+        return len(self._turn)
 
     def __bool__(self) -> bool:
         return True
 
     def __repr__(self) -> str:
-        if self._closed:
+        if self._driver.closed:
             return "<Multi closed>"
-        counts = self._counts
+        counts = self._driver.counts
         parts = [f"{counts[State.STREAMING]} streaming"]
         for state in (State.CONNECTING, State.QUEUED, State.BACKOFF):
             if counts[state]:
                 parts.append(f"{counts[state]} {state.value}")
-        if self._finished:
-            parts.append(f"{len(self._finished)} to be read")
+        if self._driver.ended:
+            parts.append(f"{len(self._driver.ended)} to be read")
         return f"<Multi {', '.join(parts)}>"
 
     def __enter__(self) -> Multi:
@@ -341,43 +314,32 @@ class Multi(Driver):
 
     # ----------------------------------------------------------------------------------------
 
-    def _turn(self, timeout: float | None) -> None:
-        self._usable("poll")
+    def _wait(self, timeout: float | None) -> None:
+        self._driver.check_thread("poll")
+        works = self._driver.works
         if not len(self):
             return
-        wait = self.timeout()
-        if timeout is None and self._owners and all(map(_stalled, self._owners.values())):
-            raise MisuseError(
-                "every open stream is paused, or waits for a reader that is max_unread_bytes "
-                "behind, so waiting here would never end; read there, resume(), or call result()"
-            )
-        if timeout is not None and (wait is None or timeout < wait):
-            wait = timeout
-        if wait != 0 and self._running is None:
-            self._poller.poll(wait)
-        self.perform()
-        self.info_read()
+        if timeout is None and works:
+            for work in works.values():
+                if not work.stalled:
+                    break
+            else:
+                raise MisuseError(
+                    "every open stream is paused, or waits for a reader that is max_unread_bytes "
+                    "behind, so waiting here would never end; read there, resume(), or call "
+                    "result()"
+                )
+        self._turn.wait(timeout)
 
-    def _conclude(self) -> None:
-        finished = self._finished
-        while finished:
-            owner = finished[0]
-            if self._owners.pop(id(owner), None) is not None:
-                self._results.append(owner.conclude())
-                self._announcements.append(owner)
-            finished.popleft()
+    def _check_watched(self, what: str) -> None:
+        self._driver.check_thread(what)
+        if self._driver.closed:
+            raise MisuseError(f"{what}: this Multi is closed")
 
-    def _enter(self, what: str) -> bool:
-        self._usable(what)
-        if self._running is not None:
-            raise MisuseError(
-                f"{what}() was called from a callback of {self._running}(); start streams with "
-                "callbacks there (on_done=) and return, instead of waiting for them"
-            )
-        if self._closed:
-            return False
-        self._running = what
-        return True
+
+def driver_of(multi: Multi) -> Driver:
+    """The machinery of `multi`, for what makes requests on it or waits in it."""
+    return multi._driver
 
 
 def _check_limits(**limits: int) -> None:
@@ -388,5 +350,7 @@ def _check_limits(**limits: int) -> None:
             raise ConfigError(f"{name} must be a whole number from {least}, not {limit!r}")
 
 
-def _stalled(owner: Work) -> bool:
-    return bool(getattr(owner, "stalled", False))
+def _check_seconds(name: str, seconds: float | None) -> None:
+    # not NaN, which no comparison holds for
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise ConfigError(f"{name} must be seconds, 0 or more, or None; not {seconds!r}")

@@ -9,6 +9,7 @@ So the handlers themselves are exchanged for one that notes the signal and retur
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -40,6 +41,17 @@ _note: Final = _noted.__setitem__
 # tears while handlers are put back is healed by the next context.
 _originals: Final[dict[int, object]] = {}
 _held = False
+_main = threading.main_thread().ident
+
+
+def _forked() -> None:
+    global _main  # the thread that forked is the main one of the child
+    _main = threading.get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 # What the last look found, and which numbers were to be exchanged then.
 _seen: list[object] = []
 _to_exchange: list[int] = []
@@ -62,7 +74,7 @@ class SignalsHeld:
 
     def __enter__(self) -> None:
         global _held
-        if _held or threading.get_ident() != threading.main_thread().ident:
+        if _held or threading.get_ident() != _main:
             return
         try:
             if _originals:

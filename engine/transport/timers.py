@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from itertools import count
+from math import inf
+from time import monotonic
 
 __all__ = ["Timer", "TimerHeap"]
 
@@ -59,13 +61,24 @@ class TimerHeap:
             heapq.heappop(entries)
         return entries[0][0] if entries else None
 
-    def run(self, now: float) -> None:
-        """Make the calls that are due at `now`; one that a call adds waits for the next run."""
+    def run(self, now: float, until: float = inf) -> None:
+        """Make the calls that are due at `now`, until the clock says `until`; one that a call adds
+        waits for the next run."""
         entries = self._entries
-        due: list[Timer] = []
+        newest = next(self._order)
+        added = []
+        made = 0
         while entries and entries[0][0] <= now:
-            due.append(heapq.heappop(entries)[2])
-        for timer in due:
+            entry = heapq.heappop(entries)
+            if entry[1] > newest:
+                added.append(entry)
+                continue
+            timer = entry[2]
             if timer.call is not None:
                 call, timer.call = timer.call, None
                 call()
+                made += 1
+                if not made & 7 and monotonic() >= until:
+                    break
+        for entry in added:
+            heapq.heappush(entries, entry)

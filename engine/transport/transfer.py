@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import pycurl
 
@@ -13,15 +15,15 @@ from engine.request import HttpRequest
 from engine.response import Timing
 from engine.transport.easy import measure, prepare
 from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.inbox import MOST, Inbox
 from engine.transport.proxy import proxy_name
 from engine.transport.signals import SignalsHeld
+from engine.transport.timers import Timer
+from engine.transport.work import Work
 from engine.wire.headers import Head, parse_head
 from engine.wire.redaction import clean_headers, secrets_of
 
-if TYPE_CHECKING:
-    from engine.transport.driver import Driver
-
-__all__ = ["LEGAL_MOVES", "Owner", "State", "Transfer", "Work"]
+__all__ = ["LEGAL_MOVES", "Carrier", "Owner", "State", "Transfer"]
 
 
 class State(StrEnum):
@@ -51,8 +53,8 @@ LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
 
 
 class Owner(Protocol):
-    """Whom a transfer belongs to. All of it runs with signals held and must call no code of the
-    user's."""
+    """Whom a transfer tells of its way. All of it runs with signals held and must call no code of
+    the user's."""
 
     def began(self) -> None:
         """An attempt leaves the queue."""
@@ -68,43 +70,46 @@ class Owner(Protocol):
         """The attempt is over; seconds to wait before the next one, or None to end it here."""
 
 
-class Work(Protocol):
-    """An open piece of work on a `Multi`. It may have `cancel()`, for `Multi.cancel_all`, and
-    `stalled`: whether it goes on only when its user does something."""
+class Carrier(Protocol):
+    """What a transfer needs of what drives it: see `Driver`."""
 
-    def deliver(self) -> object:
-        """Hand over what waits, to the user's callbacks; asked for by `Multi.wants_delivery`."""
+    ca_file: str | None
+    inbox: Inbox
 
-    def conclude(self) -> object:
-        """What `info_read` returns for the request; asked once, after `Multi.finished`."""
-
-    def announce(self) -> object:
-        """Call the user's next completion handler. False or None: none is left."""
+    def enqueue(self, transfer: Transfer) -> None: ...
+    def release(self, easy: pycurl.Curl, transfer: Transfer) -> None: ...
+    def count(self, before: State, after: State) -> None: ...
+    def multiplexes(self, transfer: Transfer) -> None: ...
+    def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool: ...
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
+    def wake(self) -> None: ...
 
 
 _NO_TIMING: Final = Timing()
 
 
 class Transfer:
-    """One request on a `Multi`. Made by it; see `Owner` for what it tells.
+    """One request on its way. Made by a `Driver`; see `Owner` for what it tells.
 
     Attributes:
         request: what is asked; the owner may put another in its place between attempts.
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
         over: nothing more will happen.
+        work: what it is done for.
     """
 
     __slots__ = (
+        "_carrier",
         "_connect_timeout",
         "_easy",
+        "_flooded",
         "_head",
+        "_held_back",
+        "_inbox",
         "_lines",
-        "_multi",
-        "_paused",
         "_queued",
         "_since",
-        "_store",
         "_take",
         "attempt",
         "created",
@@ -113,16 +118,23 @@ class Transfer:
         "request",
         "state",
         "timing",
+        "work",
     )
 
     def __init__(
-        self, multi: Driver, request: HttpRequest, owner: Owner, connect_timeout: float | None
+        self,
+        carrier: Carrier,
+        request: HttpRequest,
+        owner: Owner,
+        work: Work,
+        connect_timeout: float | None,
     ) -> None:
-        self._multi = multi
+        self._carrier = carrier
+        self._inbox = carrier.inbox
+        self.work = work
         self._connect_timeout = connect_timeout
         self.request = request
         self.owner = owner
-        self._store = multi.received.append
         self._take = owner.received
         self.state = State.QUEUED
         self.over = False
@@ -134,7 +146,8 @@ class Transfer:
         self._easy: pycurl.Curl | None = None
         self._lines: list[bytes] = []
         self._head: Head | None = None
-        self._paused = False
+        self._held_back = False  # by its owner
+        self._flooded = False  # by us: it sends faster than it is taken
 
     def __repr__(self) -> str:
         return f"<Transfer {self.state.value} {self.request!r} attempt {self.attempt}>"
@@ -156,7 +169,7 @@ class Transfer:
                 head.headers = clean_headers(head.headers, secrets_of(self.request))
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
-                    self._multi.multiplexes(self)
+                    self._carrier.multiplexes(self)
                 self._lines.clear()  # held for the life of the stream otherwise
         return self._head
 
@@ -164,7 +177,7 @@ class Transfer:
         """Change the state, along `LEGAL_MOVES`."""
         if to not in LEGAL_MOVES[self.state]:
             raise AssertionError(f"transfer cannot go from {self.state} to {to}")
-        self._multi.count(self.state, to)
+        self._carrier.count(self.state, to)
         self.state = to
         self.over = not LEGAL_MOVES[to]
 
@@ -176,23 +189,32 @@ class Transfer:
         self._queued += monotonic() - self._since
         self._lines = []
         self._head = None
-        self._paused = False
+        self._flooded = False
         self._easy = easy = pycurl.Curl()
         self.move(State.CONNECTING)
         self.owner.began()
-        prepare(easy, self.request, self._multi.ca_file, self._connect_timeout)
+        prepare(easy, self.request, self._carrier.ca_file, self._connect_timeout)
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
         easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
         return easy
 
-    def _on_write(self, data: bytes) -> None:
-        # Inside libcurl: store, nothing else.
-        self._store((self._take, data))
+    def _on_write(self, data: bytes) -> int | None:
+        # Inside libcurl: store, or have it brought again later; nothing else.
+        inbox = self._inbox
+        if self._held_back:
+            return int(pycurl.WRITEFUNC_PAUSE)
+        if inbox.size > MOST or (inbox.behind and self.work in inbox.behind):
+            self._flooded = True
+            inbox.flooded.append(self)
+            return int(pycurl.WRITEFUNC_PAUSE)
+        inbox.size += len(data)
+        inbox.pieces.append((self._take, data))
+        return None
 
     def _on_prereq(self, *_: object) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
-        self._multi.connected.append(self)
+        self._inbox.connected.append(self)
         return int(pycurl.PREREQFUNC_OK)
 
     def connection_made(self) -> None:
@@ -203,6 +225,7 @@ class Transfer:
 
     def attempt_over(self, code: int, text: str) -> None:
         """libcurl is done with the attempt; tell the owner and do what it decides."""
+        self._inbox.give(self._take, inf)
         easy = self._easy
         if easy is None:
             return
@@ -245,12 +268,12 @@ class Transfer:
         else:
             self.move(State.BACKOFF)
             self._since = monotonic()
-            self._multi.call_later(delay, self._again)
+            self._carrier.call_later(delay, self._again)
 
     def _again(self) -> None:
         if self.state is State.BACKOFF:
             self.move(State.QUEUED)
-            self._multi.enqueue(self)
+            self._carrier.enqueue(self)
 
     # -- for the owner ------------------------------------------------------------------------
 
@@ -261,29 +284,49 @@ class Transfer:
             self.move(state)
 
     def pause(self) -> None:
-        """Take no more bytes from the peer until `resume`; the socket's flow control holds it."""
-        if self._easy is not None and not self._paused:
-            self._paused = self._pause(pycurl.PAUSE_RECV)
+        """Take no more bytes from the peer until `resume`; the socket's flow control holds it.
+        Before there is a connection: from its first byte on."""
+        if not self._held_back:
+            self._held_back = True
+            if self._easy is not None:
+                self._pause(pycurl.PAUSE_RECV)
 
     def resume(self) -> None:
         """Take bytes again. Bytes libcurl held back are stored at once, handed over next turn."""
-        if self._easy is not None and self._paused:
-            self._paused = False
+        if self._held_back:
+            self._held_back = False
+            if not self._flooded:
+                self._take_again()
+
+    def go_on(self) -> None:
+        """The flood was taken: read on, unless the owner holds it back."""
+        if self._flooded:
+            self._flooded = False
+            if not self._held_back:
+                self._take_again()
+
+    def catch_up(self) -> bool:
+        """Take what the peer has sent already, before a deadline judges it by what came; False
+        where the turn is over before all of it was."""
+        if self._easy is None or self._held_back:
+            return True
+        return self._carrier.catch_up(self._easy, self._take)
+
+    def _take_again(self) -> None:
+        if self._easy is not None:
             with SignalsHeld():  # libcurl calls the write callback in here
                 self._pause(pycurl.PAUSE_CONT)
-            self._multi.wake()
+            self._carrier.wake()
 
-    def _pause(self, what: int) -> bool:
-        """False where libcurl is done with the transfer already and only its end is left to read:
-        it answers 43, since there is no connection any more that could be held back."""
+    def _pause(self, what: int) -> None:
+        """Nothing where libcurl is done with the transfer already and only its end is left to
+        read: it answers 43, since there is no connection any more that could be held back."""
         assert self._easy is not None
         try:
             self._easy.pause(what)
         except pycurl.error as error:
             if error.args[0] != pycurl.E_BAD_FUNCTION_ARGUMENT:
                 raise
-            return False
-        return True
 
     @property
     def phase(self) -> str:
@@ -300,4 +343,4 @@ class Transfer:
         if easy is not None:
             self.timing = measure(easy, self.created, self._queued)
             self._easy = None
-            self._multi.release(easy, self)
+            self._carrier.release(easy, self)

@@ -9,6 +9,7 @@ from typing import Any
 
 import engine
 from engine.agents import AgentEvent, AgentRun, tool
+from engine.transport.multi import driver_of
 
 # Dialect → what its base URL has after the host.
 DIALECTS = {
@@ -78,13 +79,14 @@ def check_order(events: list[AgentEvent]) -> None:
 def watch_bodies(client: engine.Client) -> list[Any]:
     """The JSON bodies of all requests to come."""
     bodies: list[Any] = []
-    original = client.multi.open
+    driver = driver_of(client.multi)
+    original = driver.open
 
     def opened(request: Any, *arguments: Any) -> Any:
         bodies.append(json.loads(request.body))
         return original(request, *arguments)
 
-    client.multi.open = opened  # type: ignore[method-assign]
+    driver.open = opened  # type: ignore[method-assign]
     return bodies
 
 

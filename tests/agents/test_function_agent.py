@@ -23,6 +23,7 @@ from engine.agents import (
 )
 from engine.errors import Category, ConfigError, MisuseError
 from engine.messages import ToolCall
+from engine.transport.multi import driver_of
 from tests.agents.support import (
     LOOP,
     add,
@@ -633,7 +634,8 @@ def test_callbacks_and_iteration_see_the_same_events(client: engine.Client) -> N
 def test_on_done_and_end_are_called_once_from_info_read(client: engine.Client) -> None:
     ended: list[Any] = []
     run = FunctionAgent(client, "demo").run_stream(
-        script("Hi."), on_done=lambda result, run: ended.append((result, client.multi.running))
+        script("Hi."),
+        on_done=lambda result, run: ended.append((result, driver_of(client.multi).running)),
     )
     run.on("end", lambda run: ended.append(run))
     client.multi.run()

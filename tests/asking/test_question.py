@@ -14,6 +14,7 @@ import engine
 from engine.agents import FunctionAgent
 from engine.asking.question import as_question
 from engine.errors import ConfigError
+from engine.transport.multi import driver_of
 from tests.server import HEALTHY, Peer, chat, serve
 
 NOWHERE = "http://127.0.0.1:1/v1"
@@ -182,7 +183,7 @@ def test_each_argument_of_a_multi(name: str, value: Any) -> None:
 
 def test_a_certificate_file_may_be_a_path() -> None:
     with engine.Multi(ca_file=Path(__file__)) as multi:
-        assert multi.ca_file == __file__  # libcurl takes strings only
+        assert driver_of(multi).ca_file == __file__  # libcurl takes strings only
 
 
 @pytest.mark.parametrize("name", ["http_request", "on_data", "on_done", "timeouts"])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.transport.admission import Admission, descriptors_left
-from tests.transport.process import run_script
+from engine.transport.admission import Admission
 
 
 @dataclass(eq=False)
@@ -96,32 +93,3 @@ def test_everything_starts_once_and_no_limit_is_passed(
         admission.release(running.pop(0))
     assert sorted(map(id, started)) == sorted(id(item) for item in items if not item.over)
     assert not admission.waiting
-
-
-def test_descriptors_left_follows_what_is_open() -> None:
-    before = descriptors_left()
-    if before is None:
-        pytest.skip("this process has no limit of open files")
-    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]
-    after = descriptors_left()
-    for fd in files:
-        os.close(fd)
-    assert after is not None and after <= before - 10  # more where holes were filled
-
-
-def test_at_the_limit_no_descriptor_is_left() -> None:
-    run_script(
-        """
-        import os, resource
-        from engine.transport.admission import descriptors_left
-
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-        held = []
-        while True:
-            try:
-                held.append(os.dup(0))
-            except OSError:
-                break
-        assert descriptors_left() == 0
-        """
-    )

@@ -13,11 +13,12 @@ import msgspec
 from engine.agents.tools.pending import Pending
 from engine.agents.tools.tool import FunctionTool, ToolContext
 from engine.agents.tools.workers import ProcessCall, run_in_thread
-from engine.errors import CallbackError, DeadlineError, EngineError
+from engine.errors import CallbackError, DeadlineError, EngineError, describe
 from engine.messages import ToolCall, ToolResult, Usage
 from engine.request import HttpRequest
 from engine.response import HttpResponse
 from engine.transport.exchange import Exchange
+from engine.transport.multi import driver_of
 from engine.transport.timers import Timer
 
 __all__ = ["Execution"]
@@ -87,7 +88,7 @@ class Execution:
             self._fail(error)
             return
         if tool.timeout is not None:
-            self._timer = self._multi.call_later(tool.timeout, self._expired)
+            self._timer = driver_of(self._multi).call_later(tool.timeout, self._expired)
         if tool.signature.injected is not None:
             arguments[tool.signature.injected] = self._context
         if tool.run_in == "loop":
@@ -188,7 +189,7 @@ class Execution:
         if isinstance(error, EngineError):
             self._fail(error)
             return
-        failure = CallbackError(f"{type(error).__name__}: {error}")
+        failure = CallbackError(describe(error))
         failure.__cause__ = error
         self._fail(failure)
 

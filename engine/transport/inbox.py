@@ -1,0 +1,89 @@
+"""What libcurl's callbacks stored, until whom it belongs to takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, Protocol
+
+from engine.transport.work import Work
+
+__all__ = ["MOST", "Inbox"]
+
+# Bytes stored at most before they are handed over; what more libcurl has waits inside it. One
+# call of libcurl reads about 180 kB from a socket, but unpacks 16 kB of gzip to 16 MB.
+MOST: Final = 256 * 1024
+# Pieces smaller than this are handed over four between two looks at the clock.
+_SMALL: Final = 1024
+
+
+class Connecting(Protocol):
+    """A transfer that is told of its connection."""
+
+    def connection_made(self) -> None: ...
+
+
+class Flooded(Protocol):
+    """A transfer whose peer is faster than we are."""
+
+    @property
+    def work(self) -> Work: ...
+    def go_on(self) -> None: ...
+
+
+class Inbox:
+    """Bytes and connections, in the order libcurl told of them.
+
+    Attributes:
+        pieces: bytes, and the method that takes them.
+        size: how many bytes were stored since the last `hand_over` that took all.
+        connected: transfers that got their connection.
+        flooded: transfers that are to wait until the inbox is empty, or their work caught up.
+        behind: works that have not delivered all they were given; nothing more is stored for them.
+    """
+
+    __slots__ = ("behind", "connected", "flooded", "pieces", "size")
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[Callable[[bytes], None], bytes]] = []
+        self.size = 0
+        self.connected: list[Connecting] = []
+        self.flooded: list[Flooded] = []
+        self.behind: set[Work] = set()
+
+    def hand_over(self, until: float) -> bool:
+        """Give what is stored to its owners, until the clock says `until`; whether all of it was
+        given. At least one piece is."""
+        if self.connected:
+            for transfer in self.connected:
+                transfer.connection_made()
+            self.connected.clear()
+        pieces = self.pieces
+        given = 0
+        for take, data in pieces:  # one that an owner's `resume` adds meanwhile is given, too
+            take(data)
+            given += 1
+            if (len(data) > _SMALL or not given & 3) and monotonic() >= until:
+                break
+        if given < len(pieces):
+            del pieces[:given]
+            return False
+        pieces.clear()
+        self.size = 0
+        return True
+
+    def give(self, taker: Callable[[bytes], None], until: float) -> bool:
+        """Give `taker` what is stored for it, before what came earlier for others, until the clock
+        says `until`; whether all of it was given."""
+        mine = [piece for piece in self.pieces if piece[0] is taker]
+        if not mine:
+            return True
+        given = 0
+        for take, data in mine:
+            take(data)
+            given += 1
+            if monotonic() >= until:
+                break
+        others = [piece for piece in self.pieces if piece[0] is not taker]
+        self.pieces[:] = mine[given:] + others
+        return given == len(mine)

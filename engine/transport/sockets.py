@@ -1,0 +1,137 @@
+"""libcurl's multi handle, the sockets it wants watched, and its timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import pycurl
+
+from engine.errors import ResourceError
+from engine.transport.affinity import Affinity
+from engine.transport.closing import close_curl_multi
+from engine.transport.options import MULTI_OPTIONS
+from engine.transport.poller import IN, OUT, new_poller
+from engine.transport.wakeup import Wakeup
+
+__all__ = ["HEARTBEAT", "Sockets"]
+
+# libcurl's own timers and wake-ups have been lost before (curl 8.10 endless still_running,
+# curl#21960): while transfers run, perform() is wanted at least so often (seconds).
+HEARTBEAT: Final = 1.0
+
+
+class Sockets:
+    """What a `Multi` waits for. Made, used and closed by one `Driver`; none of it calls user code.
+
+    Attributes:
+        curl: libcurl's multi handle.
+        masks: libcurl's mask for each value of the events in `ready`.
+        wakeup: the descriptor that others can make readable.
+        ready: sockets of the last poll that were not served yet, and their events.
+        due: when libcurl wants to be called, ready or not (seconds of time.monotonic), or None.
+
+    Raises:
+        ResourceError: no descriptor is left.
+    """
+
+    __slots__ = (
+        "_affinity",
+        "_heartbeat",
+        "_poller",
+        "_watched",
+        "curl",
+        "due",
+        "masks",
+        "ready",
+        "wakeup",
+    )
+
+    def __init__(self, limits: tuple[tuple[int, int], ...], affinity: Affinity) -> None:
+        self._affinity = affinity
+        self.ready: list[tuple[int, int]] = []
+        self.due: float | None = None
+        self._heartbeat = monotonic()
+        self._watched: set[int] = set()
+        opened: list[Callable[[], None]] = []
+        try:
+            self._poller = new_poller()
+            self.masks = self._poller.masks
+            opened.append(self._poller.close)
+            self.wakeup = Wakeup()
+            opened.append(self.wakeup.close)
+            self._poller.watch(self.wakeup.fileno(), IN)
+            self.curl = curl = pycurl.CurlMulti()
+            opened.append(curl.close)
+            for option, value in (*MULTI_OPTIONS, *limits):
+                curl.setopt(option, value)
+            curl.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+            curl.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        except BaseException as error:
+            for close in reversed(opened):
+                close()
+            if isinstance(error, OSError | pycurl.error):
+                raise ResourceError(
+                    "no file descriptor is left for the poller; raise the limit (ulimit -n)"
+                ) from error
+            raise
+
+    def __len__(self) -> int:
+        """Sockets libcurl wants watched."""
+        return len(self._watched)
+
+    def fdset(self) -> tuple[list[int], list[int], list[int]]:
+        """Three lists for select()."""
+        return self._poller.fdset()
+
+    def fileno(self) -> int:
+        """The one descriptor that stands for all."""
+        return self._poller.fileno()
+
+    def wait(self, seconds: float | None) -> None:
+        """Block until something is ready, or so long; None: as long as it takes."""
+        self._poller.poll(seconds)
+
+    def look(self) -> None:
+        """Fill `ready` with what is ready now; nothing while the last look is not served."""
+        if not self.ready:
+            self.ready = self._poller.poll(0)
+
+    def read(self, fd: int) -> None:
+        """Have libcurl read `fd` now, ready or not."""
+        self.curl.socket_action(fd, IN)
+
+    @property
+    def timer_due(self) -> bool:
+        """Whether libcurl wants to be called now, ready or not."""
+        now = monotonic()
+        if now - self._heartbeat > HEARTBEAT:
+            self._heartbeat = self.due = now
+        return self.due is not None and self.due <= now
+
+    def run_timer(self) -> None:
+        """Have libcurl do what its timer was set for."""
+        self.due = None
+        self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def close(self) -> None:
+        """Free everything; no easy handle may be left."""
+        close_curl_multi(self.curl)
+        self._poller.close()
+        self.wakeup.close()
+
+    # -- inside libcurl: store, nothing else ---------------------------------------------------
+
+    def _on_socket(self, what: int, fd: int, *_: object) -> None:
+        if self._affinity.forked:
+            return  # the poller is shared with the parent, whose sockets these are
+        if what == pycurl.POLL_REMOVE:
+            self._watched.discard(fd)
+            self._poller.unwatch(fd)
+        else:
+            self._watched.add(fd)
+            self._poller.watch(fd, what & (IN | OUT))
+
+    def _on_timer(self, timeout_ms: int) -> None:
+        self.due = None if timeout_ms < 0 else monotonic() + timeout_ms / 1000
