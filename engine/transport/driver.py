@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 import pycurl
 
@@ -15,6 +15,7 @@ from engine.errors import EngineError, MisuseError
 from engine.request import HttpRequest
 from engine.transport.admission import Admission
 from engine.transport.affinity import Affinity
+from engine.transport.attached import Attached
 from engine.transport.descriptors import descriptors_left
 from engine.transport.inbox import Inbox
 from engine.transport.signals import SignalsHeld
@@ -46,19 +47,10 @@ _LARGE_READ: Final = 4096
 _BATCH_BYTES: Final = 64 * 1024
 # Connections kept for reuse beyond those in use.
 _SPARE_CONNECTIONS: Final = 32
-# libcurl asks for 0 ms again while a transfer goes through its first states.
-_CURL_ROUNDS: Final = 8
 # What is done between two looks at the clock: ends of transfers, beginnings, calls of libcurl.
 _SLICE: Final = 8
 # Seconds between two looks at the timers, where a round of all ready sockets takes that long.
 _TIMERS_EVERY: Final = 0.05
-
-
-class Attached(Protocol):
-    """A host loop's watch of the descriptor."""
-
-    def detach(self) -> None:
-        """Watch it no more. Idempotent; from the thread of the `Multi`."""
 
 
 class Driver:
@@ -291,7 +283,7 @@ class Driver:
         whole = whole and (not self.sockets.ready or self._serve(until))
         if self._admission.waiting:
             self._admit(until)
-        self._run_curl_timer()
+        self.sockets.run_timer(self.inbox.pieces)
         if whole and (not (inbox.pieces or inbox.connected) or inbox.hand_over(until)):
             self._reap()
         # A deadline reads its own socket before it judges, but to read all of them in turn first
@@ -346,13 +338,6 @@ class Driver:
                 return False
         return inbox.hand_over(until)
 
-    def _run_curl_timer(self) -> None:
-        sockets = self.sockets
-        for _ in range(_CURL_ROUNDS):
-            if self.inbox.pieces or not sockets.timer_due:
-                break  # a transfer that has more to give waits until this was taken
-            sockets.run_timer()
-
     def _reap(self) -> None:
         """Attempts libcurl is done with."""
         while True:
@@ -380,7 +365,7 @@ class Driver:
                 assert isinstance(transfer, Transfer)
                 self._start(transfer)
             self._fit_cache()
-            self._run_curl_timer()
+            self.sockets.run_timer(self.inbox.pieces)
             if not self._admission.waiting or self._out_of_descriptors or monotonic() >= until:
                 break
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import pycurl
 
@@ -20,6 +20,8 @@ __all__ = ["HEARTBEAT", "Sockets"]
 # libcurl's own timers and wake-ups have been lost before (curl 8.10 endless still_running,
 # curl#21960): while transfers run, perform() is wanted at least so often (seconds).
 HEARTBEAT: Final = 1.0
+# libcurl asks for 0 ms again while a transfer goes through its first states.
+_CURL_ROUNDS: Final = 8
 
 
 class Sockets:
@@ -102,18 +104,17 @@ class Sockets:
         """Have libcurl read `fd` now, ready or not."""
         self.curl.socket_action(fd, IN)
 
-    @property
-    def timer_due(self) -> bool:
-        """Whether libcurl wants to be called now, ready or not."""
+    def run_timer(self, stored: list[Any]) -> None:
+        """Have libcurl do what its timer is due for, until bytes are `stored`: a transfer that has
+        more to give waits until those were taken."""
         now = monotonic()
         if now - self._heartbeat > HEARTBEAT:
             self._heartbeat = self.due = now
-        return self.due is not None and self.due <= now
-
-    def run_timer(self) -> None:
-        """Have libcurl do what its timer was set for."""
-        self.due = None
-        self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        for _ in range(_CURL_ROUNDS):
+            if stored or self.due is None or self.due > monotonic():
+                break
+            self.due = None
+            self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def close(self) -> None:
         """Free everything; no easy handle may be left."""
