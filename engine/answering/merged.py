@@ -118,7 +118,11 @@ class AsyncMerged(Generic[S, E]):
         while (found := turns.take()) is None:
             if not turns.pairs:
                 raise StopAsyncIteration
-            await self._park(turns.watch)
+            try:
+                await self._park(turns.watch)
+            except BaseException:
+                del self, turns  # as `AsyncReader` does
+                raise
         return found
 
     async def aclose(self) -> None:

@@ -212,12 +212,15 @@ class AsyncReader(_Reader[E]):
     reader can be asked again, until it is closed or dropped.
     """
 
-    __slots__ = ("park",)
+    __slots__ = ("_interrupted", "park")
 
-    def __init__(self, place: Place[E], park: Park) -> None:
+    def __init__(
+        self, place: Place[E], park: Park, interrupted: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(place)
         self.park = park
         """How the host's tasks wait."""
+        self._interrupted = interrupted  # called where a wait is cancelled first
 
     def __aiter__(self) -> AsyncReader[E]:
         return self
@@ -228,7 +231,14 @@ class AsyncReader(_Reader[E]):
             if self._place.ended:
                 self.close()
                 raise StopAsyncIteration
-            await self.park(self.watch)
+            try:
+                await self.park(self._place.delivery.watch)
+            except BaseException:
+                if self._interrupted is not None:
+                    self._interrupted()
+                    self._interrupted = None
+                del self  # who keeps the traceback of a cancelled task keeps no reader by it
+                raise
         return event
 
     async def aclose(self) -> None:
@@ -280,9 +290,13 @@ class AsyncTexts:
         Raises:
             EngineError: the stream failed, after the last piece. Cancelled: it only ends.
         """
-        async for event in self._reader:
-            if (text := _text(event)) is not None:
-                return text
+        try:
+            async for event in self._reader:
+                if (text := _text(event)) is not None:
+                    return text
+        except BaseException:
+            del self  # as `AsyncReader` does
+            raise
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

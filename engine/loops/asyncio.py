@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from engine.answering.delivery import Delivery
-from engine.answering.reader import AsyncReader, Place
+from engine.answering.reader import Place
 from engine.loops import host
 from engine.loops.faces import AsyncClientBase, AsyncStream
 from engine.loops.host import Attachment
@@ -74,7 +74,16 @@ async def _pause(start: Callable[[Callable[[], None]], None]) -> None:
             woken.set_result(None)
 
     start(wake)
+    del start  # a kept traceback keeps no reader
     await woken
+
+
+def _when_cancelled(task: asyncio.Task[Any], call: Callable[[], None]) -> None:
+    task.add_done_callback(lambda task: call() if task.cancelled() else None)
+
+
+def _waiting(attachment: Attachment) -> Waiting:
+    return Waiting(attachment, _pause, asyncio.current_task, _when_cancelled)
 
 
 class AsyncClient(AsyncClientBase):
@@ -85,7 +94,7 @@ class AsyncClient(AsyncClientBase):
         return attach(self.multi)
 
     def _wait_in(self, attachment: Attachment) -> Waiting:
-        return Waiting(attachment, _pause, asyncio.current_task)
+        return _waiting(attachment)
 
     async def _pass(self) -> None:
         await asyncio.sleep(0)
@@ -102,7 +111,7 @@ class AsyncioLoop:
 
     def __init__(self, multi: Multi) -> None:
         self._attachment = attach(multi)
-        self._waiting = Waiting(self._attachment, _pause, asyncio.current_task)
+        self._waiting = _waiting(self._attachment)
 
     async def __aenter__(self) -> AsyncioLoop:
         return self
@@ -125,7 +134,7 @@ class AsyncioLoop:
         `AsyncReader`. To leave the loop over them before the end cancels `source`."""
         if not isinstance(getattr(source, "_delivery", None), Delivery):
             return self._heard(source)
-        return AsyncReader(Place(source._delivery), self._waiting.park)
+        return self._waiting.reader(Place(source._delivery))
 
     async def _heard(self, source: Any) -> AsyncIterator[Any]:
         waiting: deque[Any] = deque()

@@ -159,7 +159,7 @@ class AsyncStream(Listenable[Stream[Any]], Generic[Parsed]):
         place = Place(self._stream._delivery, cancel=cancel)
         if self._within is not None:
             self._within.append((self._waiting.task(), place))
-        return AsyncReader(place, self._waiting.park)
+        return self._waiting.reader(place)
 
     def text_deltas(self) -> AsyncTexts:
         """A reader of the pieces of the text.

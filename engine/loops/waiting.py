@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from engine.answering.delivery import Delivery
+from engine.answering.reader import AsyncReader, Place
 from engine.errors import MisuseError
 from engine.loops.host import Attachment
 
 __all__ = ["Run", "Waiting", "ended"]
 
+E = TypeVar("E")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -34,19 +36,37 @@ class Waiting:
         pause: ``await pause(start)`` calls ``start(wake)`` and returns after ``wake()``, which is
             called on the loop's thread, maybe more than once.
         task: what stands for the task that runs.
+        when_cancelled: ``when_cancelled(task, call)``: call it where the task ends cancelled; None:
+            the host keeps no tracebacks, so that what a cancelled task held is dropped with it.
     """
 
-    __slots__ = ("_attachment", "_pause", "task")
+    __slots__ = ("_attachment", "_pause", "_when_cancelled", "task")
 
     def __init__(
         self,
         attachment: Attachment,
         pause: Callable[[Callable[[Callable[[], None]], None]], Awaitable[None]],
-        task: Callable[[], object],
+        task: Callable[[], Any],
+        when_cancelled: Callable[[Any, Callable[[], None]], None] | None = None,
     ) -> None:
         self._attachment = attachment
         self._pause = pause
         self.task = task
+        self._when_cancelled = when_cancelled
+
+    def reader(self, place: Place[E]) -> AsyncReader[E]:
+        """A reader at `place`, for the task that runs."""
+        when_cancelled, maker = self._when_cancelled, self.task()
+        if when_cancelled is None or maker is None:
+            return AsyncReader(place, self.park)
+
+        def interrupted() -> None:
+            # A timeout around one wait cancels that wait only; a task that ends cancelled has left,
+            # even where somebody keeps its traceback and with it the reader's name.
+            if self.task() is maker:
+                when_cancelled(maker, place.close)
+
+        return AsyncReader(place, self.park, interrupted)
 
     async def park(self, watch: Callable[[Callable[[], None]], None]) -> None:
         """Wait until what was given to `watch` is called.
@@ -55,20 +75,25 @@ class Waiting:
             MisuseError: nobody drives the `Multi`, or nobody does any more.
         """
         take_back: list[Callable[[], None]] = []
-
-        def start(wake: Callable[[], None]) -> None:
-            watch(wake)
-            take_back.append(self._attachment.on_close(wake))
-
         if self._attachment.closed:
             raise MisuseError(
                 "nothing drives this stream: its client, or the attachment to this loop, is closed"
             )
         try:
-            await self._pause(start)
+            await self._pause(self._start(watch, take_back))
         finally:
             for call in take_back:
                 call()
+            del watch  # who keeps the traceback of a cancelled task keeps no reader by it
+
+    def _start(
+        self, watch: Callable[[Callable[[], None]], None], take_back: list[Callable[[], None]]
+    ) -> Callable[[Callable[[], None]], None]:
+        def start(wake: Callable[[], None]) -> None:
+            watch(wake)
+            take_back.append(self._attachment.on_close(wake))
+
+        return start
 
     async def ending(self, delivery: Delivery[Any, R]) -> R:
         """How it ended; readers let go. To cancel the task that waits is to leave."""
