@@ -20,6 +20,7 @@ class FakeMulti:
     at_rest = True
 
     def __init__(self) -> None:
+        self._driver = self  # of which a delivery asks the rest
         self.deliverable: deque[Any] = deque()
         self.over: list[Any] = []
         self.soon: list[Callable[[], object]] = []
