@@ -43,11 +43,6 @@ PYCURL = "engine.transport"
 # Commands stand on what the package exports, as users do; nobody else takes the way round by it.
 TAKES_THE_PACKAGE = "engine.cli"
 
-# Files that import each other still, until their owners mend them; the list may only shrink.
-KNOWN_CIRCLES = [
-    {"engine.agents.agent", "engine.agents.run", "engine.agents.tools"},
-]
-
 MAX_FILE = 400
 MAX_FUNCTION = 40
 # Longer than the rule, each with the reason; the list may only shrink.
@@ -218,14 +213,7 @@ GRAPHS = graphs({module: path.read_text() for module, path in SOURCES.items()})
 def test_what_stands_in_one_folder_imports_in_one_direction(folder: str) -> None:
     """In functions and under TYPE_CHECKING too: a circle of types is one of ideas."""
     found = circles(GRAPHS[folder])
-    assert [group for group in found if not any(group <= known for known in KNOWN_CIRCLES)] == []
-
-
-@pytest.mark.parametrize("known", KNOWN_CIRCLES, ids=lambda names: " ".join(sorted(names)))
-def test_a_circle_that_was_mended_is_forgotten(known: set[str]) -> None:
-    folder = min(known).rpartition(".")[0]
-    standing = [group for group in circles(GRAPHS[folder]) if group <= known]
-    assert [known] == standing, f"it is mended: KNOWN_CIRCLES should hold {standing} of it"
+    assert found == []
 
 
 @pytest.mark.parametrize(

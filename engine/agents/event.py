@@ -14,6 +14,20 @@
 - ``answer``: the final answer; ``data`` is its value where a `result_type` was asked for.
 - ``complete`` or ``error``: the last event, exactly one, with the `AgentResult` as ``data``. A
   cancelled run ends with ``error`` too, of category CANCELLED.
+
+A user interface may want more. These *details* come only to who asks for them, by
+``run.on(name, …)``, ``on_detail=``, or ``run.events(details=True)``, between the events above:
+
+- ``turn_start``: the model is asked; ``content`` is its name.
+- ``turn_end``: its answer is over; ``data`` is the `Step`, with what it cost.
+- ``retry``: the request is tried again, or a cut turn is asked for again; ``data`` is the
+  `RetryScheduled`, ``error`` why.
+- ``arguments``: a piece of a call's arguments; ``data`` is the `PartialCall`, which can be looked
+  at. Never act on it: a call is whole with its ``tool_start``.
+- ``approval``: a call waits for `AgentRun.approve`; ``data`` is the `ToolCall`.
+- ``partial``: of an answer with a `result_type`: ``data`` is the JSON value as far as it came.
+- ``inner``: an event of an agent that is called as a tool; ``data`` is the event, ``path`` the
+  names of the tools that lead to it.
 """
 
 from __future__ import annotations
@@ -23,12 +37,17 @@ from typing import Any, Literal
 import msgspec
 
 from engine.errors import EngineError
+from engine.wire.growing_json import GrowingJson
 
-__all__ = ["EVENT_TYPES", "AgentEvent", "EventType"]
+__all__ = ["DETAILS", "EVENT_TYPES", "AgentEvent", "DetailType", "EventType", "PartialCall"]
 
 EventType = Literal["token", "thought", "tool_start", "tool_end", "answer", "complete", "error"]
 EVENT_TYPES: tuple[EventType, ...] = (
     *("token", "thought", "tool_start", "tool_end", "answer", "complete", "error"),
+)
+DetailType = Literal["turn_start", "turn_end", "retry", "arguments", "approval", "partial", "inner"]
+DETAILS: tuple[DetailType, ...] = (
+    *("turn_start", "turn_end", "retry", "arguments", "approval", "partial", "inner"),
 )
 
 
@@ -42,11 +61,48 @@ class AgentEvent(msgspec.Struct, frozen=True):
         error: what went wrong, or None.
         timestamp: seconds since 1970.
         iteration: number of the model's turn, from 1; 0 before the first.
+        path: of an ``inner`` event: the tools that lead to it, the outermost first.
     """
 
-    type: EventType
+    type: EventType | DetailType
     content: str
     data: Any
     error: EngineError | None
     timestamp: float
     iteration: int
+    path: tuple[str, ...] = ()
+
+
+class PartialCall:
+    """A call whose arguments still arrive.
+
+    Attributes:
+        id, name: the provider's; the name may come in pieces.
+        index: the content block.
+    """
+
+    __slots__ = ("_json", "id", "index", "name")
+
+    def __init__(self, id: str, name: str, index: int) -> None:
+        self.id = id
+        self.name = name
+        self.index = index
+        self._json = GrowingJson()
+
+    def __repr__(self) -> str:
+        return f"<PartialCall {self.name}({self.arguments})>"
+
+    @property
+    def arguments(self) -> str:
+        """Their JSON text so far."""
+        return self._json.text
+
+    @property
+    def value(self) -> Any:
+        """What they say so far, decoded; None where nothing can be told yet. It grows with the
+        next piece: copy what you keep."""
+        return self._json.value
+
+    def add(self, text: str) -> None:
+        """The next piece."""
+        self._json.feed(text)

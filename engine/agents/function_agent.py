@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.agents.agent import Agent
+from engine.agents.plan import Idiom
+from engine.agents.tools.tool import FunctionTool
 from engine.agents.turn import FunctionTurn
 from engine.messages import Message, ToolResult
 
 __all__ = ["FunctionAgent"]
+
+
+class FunctionIdiom:
+    """Tools by the provider's protocol."""
+
+    def turn(self, tools: Mapping[str, FunctionTool]) -> FunctionTurn:
+        return FunctionTurn()
+
+    def results(self, results: Sequence[ToolResult]) -> Message:
+        return Message.tool(*results)
+
+    def instructions(self, tools: Mapping[str, FunctionTool]) -> str | None:
+        return None
+
+    def options(self, tools: Mapping[str, FunctionTool]) -> dict[str, Any]:
+        return {"tools": [tool.definition for tool in tools.values()]} if tools else {}
 
 
 class FunctionAgent(Agent):
@@ -28,14 +46,5 @@ class FunctionAgent(Agent):
     Arguments as in `Agent`.
     """
 
-    def turn(self) -> FunctionTurn:
-        return FunctionTurn()
-
-    def results(self, results: Sequence[ToolResult]) -> Message:
-        return Message.tool(*results)
-
-    def request_options(self) -> dict[str, Any]:
-        options = super().request_options()
-        if not self.tools:
-            return options
-        return {**options, "tools": [tool.definition for tool in self.tools.values()]}
+    def idiom(self) -> Idiom:
+        return FunctionIdiom()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from engine.errors import Category, ConfigError, EngineError
 from engine.messages import Message, Usage
 
-__all__ = ["Limits", "Pricing", "Spent", "estimated_usage", "limit_error"]
+__all__ = ["Limits", "Pricing", "Spent", "estimated_tokens", "limit_error", "turn_usage"]
 
 
 class Pricing(Protocol):
@@ -29,6 +30,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         total_tokens: input and output of all turns; looked at after each.
         cost: in the currency of the agent's `price`; looked at after each turn.
         seconds: wall time from the start of the run; ends what runs at that moment.
+        identical_calls: calls of one tool with the same arguments; the one that would be this many
+            is not carried out, nor what was asked for beside it.
     """
 
     iterations: int | None = 10
@@ -36,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_tokens: int | None = None
     cost: float | None = None
     seconds: float | None = None
+    identical_calls: int | None = 10
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -58,9 +62,10 @@ class Spent(msgspec.Struct):
         usage = self.usage
         return usage.total_tokens or (usage.input_tokens or 0) + (usage.output_tokens or 0)
 
-    def exceeded(self, limits: Limits) -> str | None:
-        """Name of the limit on what a turn costs that is passed, or None."""
-        if limits.total_tokens is not None and self.total_tokens >= limits.total_tokens:
+    def exceeded(self, limits: Limits, coming: int = 0) -> str | None:
+        """Name of the limit on what a turn costs that is passed, or None; `coming` tokens are
+        there for the model to read and are not counted yet."""
+        if limits.total_tokens is not None and self.total_tokens + coming >= limits.total_tokens:
             return "total_tokens"
         if limits.cost is not None and self.cost is not None and self.cost >= limits.cost:
             return "cost"
@@ -78,16 +83,36 @@ def limit_error(name: str, limits: Limits) -> EngineError:
     )
 
 
-def estimated_usage(asked: list[Message], answer: Message) -> Usage:
-    """Tokens where the provider tells none (a turn that was ended early, some local servers), so
-    that a limit on tokens holds there too: about four characters are one."""
-    given, said = (sum(map(_characters, side)) // 4 + 1 for side in (asked, [answer]))
+def turn_usage(told: Usage | None, asked: Sequence[Message], answer: Message, whole: bool) -> Usage:
+    """Tokens of one turn: as the provider told them, or, where it did not (a turn that ended
+    early, some local servers), about one for four bytes, so that a limit holds there too.
+
+    Args:
+        told: the last count that came, or None.
+        asked: what the model was shown.
+        answer: what came.
+        whole: the turn came to its own end, so that `told` is the last word.
+    """
+    if told is not None and whole and told.output_tokens is not None:
+        return told
+    given, said = estimated_tokens(asked), estimated_tokens([answer])
+    if told is not None:
+        given = told.input_tokens if told.input_tokens is not None else given
+        said = max(said, told.output_tokens or 0)
+        return msgspec.structs.replace(
+            told, input_tokens=given, output_tokens=said, total_tokens=given + said, partial=True
+        )
     return Usage(given, said, given + said, partial=True)
 
 
-def _characters(message: Message) -> int:
+def estimated_tokens(messages: Iterable[Message]) -> int:
+    """About so many tokens are `messages`: one for four bytes."""
+    return sum(map(_bytes, messages)) // 4 + 1
+
+
+def _bytes(message: Message) -> int:
     return sum(
-        len(getattr(part, name, None) or "")
+        len((getattr(part, name, None) or "").encode(errors="replace"))
         for part in message.parts
         for name in ("text", "arguments", "content")
     )

@@ -10,9 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from engine.errors import ConfigError
-from engine.messages import Message, ToolCall, ToolResult
+from engine.messages import Message, Text, ToolCall, ToolResult
 
-__all__ = ["All", "Memory", "Selective", "Summarise", "Window", "rounds"]
+__all__ = [
+    "All",
+    "Memory",
+    "Selective",
+    "Summarise",
+    "Window",
+    "own_words",
+    "rounds",
+    "split_steps",
+    "transcript",
+]
 
 
 class Memory:
@@ -22,6 +32,11 @@ class Memory:
     def recall(self, history: Sequence[Message]) -> list[Message]:
         """What the model is shown of `history`, all that was said before the new question."""
         return list(history)
+
+    def show(self, history: Sequence[Message], current: Sequence[Message]) -> list[Message]:
+        """What the model is shown in the middle of a run: what `recall` gives, and `current`, what
+        was said since the new question, results of tools among it."""
+        return [*self.recall(history), *current]
 
     def to_summarise(self, history: Sequence[Message]) -> list[Message]:
         """The messages a summary should take the place of before the next question; mostly none."""
@@ -33,7 +48,10 @@ All = Memory
 
 class Window(Memory):
     """Remembers the last `messages` messages, in whole rounds: fewer where a round would be cut,
-    more where the last round alone is longer.
+    more where the last round alone is longer. Each result of a tool counts as one.
+
+    In the middle of a run the question stays, and of what followed the last `messages` messages:
+    a call and its results go together, and the last of them is always shown.
 
     Raises:
         ConfigError: `messages` is less than 1.
@@ -45,11 +63,23 @@ class Window(Memory):
         self._messages = messages
 
     def recall(self, history: Sequence[Message]) -> list[Message]:
+        return self._last_of(rounds(history), self._messages, least=1)
+
+    def show(self, history: Sequence[Message], current: Sequence[Message]) -> list[Message]:
+        question, steps = split_steps(current)
+        if not steps:
+            return [*self.recall(history), *current]
+        kept = self._last_of(steps, self._messages, least=1)
+        room = self._messages - _count(kept)
+        return [*self._last_of(rounds(history), room, least=0), *question, *kept]
+
+    def _last_of(self, pieces: Sequence[Sequence[Message]], room: int, least: int) -> list[Message]:
+        """The last of `pieces` that have room, and `least` in any case."""
         kept: list[Message] = []
-        for round in reversed(rounds(history)):
-            if kept and len(kept) + len(round) > self._messages:
+        for number, piece in enumerate(reversed(pieces)):
+            if number >= least and _count(kept) + _count(piece) > room:
                 break
-            kept = [*round, *kept]
+            kept = [*piece, *kept]
         return kept
 
 
@@ -125,19 +155,46 @@ _INSTRUCTIONS: Final = (
 )
 
 
+# Who wrote a message of the user's role that the user did not write: the result of a call in
+# ReAct, or a request to say it again.
+AGENT: Final = "engine.agents"
+
+
+def own_words(text: str) -> Message:
+    """What a run says to the model in the role of the user."""
+    return Message("user", [Text(text)], provider=AGENT)
+
+
 def rounds(history: Sequence[Message]) -> list[list[Message]]:
     """`history` in rounds: each begins with a message of the user, the first with whatever is
     there."""
     found: list[list[Message]] = []
-    for message in history:
-        if not found or (message.role == "user" and not _is_results(message)):
+    for before, message in zip([None, *history], history, strict=False):
+        if not found or _is_question(message, before):
             found.append([])
         found[-1].append(message)
     return found
 
 
+def split_steps(current: Sequence[Message]) -> tuple[list[Message], list[list[Message]]]:
+    """What a run was asked, and what followed in steps: each begins with what the model said, so
+    that a call and its results are in one."""
+    asked = (
+        n + 1
+        for n in reversed(range(len(current)))
+        if _is_question(current[n], current[n - 1] if n else None)
+    )
+    begin = next(asked, 0)
+    steps: list[list[Message]] = []
+    for message in current[begin:]:
+        if not steps or message.role == "assistant":
+            steps.append([])
+        steps[-1].append(message)
+    return list(current[:begin]), steps
+
+
 def transcript(messages: Sequence[Message], summary: str | None) -> str:
-    """The conversation as text, for the one who sums it up."""
+    """The conversation as text, for the one who sums it up; each call with its result."""
     lines = [f"Summary of what was said before: {summary}"] if summary else []
     for message in messages:
         for part in message.parts:
@@ -150,7 +207,16 @@ def transcript(messages: Sequence[Message], summary: str | None) -> str:
     return "\n".join(lines)
 
 
-def _is_results(message: Message) -> bool:
-    """Whether a message of the user is what an agent sends as one: the result of a tool in ReAct,
-    or a request to say it again."""
-    return message.text.startswith(("Observation:", "Your last answer"))
+def _is_question(message: Message, before: Message | None) -> bool:
+    if message.role != "user" or message.provider == AGENT:
+        return False
+    # A ReAct transcript that somebody else wrote: the result of the action before it.
+    observed = message.text.startswith("Observation:")
+    return not (observed and before is not None and "Action" in before.text)
+
+
+def _count(messages: Sequence[Message]) -> int:
+    """Messages, each result of a tool as one."""
+    return sum(
+        max(1, sum(isinstance(part, ToolResult) for part in message.parts)) for message in messages
+    )

@@ -36,7 +36,8 @@ class Step(msgspec.Struct):
         message: what the model said, as far as it came.
         thoughts: the thoughts in it.
         finish_reason: why the model stopped; None where its answer has no end.
-        usage: tokens of the turn, or None where the provider did not say.
+        usage: tokens of the turn; an estimate (`partial`) where the provider did not say, or the
+            turn ended before it could; None where nothing came and nothing is billed.
         seconds: from the request to the end of the answer.
         error: what was wrong with it, or None.
         tools: the calls, in the order they ended.

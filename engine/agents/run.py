@@ -1,390 +1,210 @@
-"""A run of an agent: the state machine that asks the model, calls tools, and asks again."""
+"""A run of an agent: what its user holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import StrEnum
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Protocol
 
 import msgspec
 
-from engine.agents.delivery import Delivery, OnAgentDone, OnAgentEvent
-from engine.agents.limits import Spent, estimated_usage, limit_error
-from engine.agents.result import AgentResult, Step, ToolStep, sum_usage
-from engine.agents.tools.execution import Execution
-from engine.agents.tools.tool import ToolContext
-from engine.agents.turn import Said, Turn
-from engine.asking.schema import decode_answer
-from engine.completion import Completion
-from engine.errors import CallbackError, CancelledError, EngineError, describe
-from engine.events import Event
-from engine.messages import FinishReason, Message, ToolCall, Usage
-from engine.stream import STOP, Stream
+from engine.agents.callbacks import OnAgentDone, OnAgentEvent, RunCallbacks
+from engine.agents.conversation import Conversation
+from engine.agents.course import Course
+from engine.agents.event import DETAILS, AgentEvent
+from engine.agents.limits import Spent
+from engine.agents.plan import Plan
+from engine.agents.result import AgentResult, Step
+from engine.agents.saved import SavedRun
+from engine.agents.state import RunState
+from engine.answering.listeners import Listener
+from engine.answering.reader import Place, Reader
+from engine.errors import MisuseError
+from engine.messages import Message
+from engine.transport.multi import driver_of
+from engine.transport.signals import SignalsHeld
 
-if TYPE_CHECKING:
-    from engine.agents.agent import Agent
-
-__all__ = ["LEGAL_MOVES", "AgentRun", "RunState"]
-
-
-class RunState(StrEnum):
-    """What a run is doing."""
-
-    STARTING = "starting"
-    SUMMARISING = "summarising"
-    ASKING = "asking"
-    CALLING = "calling"
-    DONE = "done"
+__all__ = ["AgentRun", "Owner"]
 
 
-# The whole life of a run; anything else is a bug of the engine.
-LEGAL_MOVES: Final[dict[RunState, frozenset[RunState]]] = {
-    RunState.STARTING: frozenset({RunState.SUMMARISING, RunState.ASKING, RunState.DONE}),
-    RunState.SUMMARISING: frozenset({RunState.ASKING, RunState.DONE}),
-    RunState.ASKING: frozenset({RunState.ASKING, RunState.CALLING, RunState.DONE}),
-    RunState.CALLING: frozenset({RunState.ASKING, RunState.DONE}),
-    RunState.DONE: frozenset(),
-}
+class Owner(Protocol):
+    """Whose run it is."""
+
+    model: str
 
 
-class AgentRun(Delivery):
+class _PlainPlace(Place[AgentEvent]):
+    """A reader's place, for who wants no details."""
+
+    __slots__ = ()
+
+    def take(self) -> AgentEvent | None:
+        while (event := super().take()) is not None and event.type in DETAILS:
+            pass
+        return event
+
+
+class AgentRun:
     """One task of an agent: made by `Agent.run_stream`. Use it with callbacks, in any loop; as an
     iterator; or by `result`. All methods belong to the thread of the `Multi`.
 
     Attributes:
         agent: whose run it is.
-        state: what it is doing.
-        messages: the conversation of this run so far, its question first.
-        trace: every turn so far.
-        spent: turns, calls, tokens and cost so far.
+        user_data: yours.
     """
+
+    __slots__ = ("__weakref__", "_callbacks", "_course", "agent", "user_data")
 
     def __init__(
         self,
-        agent: Agent,
-        question: list[Message],
+        agent: Owner,
+        plan: Plan,
+        conversation: Conversation,
+        saved: SavedRun,
         *,
         on_event: OnAgentEvent | None = None,
+        on_detail: OnAgentEvent | None = None,
         on_done: OnAgentDone | None = None,
         user_data: Any = None,
     ) -> None:
-        super().__init__(agent.client.multi, on_event, on_done, user_data)
         self.agent = agent
-        self.state = RunState.STARTING
-        self.messages = question
-        self.trace: list[Step] = []
-        self.spent = Spent(cost=None if agent.price is None else 0.0)
-        self._before: list[Message] = []  # what the model is shown of the conversation so far
-        self._began = self._asked = monotonic()
-        self._turn: Turn | None = None
-        self._stream: Stream | None = None
-        self._calls: list[Execution] = []
-        self._waiting: dict[str, Execution] = {}  # for an approval, by the id of the call
-        self._correction: str | None = None
-        self._corrections = 0
-        self._timer = None
-        if agent.limits.seconds is not None:
-            self._timer = self._driver.call_later(agent.limits.seconds, self._time_over)
-        self._open(self._begin)
+        self.user_data = user_data
+        self._callbacks = RunCallbacks(self, self.cancel, on_event, on_detail, on_done)
+        with SignalsHeld():  # it is there as a whole, or not at all
+            self._course = Course(plan, conversation, self._callbacks, saved)
+            self._course.begin()
 
     def __repr__(self) -> str:
-        return f"<AgentRun {self.state.value} {self.iteration} turns {self.spent.tool_calls} calls>"
+        calls = self.spent.tool_calls
+        return f"<AgentRun {self.state.value} {self.iteration} turns {calls} calls>"
 
-    # -- for the user --------------------------------------------------------------------------
+    # -- what it is doing ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> RunState:
+        """What it is doing."""
+        return self._course.state
+
+    @property
+    def iteration(self) -> int:
+        """Number of the model's turn, from 1; 0 before the first."""
+        return self._course.saved.iteration
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation of this run so far, its question first."""
+        return self._course.saved.messages
+
+    @property
+    def trace(self) -> list[Step]:
+        """Every turn so far."""
+        return self._course.saved.trace
+
+    @property
+    def spent(self) -> Spent:
+        """Turns, calls, tokens and cost so far."""
+        return self._course.saved.spent
+
+    @property
+    def completion(self) -> AgentResult | None:
+        """How it ended; None until `info_read` handed it over."""
+        return self._course.delivery.completion
+
+    def export(self) -> dict[str, Any]:
+        """Where it is now, as dicts, lists, strings and numbers, ready for JSON: `Agent.resume`
+        goes on from there, in another process too. A turn that is being said will be asked for
+        again; an approval that is open will be asked for again; a call that is being carried out
+        is not carried out twice: the model is told that nobody knows what came of it."""
+        exported: dict[str, Any] = msgspec.to_builtins(self._course.export())
+        return exported
+
+    # -- what it is told -------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """End it now, from anywhere: the stream and the tools are cancelled, what was not handed
         over is dropped, and the last event is an ``error`` of category CANCELLED. Idempotent."""
-        self._driver.check_thread("cancel")
-        self._end_now("cancelled", CancelledError("the run was cancelled"))
+        driver_of(self._course.delivery.multi).check_thread("cancel")
+        with SignalsHeld():
+            self._course.cancel()
 
-    def approve(self, id: str, allowed: bool | str = True) -> None:
+    def approve(self, id: str, allowed: object = True) -> None:
         """Answer for the call `id`, whose approval was left open (`Agent.approve` gave None).
         Nothing where nobody waits for it.
 
         Args:
-            allowed: True; False; or why not, for the model to read.
+            allowed: True; False; a string, why not, for the model to read; or the arguments to
+                call it with instead, as a dict or a `ToolCall`.
         """
-        execution = self._waiting.pop(id, None)
-        if execution is not None:
-            self._post(lambda: self._approved(execution, allowed))
+        self._course.approve(id, allowed)
 
-    # -- asking --------------------------------------------------------------------------------
+    def on(self, name: str, listener: Listener) -> AgentRun:
+        """Call `listener` at each ``event``, or each event of a type (``token``, ``thought``,
+        ``tool_start``, …), or each ``detail``, or each detail of a type (``turn_start``,
+        ``arguments``, …), with (event, run), in `perform`; at the ``end`` with (run,), in
+        `info_read`. It may take fewer arguments; what returns `STOP` cancels the run, what raises
+        ends it with an error.
 
-    def _begin(self) -> None:
-        if self.state is RunState.DONE:
-            return
-        request = self.agent.summary_request()
-        if request is None:
-            self._before = self.agent.recall()
-            self._ask()
-            return
-        self._move(RunState.SUMMARISING)
-        model, text, system = request
-        self._asked = monotonic()
-        self._stream = self.agent.client.stream(
-            model, text, system=system, on_done=self._hear_summary
-        )
+        Returns:
+            the run itself.
 
-    def _hear_summary(self, completion: Completion, stream: Stream) -> None:
-        if self._stream is stream:
-            self._stream = None
-            self._post(lambda: self._summarised(completion))
+        Raises:
+            ConfigError: there is nothing of that name.
+        """
+        self._callbacks.add(name, listener)
+        return self
 
-    def _summarised(self, completion: Completion) -> None:
-        if self.state is RunState.DONE:
-            return
-        self._spend(completion.usage or Usage())
-        if completion.error is not None:
-            self._end("error", completion.error)
-            return
-        self.agent.summarised(completion.text)
-        self._before = self.agent.recall()
-        self._ask()
+    def once(self, name: str, listener: Listener) -> AgentRun:
+        """`on`, for the next time only."""
+        self._callbacks.add(name, listener, once=True)
+        return self
 
-    def _ask(self) -> None:
-        """The next turn of the model."""
-        limits = self.agent.limits
-        if limits.iterations is not None and self.iteration >= limits.iterations:
-            self._end("error", limit_error("iterations", limits))
-            return
-        self._move(RunState.ASKING)
-        self.iteration += 1
-        self.spent.iterations = self.iteration
-        self._turn = self.agent.turn()
-        self._asked = monotonic()
-        # ConfigError and the like end the run: see `_failed`.
-        self._stream = self.agent.client.stream(
-            self.agent.model,
-            [*self._before, *self.messages],
-            system=self.agent.instructions(),
-            on_event=self._hear,
-            on_done=self._heard,
-            **self.agent.request_options(),
-        )
+    def off(self, name: str, listener: Listener) -> AgentRun:
+        """Undo `on` or `once`; nothing where it was not on."""
+        self._callbacks.remove(name, listener)
+        return self
 
-    def _hear(self, event: Event, stream: Stream) -> object:
-        turn = self._turn
-        if turn is None or self._stream is not stream:
-            return STOP
-        self._say(turn.read(event))
-        return STOP if turn.over else None
+    # -- driving ---------------------------------------------------------------------------------
 
-    def _heard(self, completion: Completion, stream: Stream) -> None:
-        if self._stream is stream:
-            self._stream = None
-            self._post(lambda: self._decide(completion))
+    def __iter__(self) -> Reader[AgentEvent]:
+        """The events from the beginning, driving the `Multi` while none waits; nothing is raised
+        for how it ends. To leave the loop before the end cancels the run, unless another reader
+        or a callback takes its events.
 
-    def _say(self, said: Sequence[Said]) -> None:
-        for each in said:
-            data = "thought" if each.thought else None
-            self._emit(each.type, each.text, data)
+        Raises:
+            MisuseError: called from a callback.
+        """
+        return self.events()
 
-    def _decide(self, completion: Completion) -> None:
-        """What follows from the turn."""
-        turn = self._turn
-        if self.state is RunState.DONE or turn is None:
-            return
-        decision = turn.end(completion)
-        self._say(decision.said)
-        usage = completion.usage
-        if usage is None or usage.output_tokens is None:
-            usage = estimated_usage([*self._before, *self.messages], completion.message)
-        self._spend(usage)
-        self.trace.append(
-            Step(
-                iteration=self.iteration,
-                message=completion.message,
-                thoughts=list(turn.thoughts),
-                finish_reason=completion.finish_reason,
-                usage=completion.usage,
-                seconds=monotonic() - self._asked,
-                error=decision.error.message if decision.error else decision.correction,
+    def events(self, *, details: bool = False, cancel: bool = True) -> Reader[AgentEvent]:
+        """The events, as by iteration.
+
+        Args:
+            details: with those that only a user interface wants, from now on: see
+                `engine.agents.event`.
+            cancel: False: to leave it cancels nothing.
+
+        Raises:
+            MisuseError: called from a callback.
+        """
+        driver = driver_of(self._course.delivery.multi)
+        driver.check_thread("a reader")
+        if driver.running is not None:
+            raise MisuseError(
+                f"a run cannot be iterated in a callback of {driver.running}(); use its "
+                "callbacks, or return it from a tool to have it waited for"
             )
-        )
-        self.messages += decision.messages
-        over = self.spent.exceeded(self.agent.limits)
-        if decision.error is not None:
-            self._end("error", decision.error)
-        elif decision.answer is not None:
-            self._answer(decision.answer)
-        elif over is not None:
-            self._end("error", limit_error(over, self.agent.limits))
-        else:
-            self._correction = decision.correction
-            self._go_on(decision.calls)
+        return Reader(self._place(details=details, cancel=cancel))
 
-    def _go_on(self, calls: list[ToolCall]) -> None:
-        if calls:
-            self._call(calls)
-        else:
-            self._called()
+    def _place(self, *, details: bool = False, cancel: bool = True) -> Place[AgentEvent]:
+        """Where a new reader is."""
+        if details:
+            self._callbacks.details_read = True
+            return Place(self._course.delivery, cancel=cancel)
+        return _PlainPlace(self._course.delivery, cancel=cancel)
 
-    def _answer(self, text: str) -> None:
-        """The final answer, if it has the type it should have."""
-        value: Any = None
-        if self.agent.result_type is not None:
-            try:
-                value = decode_answer(text, self.agent.result_type)
-            except EngineError as error:
-                self._corrections += 1
-                if self._corrections > self.agent.result_retries:
-                    self._end("error", error)
-                    return
-                self.trace[-1].error = error.message
-                self._correction = (
-                    f"Your last answer does not fit: {error.__cause__}. Answer again, with the "
-                    "JSON and nothing else."
-                )
-                self._called()
-                return
-        self._emit("answer", text, value)
-        self._end("complete", None, text, value)
+    def result(self) -> AgentResult:
+        """Drive the `Multi` until the run is over. Never raises for how it ended: see ``status``,
+        or call `AgentResult.raise_for_status`.
 
-    # -- calling -------------------------------------------------------------------------------
-
-    def _call(self, calls: list[ToolCall]) -> None:
-        """Carry out what the model asks for: all of it at once."""
-        limits = self.agent.limits
-        self.spent.tool_calls += len(calls)
-        if limits.tool_calls is not None and self.spent.tool_calls > limits.tool_calls:
-            self._end("error", limit_error("tool_calls", limits))
-            return
-        self._move(RunState.CALLING)
-        self._calls = []
-        for call in calls:
-            context = ToolContext(self._multi, self.agent.client, self, call)
-            execution = Execution(self.agent.tools, context, self._call_ended)
-            self._calls.append(execution)
-        for execution in self._calls:
-            self._emit("tool_start", execution.call.name, execution.call)
-            self._post(lambda execution=execution: self._start(execution))  # type: ignore[misc]
-
-    def _start(self, execution: Execution) -> None:
-        approve = self.agent.approve
-        tool = execution.tool
-        if self.state is RunState.DONE:
-            return
-        if approve is None or tool is None or not tool.approve:
-            execution.start()
-            return
-        # Before the question: the answer may come while it is asked.
-        self._waiting[execution.call.id] = execution
-        allowed = approve(execution.call, self)
-        if allowed is not None and self._waiting.pop(execution.call.id, None) is not None:
-            self._approved(execution, allowed)
-
-    def _approved(self, execution: Execution, allowed: bool | str) -> None:
-        if self.state is RunState.DONE:
-            return
-        if allowed is True:
-            execution.start()
-        else:
-            execution.refuse(allowed or "the user said no")
-
-    def _call_ended(self, execution: Execution) -> None:
-        result = execution.result
-        if self.state is not RunState.CALLING or result is None:
-            return
-        if execution.usage is not None:
-            self._spend(execution.usage)
-        self.trace[-1].tools.append(
-            ToolStep(execution.call, result.content, result.is_error, execution.seconds)
-        )
-        self._emit("tool_end", result.content, result, execution.error)
-        if all(each.result is not None for each in self._calls):
-            self._post(self._called)
-
-    def _called(self) -> None:
-        """Tell the model what came of its calls, and ask again."""
-        if self.state is RunState.DONE:
-            return
-        results = [each.result for each in self._calls if each.result is not None]
-        if results:
-            self.messages.append(self.agent.results(results))
-        if self._correction is not None:
-            self.messages.append(Message.user(self._correction))
-        self._calls, self._correction = [], None
-        over = self.spent.exceeded(self.agent.limits)
-        if over is not None:
-            self._end("error", limit_error(over, self.agent.limits))
-        else:
-            self._ask()
-
-    # -- the end -------------------------------------------------------------------------------
-
-    def _end(
-        self,
-        status: Literal["complete", "cancelled", "error"],
-        error: EngineError | None,
-        answer: str = "",
-        value: Any = None,
-    ) -> None:
-        if self.state is RunState.DONE:
-            return
-        self._move(RunState.DONE)
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.cancel()
-        for execution in self._calls:
-            execution.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._result = AgentResult(
-            status=status,
-            answer=answer,
-            value=value,
-            error=error,
-            messages=list(self.messages),
-            trace=self.trace,
-            usage=self.spent.usage,
-            cost=self.spent.cost,
-            finish_reason=self._finish_reason(),
-            seconds=monotonic() - self._began,
-        )
-        self.agent.ended(self, self._result)
-        if error is None:
-            self._emit("complete", answer, self._result)
-        else:
-            self._emit("error", error.message, self._result, error)
-
-    def _end_now(self, status: Literal["cancelled", "error"], error: EngineError) -> None:
-        """`_end`, without what was not handed over yet."""
-        if self.state is not RunState.DONE:
-            self._queue.clear()
-            self._end(status, error)
-
-    def _failed(self, error: Exception) -> None:
-        if not isinstance(error, EngineError):
-            failure = CallbackError(f"a step of the run raised {describe(error)}")
-            failure.__cause__ = error
-            error = failure
-        result = self._result
-        if result is not None and result.status == "complete" and self.completion is None:
-            # The callback of the last event: there is no other to tell it by.
-            self._result = msgspec.structs.replace(result, status="error", error=error)
-        self._end_now("error", error)
-
-    def _interrupted(self) -> None:
-        self._end_now("cancelled", CancelledError("the run was interrupted"))
-
-    def _time_over(self) -> None:
-        # A timer runs with signals held: what may call the user's code waits until after it.
-        error = limit_error("seconds", self.agent.limits)
-        self._multi.call_soon(lambda: self._end_now("error", error))
-
-    # ------------------------------------------------------------------------------------------
-
-    def _finish_reason(self) -> FinishReason | None:
-        return self.trace[-1].finish_reason if self.trace else None
-
-    def _spend(self, usage: Usage) -> None:
-        spent = self.spent
-        spent.usage = sum_usage(spent.usage, usage)
-        if self.agent.price is not None:
-            spent.cost = (spent.cost or 0.0) + self.agent.price.cost(usage)
-
-    def _move(self, to: RunState) -> None:
-        assert to in LEGAL_MOVES[self.state], f"{self.state} → {to}"
-        self.state = to
+        Raises:
+            MisuseError: called from a callback.
+        """
+        return self._course.delivery.result()

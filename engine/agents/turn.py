@@ -7,10 +7,11 @@ for models that call tools natively (here), and one for text (`engine.agents.rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
+from engine.agents.history import delivered
 from engine.completion import Completion
 from engine.errors import Category, EngineError, ProviderError
 from engine.events import Event, Ping, RefusalDelta, TextDelta, ThinkingDelta, UsageUpdate
@@ -22,7 +23,7 @@ from engine.messages import (
     ToolCall,
 )
 
-__all__ = ["Decision", "FunctionTurn", "Said", "Turn", "refusal_error"]
+__all__ = ["CARRIES_OUT", "Decision", "FunctionTurn", "Said", "Turn", "ending_error"]
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +45,7 @@ class Decision(msgspec.Struct, frozen=True):
         answer: its final answer.
         correction: what to tell it, because what it said cannot be used.
         error: why the run cannot go on.
+        empty: nothing was said that could be used: neither an answer nor a call.
     """
 
     messages: list[Message] = []
@@ -52,6 +54,7 @@ class Decision(msgspec.Struct, frozen=True):
     answer: str | None = None
     correction: str | None = None
     error: EngineError | None = None
+    empty: bool = False
 
 
 class Turn(Protocol):
@@ -93,20 +96,22 @@ class FunctionTurn:
 
     def end(self, completion: Completion) -> Decision:
         said = list(self._whole_thought())
-        error = completion.error or refusal_error(completion)
-        if error is not None:
-            return Decision(said=said, error=error)
+        error = completion.error or ending_error(completion)
         message = completion.message
-        broken = [part for part in message.parts if isinstance(part, PartialToolCall)]
-        kept = [part for part in message.parts if not isinstance(part, PartialToolCall)]
-        messages = [msgspec.structs.replace(message, parts=kept)] if kept else []
-        calls = message.tool_calls
-        if broken:
+        if error is not None:
+            return Decision(delivered(message), said, error=error)
+        calls: list[PartialToolCall | ToolCall] = [
+            part for part in message.parts if isinstance(part, PartialToolCall | ToolCall)
+        ]
+        whole = completion.finish_reason in CARRIES_OUT
+        if calls and not (whole and len(message.tool_calls) == len(calls)):
+            # One that did not come whole voids the others: they were meant together.
             cut = completion.finish_reason is FinishReason.LENGTH
-            return Decision(messages, said, calls, correction=_broken(broken, cut))
+            return Decision(_without_calls(message), said, correction=_broken(calls, cut))
         if calls or completion.finish_reason is FinishReason.PAUSE:
-            return Decision(messages, said, calls)
-        return Decision(messages, said, answer=message.text)
+            return Decision([message], said, message.tool_calls)
+        kept = delivered(message)
+        return Decision(kept, said, answer=message.text if kept else None, empty=not kept)
 
     def _whole_thought(self) -> tuple[Said, ...]:
         thought = "".join(self._thinking)
@@ -117,24 +122,40 @@ class FunctionTurn:
         return (Said("thought", thought),)
 
 
-def refusal_error(completion: Completion) -> ProviderError | None:
-    """The error of an answer that is a refusal, or that a filter ended; else None."""
+# A turn that ended by itself; one that something else cut asks for nothing (invariant 11).
+CARRIES_OUT: Final = frozenset({FinishReason.STOP, FinishReason.TOOL_USE, FinishReason.PAUSE})
+
+
+def ending_error(completion: Completion) -> ProviderError | None:
+    """The error of an answer that is a refusal, or that a filter or a failure ended; else None."""
     message = completion.message
     refused = any(isinstance(part, Refusal) for part in message.parts)
+    category = Category.CONTENT_FILTER
     if refused or completion.finish_reason is FinishReason.REFUSAL:
         words = message.refusal or message.text or "it gives no reason"
-        code, what = "refusal", f"the model refused: {words}"
+        code, what = "refusal", f"the model refused: {words}; ask in other words"
     elif completion.finish_reason is FinishReason.CONTENT_FILTER:
-        code, what = "content_filter", "the provider's content filter ended the answer"
+        code = "content_filter"
+        what = "the provider's content filter ended the answer; ask in other words"
+    elif completion.finish_reason is FinishReason.ERROR:
+        category, code = Category.SERVER, "error"
+        what = f"the provider ended the answer with {completion.finish_reason_raw!r}; ask again"
     else:
         return None
-    return ProviderError(f"{what}; ask in other words", category=Category.CONTENT_FILTER, code=code)
+    return ProviderError(what, category=category, code=code)
 
 
-def _broken(calls: Sequence[PartialToolCall], cut: bool) -> str:
-    names = ", ".join(call.name for call in calls)
+def _without_calls(message: Message) -> list[Message]:
+    parts = [part for part in message.parts if not isinstance(part, ToolCall)]
+    return delivered(msgspec.structs.replace(message, parts=parts))
+
+
+def _broken(calls: Sequence[PartialToolCall | ToolCall], cut: bool) -> str:
+    names = ", ".join(call.name or "a tool without a name" for call in calls)
     why = "the answer reached its limit of tokens" if cut else "they are not valid JSON"
+    if all(isinstance(call, ToolCall) for call in calls) and not cut:
+        why = "the answer was cut"
     return (
-        f"Your last answer called {names} with arguments that did not arrive whole: {why}. It was "
-        "not carried out. Call it again, with shorter arguments if need be."
+        f"Your last answer called {names} with arguments that did not arrive whole: {why}. Nothing "
+        "was carried out. Call again, with shorter arguments if need be."
     )

@@ -642,12 +642,39 @@ def test_on_done_and_end_are_called_once_from_info_read(client: engine.Client) -
     assert ended == [(run.completion, "info_read"), run]
 
 
-def test_a_run_that_is_left_in_the_middle_goes_on_by_itself(client: engine.Client) -> None:
+def test_who_leaves_a_loop_over_a_run_before_its_end_cancels_it(client: engine.Client) -> None:
     run = FunctionAgent(client, "demo", [add]).run_stream(script(call("add", a=1, b=2), "Three."))
     for _ in run:
         break
     client.multi.run()
-    assert run.completion.answer == "Three."
+    assert run.completion.status == "cancelled"
+
+
+def test_who_only_looks_or_is_not_alone_cancels_nothing(client: engine.Client) -> None:
+    agent = FunctionAgent(client, "demo", [add])
+    looked_at = agent.run_stream(script(call("add", a=1, b=2), "Three."))
+    for _ in looked_at.events(cancel=False):
+        break
+    heard: list[str] = []
+    listened_to = agent.run_stream(
+        script("Three."), on_event=lambda event: heard.append(event.type)
+    )
+    for _ in listened_to:
+        break
+    client.multi.run()
+    assert [looked_at.completion.answer, listened_to.completion.answer] == ["Three.", "Three."]
+    assert heard[-1] == "complete"
+
+
+def test_a_late_reader_gets_everything_with_the_tokens_joined(client: engine.Client) -> None:
+    run = FunctionAgent(client, "demo", [add]).run_stream(
+        script({"thinking": "Hm, a sum.", **call("add", a=1, b=2)}, "It is three.")
+    )
+    early = list(run)
+    late = list(run)
+    assert kinds(late) == kinds(early) and len(late) < len(early)
+    assert [e.type for e in late].count("token") == 2
+    assert text_of(late) == text_of(early) == "It is three."
 
 
 def test_a_run_cannot_be_driven_from_a_tool(client: engine.Client) -> None:
@@ -708,14 +735,17 @@ def test_an_agent_goes_on_in_several_dialects_of_input(client: engine.Client) ->
     ]
 
 
-def test_a_run_cannot_be_iterated_twice_or_in_a_callback(client: engine.Client) -> None:
+def test_two_readers_each_get_all_and_the_end_comes_in_the_middle_of_a_loop(
+    client: engine.Client,
+) -> None:
     run = FunctionAgent(client, "demo").run_stream(script("A few words."))
-    iterator = iter(run)
-    next(iterator)
-    with pytest.raises(MisuseError, match="another loop"):
-        next(iter(run))
-    with pytest.raises(MisuseError, match="after the loop"):
-        run.result()
+    first, second = iter(run), iter(run)
+    seen = [next(first)]
+    assert run.result().answer == "A few words."
+    assert text_of([*seen, *first]) == text_of(second) == "A few words."
+
+
+def test_a_run_cannot_be_iterated_in_a_callback(client: engine.Client) -> None:
     caught: list[Exception] = []
 
     def heard(event: AgentEvent, other: AgentRun) -> None:
@@ -725,7 +755,22 @@ def test_a_run_cannot_be_iterated_twice_or_in_a_callback(client: engine.Client) 
 
     FunctionAgent(client, "demo").run_stream(script("A few."), on_event=heard).result()
     assert caught
-    assert [event.type for event in iterator][-1] == "complete"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_reader_that_does_not_read_holds_up_nobody_who_closes(
+    emulator: engine.emulator.Emulator, ended: bool
+) -> None:
+    with engine.Client(base_url=emulator.base_url) as client:
+        other = FunctionAgent(client, "demo").run_stream(script("Other."))
+        run = FunctionAgent(client, "demo").run_stream(script("A few words."))
+        reader = iter(run)
+        assert next(reader).type == "token"
+        if ended:
+            other.result()
+            client.multi.poll(0)
+    assert run.completion.status == "cancelled"
+    assert [event.type for event in reader][-1] == "error"
 
 
 def test_a_pause_of_the_provider_is_gone_on_from() -> None:
@@ -775,7 +820,7 @@ def test_an_agent_refuses_what_it_sets_itself(client: engine.Client) -> None:
     with pytest.raises(ConfigError, match="two tools are called 'add'"):
         FunctionAgent(client, "demo", [add, add])
     with pytest.raises(ConfigError, match="result_type"):
-        FunctionAgent(client, "demo", result_type=int)
+        FunctionAgent(client, "demo", result_type=threading.Lock())
     with pytest.raises(ConfigError, match="iterations"):
         Limits(iterations=0)
     with pytest.raises(ConfigError, match="listen"):

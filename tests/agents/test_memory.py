@@ -200,25 +200,40 @@ def test_a_summary_that_fails_ends_the_run_and_keeps_the_conversation(
     agent = ConversationalAgent(client, "demo", memory=memory)
     agent.run(script("One."))
     # The script that fails is in the instructions; the transcript's own would win over it.
-    agent._messages = [Message.user("q"), Message.assistant("a")]
+    agent._conversation.messages = [Message.user("q"), Message.assistant("a")]
     result = agent.run("And?")
     assert result.status == "error" and result.trace == []
     assert short(agent.messages) == ["q", "a"]
 
 
-def test_only_what_was_answered_is_remembered(client: engine.Client) -> None:
+def test_what_came_is_remembered_and_what_only_failed_is_not(client: engine.Client) -> None:
     agent = ConversationalAgent(client, "demo")
     first = agent.run(script("One."))
     failed = agent.run(script({"error": "error-400"}))
     assert failed.status == "error"
-    cancelled = agent.run_stream(script("Never said."))
+    assert agent.messages == first.messages
+    cancelled = agent.run_stream("Never answered.")
     cancelled.cancel()
     cancelled.result()
-    assert agent.messages == first.messages
+    assert agent.messages == [*first.messages, Message.user("Never answered.")]
+
+
+def test_a_conversation_remembers_that_a_tool_ran_when_the_turn_after_it_failed(
+    client: engine.Client,
+) -> None:
+    agent = ConversationalAgent(client, "demo", [add])
+    result = agent.run(script(call("add", a=1, b=2), {"error": "error-400"}))
+    assert result.status == "error"
+    assert [message.role for message in agent.messages] == ["user", "assistant", "tool"]
+    bodies = watch_bodies(client)
+    assert agent.run(script("Three.")).answer == "Three."
+    assert [m["role"] for m in bodies[0]["messages"]] == ["user", "assistant", "tool", "user"]
 
 
 @pytest.mark.parametrize("kind", ["token", "thought", "tool_start", "tool_end", "answer"])
-def test_cancelled_anywhere_the_conversation_is_as_before(client: engine.Client, kind: str) -> None:
+def test_cancelled_anywhere_the_conversation_keeps_what_came(
+    client: engine.Client, kind: str
+) -> None:
     agent = ConversationalAgent(client, "demo", [add])
     agent.run(script("One."))
     before = agent.messages
@@ -231,7 +246,9 @@ def test_cancelled_anywhere_the_conversation_is_as_before(client: engine.Client,
     result = agent.run_stream(question, on_event=heard).result()
     # At the answer there is nothing left to cancel.
     assert result.status == ("complete" if kind == "answer" else "cancelled")
-    assert agent.messages == (before + result.messages if kind == "answer" else before)
+    assert agent.messages == before + result.messages
+    calls = [c.id for message in agent.messages for c in message.tool_calls]
+    assert calls == [p.id for m in agent.messages if m.role == "tool" for p in m.parts]
     assert agent.run(script("Two.")).answer == "Two."
 
 

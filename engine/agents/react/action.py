@@ -13,10 +13,12 @@ import msgspec
 from engine.agents.tools.tool import FunctionTool
 from engine.errors import EngineError
 
-__all__ = ["FINAL", "parse_action"]
+__all__ = ["FINAL", "MisreadError", "parse_action"]
 
 # Names of no tool, by which models say that they are done; the input is the answer then.
-FINAL: Final = frozenset({"finalanswer", "finish", "answer", "final", "finalize", "respond"})
+FINAL: Final = frozenset(
+    {"finalanswer", "finish", "answer", "final", "finalize", "respond", "最终答案", "最终回答"}
+)
 
 _NAMES: Final = ("action", "tool", "tool_name", "name", "function")
 _INPUTS: Final = ("action_input", "input", "arguments", "args", "parameters", "tool_input")
@@ -25,17 +27,38 @@ _CALL: Final = re.compile(
     r"\A[`*\"']*([\w.-]+)[`*\"']*\s*(?:([\[({])|[:=,-]\s|->\s*|\n)(.*)\Z", re.DOTALL
 )
 _INPUT: Final = re.compile(
-    r"\s*[*_]*(?:Action|Tool)[ _]?(?:Input|Args|Arguments)[*_]*\s*[:：]\s*[*_]*", re.IGNORECASE
+    r"\s*[*_]*(?:(?:Action|Tool)[ _]?(?:Input|Args|Arguments)|行动输入|动作输入)[*_]*\s*[:：]"
+    r"\s*[*_]*",
+    re.IGNORECASE,
 )
 _CLOSING: Final = {"[": "]", "(": ")", "{": "}"}
 _LINE: Final = re.compile(r"\s*[-*]?\s*[\"'`]?(\w+)[\"'`]?\s*[:=]\s*(.*?)\s*,?\s*\Z")
+# What begins as JSON, or as a literal of Python, begins: an object, a list of values, a quotation
+# that is not closed. Sets, comprehensions, "[INFO]" and the like are text.
+_LIKE_JSON: Final = re.compile(
+    r"\{\s*(?:[\"'}{]|[\w-]+\s*:|\Z)|\[\s*(?:[\"'{\[\]]|-?\d|true\b|false\b|null\b|\Z)"
+)
+_LABEL: Final = re.compile(r"(?:json|arguments?|args|input)\s*[:=]?\s*(?=[{\[])", re.IGNORECASE)
+# In a sentence about a tool: it is spoken of, and perhaps not asked for.
+_NEGATED: Final = re.compile(
+    r"\b(?:not|don'?t|never|no|without|instead|avoid|cannot|can'?t|won'?t|shouldn'?t)\b",
+    re.IGNORECASE,
+)
+
+
+class MisreadError(ValueError):
+    """Nothing can be made of what the model wrote; the message is for the model."""
 
 
 def parse_action(
     action: str, input: str, tools: Mapping[str, FunctionTool]
 ) -> tuple[str, str | None, str]:
     """Name, arguments as JSON (None where the name is one of `FINAL` and no tool's), and the input
-    as text."""
+    as text. Text that begins like JSON is JSON: nothing is carried out that was not asked for.
+
+    Raises:
+        MisreadError: it is not whole, or is not what it should be.
+    """
     action = _unfenced(action)
     parts = _INPUT.split(action, maxsplit=1)
     if len(parts) == 2 and not input:
@@ -44,6 +67,8 @@ def parse_action(
     if given is not None:
         name, value = given
         return _arguments(_known(name, tools), value, tools)
+    if _LIKE_JSON.match(action):
+        return action, "{}", input
     name, rest = _split(action, tools)
     return _arguments(_known(name, tools), input or rest, tools)
 
@@ -52,42 +77,88 @@ def _arguments(
     name: str, value: Any, tools: Mapping[str, FunctionTool]
 ) -> tuple[str, str | None, str]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = _unfenced(text)
+    text = _unlabelled(_unfenced(text))
     tool = tools.get(name)
     if tool is None:
         if _plain(name) in FINAL:
             return name, None, _unquoted(text)
         return name, text if _is_object(text) else "{}", text
-    first = None
+    first: tuple[str, EngineError] | None = None
     for candidate in _readings(text, tool):
+        if _is_schema(candidate, tool):
+            raise MisreadError(
+                f"Your last Action Input is the schema of {name}, not its arguments."
+            )
         arguments = msgspec.json.encode(candidate, enc_hook=str).decode()
         try:
             tool.signature.decode(arguments)
-        except EngineError:
-            first = first or arguments
+        except EngineError as error:
+            first = first or (arguments, error)
         else:
             return name, arguments, text
-    return name, first or "{}", text
+    if first is None:
+        raise MisreadError(f"Your last Action Input, the arguments of {name}, is not whole JSON.")
+    # They do not fit, which the model is told as the result of its call.
+    return name, first[0], text
 
 
 def _readings(text: str, tool: FunctionTool) -> Iterator[dict[str, Any]]:
     """What `text` may mean as arguments of `tool`, the likeliest first."""
     names = tool.signature.names
     value, found = _value(text)
+    if isinstance(value, str) and _LIKE_JSON.match(value.strip()):
+        inner, whole = _value(value.strip())  # encoded twice
+        if isinstance(inner, dict) or not whole:
+            text, value, found = value.strip(), inner, whole
     if isinstance(value, dict):
         yield value
     if not text or (not names and text.lower() in ("none", "n/a", "null", "{}", "()", "[]")):
         yield {}
+    wanted = tool.signature.required or names
+    if _is_unclosed(text) or (_LIKE_JSON.match(text) and not _is_plain_list(value)):
+        if found and wanted and not isinstance(value, dict):
+            yield {wanted[0]: value}
+        return
     keywords = _keywords(text, names)
     if keywords:
         yield keywords
     if len(names) > 1 and (by_line := _by_line(text, names)):
         yield by_line
-    wanted = tool.signature.required or names
-    if wanted:
+    if wanted and text:
         if found and not isinstance(value, dict):
             yield {wanted[0]: value}
         yield {wanted[0]: _unquoted(text)}
+
+
+def _is_plain_list(value: Any) -> bool:
+    """Whether it is a list of numbers, which may as well be the text it looks like."""
+    return isinstance(value, list) and not any(isinstance(each, str | dict) for each in value)
+
+
+def _is_unclosed(text: str) -> bool:
+    """Whether `text` is a quotation that never ends."""
+    quote = text[:1]
+    return quote in ('"', "'") and len(re.findall(rf"(?<!\\){quote}", text)) == 1
+
+
+def _is_schema(given: dict[str, Any], tool: FunctionTool) -> bool:
+    """Whether the model wrote back what it was told of the tool, in the place of arguments."""
+    schema = tool.signature.schema
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    if given.get("type") == "object" and "properties" in given and "properties" not in properties:
+        return True
+    return bool(given) and all(
+        isinstance(value, dict)
+        and value.keys() & {"type", "anyOf", "$ref"}
+        and name in properties
+        and value.get("type") == properties[name].get("type")
+        for name, value in given.items()
+    )
+
+
+def _unlabelled(text: str) -> str:
+    label = _LABEL.match(text)
+    return text[label.end() :] if label is not None else text
 
 
 def _value(text: str) -> tuple[Any, bool]:
@@ -97,7 +168,9 @@ def _value(text: str) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         pass
     else:
-        if isinstance(value, dict) or not text[end:].strip():
+        rest = text[end:].strip()
+        # What follows an object is talk, unless it is another object: which one was meant?
+        if not rest or (isinstance(value, dict) and not rest.startswith(("{", "[", ","))):
             return value, True
     try:
         return ast.literal_eval(text), True
@@ -170,6 +243,8 @@ def _known(name: str, tools: Mapping[str, FunctionTool]) -> str:
     same = [each for each in tools if _plain(each) == plain]
     if len(same) == 1:
         return same[0]
+    if _NEGATED.search(cleaned):
+        return cleaned
     words = re.findall(r"[\w.-]+", cleaned)
     named = [each for each in tools if each in words]
     return named[0] if len(named) == 1 else cleaned

@@ -9,10 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from engine.agents.agent import Agent
-from engine.agents.react.action import parse_action
+from engine.agents.memory import own_words
+from engine.agents.plan import Idiom
+from engine.agents.react.action import MisreadError, parse_action
 from engine.agents.react.parser import ReActParser
 from engine.agents.tools.tool import FunctionTool
-from engine.agents.turn import Decision, FunctionTurn, Said, refusal_error
+from engine.agents.turn import CARRIES_OUT, Decision, FunctionTurn, Said, ending_error
 from engine.completion import Completion
 from engine.events import Event, TextDelta
 from engine.messages import FinishReason, Message, ToolCall, ToolResult
@@ -51,6 +53,34 @@ _CUT: Final = (
     "Your last answer reached its limit of tokens before the action was whole; nothing was done. "
     "Write it again, shorter."
 )
+_BROKEN_OFF: Final = (
+    "Your last answer was broken off before the action was whole; nothing was done. Write it again."
+)
+_NOTHING_DONE: Final = (
+    "Nothing was done. Write the Action again, and its Action Input as one whole JSON object."
+)
+
+
+class ReActIdiom:
+    """Tools as text: Thought, Action, Action Input, Observation."""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+
+    def turn(self, tools: Mapping[str, FunctionTool]) -> ReActTurn:
+        return ReActTurn(tools, f"call_{next(self._ids)}")
+
+    def results(self, results: Sequence[ToolResult]) -> Message:
+        return own_words("\n".join(f"Observation: {result.content}" for result in results))
+
+    def instructions(self, tools: Mapping[str, FunctionTool]) -> str | None:
+        if not tools:
+            return _WITHOUT_TOOLS
+        lines = (_described(tool) for tool in tools.values())
+        return _FORMAT.format(tools="\n".join(lines), names=", ".join(tools))
+
+    def options(self, tools: Mapping[str, FunctionTool]) -> dict[str, Any]:
+        return {}
 
 
 class ReActAgent(Agent):
@@ -61,28 +91,8 @@ class ReActAgent(Agent):
     Arguments as in `Agent`.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._ids = count(1)
-
-    def turn(self) -> ReActTurn:
-        return ReActTurn(self.tools, f"call_{next(self._ids)}")
-
-    def results(self, results: Sequence[ToolResult]) -> Message:
-        return Message.user("\n".join(f"Observation: {result.content}" for result in results))
-
-    def instructions(self) -> str:
-        if self.tools:
-            lines = (_described(tool) for tool in self.tools.values())
-            text = _FORMAT.format(tools="\n".join(lines), names=", ".join(self.tools))
-        else:
-            text = _WITHOUT_TOOLS
-        before = super().instructions()
-        return f"{before}\n\n{text}" if before else text
-
-    def request_options(self) -> dict[str, Any]:
-        # The answer is text with JSON in it: the schema is told in the instructions.
-        return {**self.options}
+    def idiom(self) -> Idiom:
+        return ReActIdiom()
 
 
 class ReActTurn(FunctionTurn):
@@ -109,26 +119,33 @@ class ReActTurn(FunctionTurn):
     def end(self, completion: Completion) -> Decision:
         parser = self._parser
         said = [*self._whole_thought(), *self._parsed(parser.finish())]
-        error = None if self.over else completion.error or refusal_error(completion)
-        if error is not None:
-            return Decision(said=said, error=error)
         text = parser.text.rstrip()
         messages = [Message.assistant(text)] if text else []
+        error = None if self.over else completion.error or ending_error(completion)
+        if error is not None:
+            return Decision(messages, said, error=error)
         cut = completion.finish_reason is FinishReason.LENGTH
         if parser.action is not None:
-            if cut and not parser.ended:
-                return Decision(messages, said, correction=_CUT)
+            if not (parser.ended or completion.finish_reason in CARRIES_OUT):
+                return Decision(messages, said, correction=_CUT if cut else _BROKEN_OFF)
             return self._act(messages, said)
         if parser.answer is not None:
-            return Decision(messages, said, answer=parser.answer)
+            return Decision(messages, said, answer=parser.answer, empty=not parser.answer.strip())
+        if not text:
+            return Decision(said=said, empty=True)
         return Decision(messages, said, correction=_CUT if cut else _NEITHER)
 
     def _act(self, messages: list[Message], said: list[Said]) -> Decision:
         parser = self._parser
         assert parser.action is not None
-        name, arguments, text = parse_action(parser.action, parser.input, self._tools)
+        try:
+            name, arguments, text = parse_action(parser.action, parser.input, self._tools)
+        except MisreadError as mistake:
+            return Decision(messages, said, correction=f"{mistake} {_NOTHING_DONE}")
         if arguments is None:
-            return Decision(messages, [*said, Said("token", text)], answer=text)
+            return Decision(
+                messages, [*said, Said("token", text)], answer=text, empty=not text.strip()
+            )
         if not name:
             return Decision(messages, said, correction=_NEITHER)
         return Decision(messages, said, [ToolCall(self._id, name, arguments)])

@@ -6,15 +6,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import msgspec
 
+from engine.agents.tools.content import as_content, mended
 from engine.agents.tools.pending import Pending
-from engine.agents.tools.tool import FunctionTool, ToolContext
+from engine.agents.tools.tool import FunctionTool, Running, ToolContext
+from engine.agents.tools.worker import void, worker_of
 from engine.agents.tools.workers import ProcessCall, run_in_thread
 from engine.errors import CallbackError, DeadlineError, EngineError, describe
-from engine.messages import ToolCall, ToolResult, Usage
+from engine.messages import Part, ToolCall, ToolResult, Usage
 from engine.request import HttpRequest
 from engine.response import HttpResponse
 from engine.transport.exchange import Exchange
@@ -24,17 +26,6 @@ from engine.transport.timers import Timer
 __all__ = ["Execution"]
 
 
-@runtime_checkable
-class Running(Protocol):
-    """What is waited for: a `Stream`, or the `AgentRun` of another agent."""
-
-    completion: Any
-
-    def on(self, name: str, listener: Callable[..., object]) -> Any: ...
-
-    def cancel(self) -> None: ...
-
-
 class Execution:
     """Carries out one call, without blocking; belongs to the thread of the `Multi`.
 
@@ -42,10 +33,13 @@ class Execution:
         tools: those there are, by name.
         context: given to tools that ask for it.
         on_end: called with the execution once, when `result` is there; never after `cancel`.
+        on_inner: called with (name of the tool, event) for each event of an agent that is called;
+            None: nobody wants them.
 
     Attributes:
-        call: what the model asked for.
+        call: what is carried out: what the model asked for, or what was approved instead.
         tool: the tool of that name, or None where there is none.
+        begun: the function was called.
         result: what the model is given; None until then.
         error: why the call failed, or None.
         usage: tokens a model used for it: a `Stream`, or another agent.
@@ -57,9 +51,11 @@ class Execution:
         tools: Mapping[str, FunctionTool],
         context: ToolContext,
         on_end: Callable[[Execution], None],
+        on_inner: Callable[[str, Any], None] | None = None,
     ) -> None:
         self.call: ToolCall = context.call
         self.tool = tools.get(self.call.name)
+        self.begun = False
         self.result: ToolResult | None = None
         self.error: EngineError | None = None
         self.usage: Usage | None = None
@@ -68,15 +64,27 @@ class Execution:
         self._context = context
         self._multi = context.multi
         self._on_end = on_end
+        self._on_inner = on_inner
+        self._note = ""
         self._over = False
         self._began = monotonic()
         self._stop: Callable[[], object] | None = None
         self._timer: Timer | None = None
 
-    def start(self) -> None:
-        """Check the arguments and call the function. The tool's own errors become the result."""
+    def start(self, arguments: str | None = None) -> None:
+        """Check the arguments and call the function. The tool's own errors become the result.
+
+        Args:
+            arguments: JSON that takes the place of the model's own; the model is told.
+        """
         self._began = monotonic()
         tool = self.tool
+        if arguments is not None and arguments != self.call.arguments:
+            self.call = msgspec.structs.replace(self.call, arguments=arguments)
+            self._note = f"[carried out with the arguments {arguments}]\n"
+        self._check_and_call(tool)
+
+    def _check_and_call(self, tool: FunctionTool | None) -> None:
         if tool is None:
             self._fail(
                 EngineError(f"there is no tool {self.call.name!r}; the tools are: {self._names}")
@@ -91,10 +99,17 @@ class Execution:
             self._timer = driver_of(self._multi).call_later(tool.timeout, self._expired)
         if tool.signature.injected is not None:
             arguments[tool.signature.injected] = self._context
+        self.begun = True
+        positional, keywords = tool.signature.bind(arguments)
         if tool.run_in == "loop":
-            self._call(tool, arguments)
+            self._call(partial(tool.function, *positional, **keywords))
         else:
-            self._call_elsewhere(tool, arguments)
+            self._call_elsewhere(tool, positional, keywords)
+
+    def settle(self, result: ToolResult) -> None:
+        """It has its result already, from an earlier process."""
+        self._over = True
+        self.result = result
 
     def refuse(self, reason: str) -> None:
         """Do not call the function: the model is told `reason`."""
@@ -108,30 +123,33 @@ class Execution:
 
     # -- the three places ----------------------------------------------------------------------
 
-    def _call(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
+    def _call(self, call: Callable[[], Any]) -> None:
         try:
-            value = tool.function(**arguments)
+            value = call()
         except Exception as error:
             self._raised(error)
         else:
             self._returned(value, None)
 
-    def _call_elsewhere(self, tool: FunctionTool, arguments: dict[str, Any]) -> None:
+    def _call_elsewhere(
+        self, tool: FunctionTool, positional: list[Any], keywords: dict[str, Any]
+    ) -> None:
         call: Callable[[], Any]
         if tool.run_in == "thread":
-            call = partial(tool.function, **arguments)
+            call = partial(tool.function, *positional, **keywords)
         else:
             try:
-                process = ProcessCall(tool.by_name, arguments)
+                process = ProcessCall(tool.by_name, positional, keywords)
             except OSError as error:  # no descriptor is left for the pipe
                 self._raised(error)
                 return
             self._stop, call = process.kill, process.run
 
-        def then(value: Any, error: BaseException | None) -> None:
-            self._multi.call_soon(lambda: self._returned(value, error))
+        run_in_thread(call, self._then)
 
-        run_in_thread(call, then)
+    def _then(self, value: Any, error: BaseException | None) -> None:
+        """From another thread."""
+        self._multi.call_soon(lambda: self._returned(value, error))
 
     # -- what it returned ------------------------------------------------------------------------
 
@@ -165,14 +183,19 @@ class Execution:
             if value.completion is not None:
                 self._completed(value)
             else:
+                self._listen(value)
                 value.on("end", self._completed)
         elif inspect.isawaitable(value):
-            close = getattr(value, "close", None)
-            if close is not None:
-                close()
-            raise TypeError("a tool cannot return an awaitable; use Pending, or run_in='thread'")
+            self._stop = worker_of(self._context.client).run(value, self._then)
         else:
-            self._end(_as_text(value), None)
+            self._end(*as_content(value), None)
+
+    def _listen(self, running: Running) -> None:
+        """Hear an agent that is called, for who wants to know what it does."""
+        on_inner, name = self._on_inner, self.call.name
+        if on_inner is not None and hasattr(running, "trace"):
+            for kind in ("event", "detail"):
+                running.on(kind, lambda event: void(on_inner(name, event)))
 
     def _responded(self, response: HttpResponse, _: Exchange) -> None:
         text = response.body.decode(errors="replace")
@@ -194,9 +217,9 @@ class Execution:
         self._fail(failure)
 
     def _fail(self, error: EngineError) -> None:
-        self._end(f"Error: {error.message}", error)
+        self._end(mended(f"Error: {error.message}"), [], error)
 
-    def _end(self, content: str, error: EngineError | None) -> None:
+    def _end(self, content: str, parts: list[Part], error: EngineError | None) -> None:
         if self._over:
             return
         self._over = True
@@ -205,6 +228,7 @@ class Execution:
         most = self.tool.max_result if self.tool is not None else len(content)
         if len(content) > most:
             content = f"{content[:most]}\n[cut: {most} of {len(content)} characters]"
+        content = self._note + content
         self.result = ToolResult(self.call.id, content, self.call.name, error is not None)
         self._stop = None if error is None else self._stop
         self._clean_up()
@@ -228,19 +252,3 @@ class Execution:
                 stop()
             except Exception:
                 pass  # the user's `cancel` of a Pending; the result does not depend on it
-
-
-def _as_text(value: Any) -> str:
-    """What the model reads: text as it is, all else as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes | bytearray):
-        return bytes(value).decode(errors="replace")
-    return msgspec.json.encode(value, enc_hook=_other).decode()
-
-
-def _other(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)  # pydantic's
-    if dump is not None:
-        return dump(mode="json")
-    return str(value)

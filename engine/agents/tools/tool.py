@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, overload, runtime_checkable
 
 import msgspec
 
-from engine.agents.tools.signature import Signature, described
+from engine.agents.tools.docstring import described
+from engine.agents.tools.signature import Signature
 from engine.errors import ConfigError
 from engine.messages import Tool, ToolCall
 
 if TYPE_CHECKING:
-    from engine.agents.run import AgentRun
     from engine.client import Client
     from engine.transport.multi import Multi
 
-__all__ = ["FunctionTool", "Place", "ToolContext", "as_function_tools", "tool"]
+__all__ = ["FunctionTool", "Place", "Running", "ToolContext", "as_function_tools", "tool"]
 
 Place = Literal["loop", "thread", "process"]
 _PLACES: Final = ("loop", "thread", "process")
@@ -28,6 +30,23 @@ _MAX_RESULT: Final = 50_000
 _TIMEOUT: Final = 60.0
 
 
+@runtime_checkable
+class Running(Protocol):
+    """What goes on by itself and ends: a `Stream`, or the `AgentRun` of an agent."""
+
+    user_data: Any
+
+    @property
+    def completion(self) -> Any:
+        """How it ended; None until then."""
+
+    def on(self, name: str, listener: Callable[..., object]) -> Any:
+        """Call `listener` at each `name`."""
+
+    def cancel(self) -> None:
+        """End it now."""
+
+
 class ToolContext(msgspec.Struct, frozen=True):
     """What a tool may want to know. A parameter of this type is filled in and not shown to the
     model; not in a tool that runs in a process of its own.
@@ -35,13 +54,13 @@ class ToolContext(msgspec.Struct, frozen=True):
     Attributes:
         multi: the loop's engine, to wait on it: `multi.add`.
         client: asks models on the same `multi`.
-        run: the run that calls.
+        run: the `AgentRun` that calls.
         call: the call.
     """
 
     multi: Multi
     client: Client
-    run: AgentRun
+    run: Running
     call: ToolCall
 
 
@@ -70,15 +89,13 @@ class FunctionTool:
         max_result: int = _MAX_RESULT,
         strict: bool | None = None,
     ) -> None:
-        _check(function, run_in, timeout, max_result)
+        name = _check(function, name, run_in, timeout, max_result)
         self.function = function
-        self.signature = Signature(function, ToolContext)
+        self.signature = Signature(function, ToolContext, name, bool(strict))
         if run_in == "process" and self.signature.injected is not None:
             raise ConfigError("a tool in a process of its own cannot have a ToolContext")
-        text: str = description or described(inspect.getdoc(function) or "")[0]
-        self.definition = Tool(
-            name or str(getattr(function, "__name__", "tool")), text, self.signature.schema, strict
-        )
+        text = description if description is not None else described(self.signature.doc)[0]
+        self.definition = Tool(name, text, self.signature.schema, strict)
         self.run_in = run_in
         self.timeout = timeout
         self.approve = approve
@@ -86,7 +103,7 @@ class FunctionTool:
         self.__name__ = self.definition.name
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         self.__module__ = getattr(function, "__module__", "")
-        self.__doc__ = function.__doc__
+        self.__doc__ = self.signature.doc
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -110,14 +127,24 @@ class FunctionTool:
 
 
 def _check(
-    function: Callable[..., Any], run_in: Place, timeout: float | None, max_result: int
-) -> None:
+    function: Callable[..., Any],
+    name: str | None,
+    run_in: Place,
+    timeout: float | None,
+    max_result: int,
+) -> str:
+    """The tool's name.
+
+    Raises:
+        ConfigError: something is wrong.
+    """
     if not callable(function) or inspect.isclass(function):
         raise ConfigError(f"a tool is a function, not {function!r:.80}")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    inner = function.func if isinstance(function, partial) else function
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise ConfigError(
-            f"tool {getattr(function, '__name__', function)} is async or a generator; write a "
-            "plain function that returns a Pending, a Stream or a request, or run_in='thread'"
+            f"tool {getattr(inner, '__name__', inner)} is a generator, which gives no result; "
+            "return a list, or all of the text"
         )
     if run_in not in _PLACES:
         raise ConfigError(f"run_in must be one of {_PLACES}, not {run_in!r}")
@@ -125,6 +152,28 @@ def _check(
         raise ConfigError("a tool's timeout must be more than 0 seconds, or None")
     if max_result < 1:
         raise ConfigError("a tool's max_result must be at least 1 character")
+    return _name_of(function, name)
+
+
+# OpenAI: "Must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64";
+# the others take no less.
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def _name_of(function: Any, name: str | None) -> str:
+    if name is None:
+        inner = function
+        while isinstance(inner, partial):
+            inner = inner.func
+        name = getattr(inner, "__name__", None) or type(inner).__name__
+        if name == "<lambda>":
+            raise ConfigError("a lambda has no name to call it by; give tool(name=…)(function)")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"a tool cannot be called {name!r}: letters, digits, _ and - are allowed, 64 at most; "
+            "give tool(name=…)"
+        )
+    return name
 
 
 @overload
@@ -151,9 +200,11 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     from their type hints and ``Args:``. Arguments are checked strictly: ``"5"`` is no int. What
     does not fit, and what the function raises, is told to the model as the result.
 
-    The function may return at once (a string as it is, anything else as JSON), or what is waited
-    for in the same loop: a `Pending`, a `Stream`, an `HttpRequest` or what `Multi.add` made of one,
-    another agent's `AgentRun`.
+    The function may return at once (a string as it is, `Image`s and the bytes of pictures as
+    images where the provider takes them, anything else as JSON), or what is waited for in the same
+    loop: a `Pending`, a `Stream`, an `HttpRequest` or what `Multi.add` made of one, another agent's
+    `AgentRun`. An ``async def`` runs in asyncio: in the loop that drives the `Multi`, where it is
+    one, else in a thread with a loop of its own, one a client.
 
     Args:
         name: what the model calls it by; None: the function's name.
@@ -165,7 +216,8 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         timeout: seconds a call may take; None: any. Nothing in ``loop`` that blocks is interrupted.
         approve: whether the agent's `approve` is asked; False for what is harmless.
         max_result: the most characters the model is given; the rest is cut, and said to be.
-        strict: ask the provider to hold the model to the schema; None: the provider's default.
+        strict: ask the provider to hold the model to the schema, which then obeys the rules of
+            strict mode: all is required, null stands for a default. None: the provider's default.
 
     Raises:
         ConfigError: the function cannot be a tool; the message says why.

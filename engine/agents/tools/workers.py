@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import threading
 from collections import deque
@@ -73,11 +74,13 @@ class ProcessCall:
     A fresh interpreter (spawn), not a fork: libcurl and other threads' locks do not survive one.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: list[Any], keywords: dict[str, Any]
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._answers, theirs = context.Pipe(duplex=False)
         self._process: SpawnProcess = context.Process(
-            target=_child, args=(theirs, function, arguments), daemon=True
+            target=_child, args=(theirs, function, arguments, keywords), daemon=True
         )
         self._theirs = theirs
         self._killed = False
@@ -113,9 +116,19 @@ class ProcessCall:
             self._process.kill()
 
 
-def _child(answers: Connection, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+def _child(
+    answers: Connection,
+    function: Callable[..., Any],
+    arguments: list[Any],
+    keywords: dict[str, Any],
+) -> None:
     try:
-        outcome = (True, function(**arguments))
+        value = function(*arguments, **keywords)
+        if inspect.iscoroutine(value):
+            import asyncio  # where a tool needs it, its module has imported it
+
+            value = asyncio.run(value)
+        outcome = (True, value)
     except Exception as error:
         outcome = (False, f"{type(error).__name__}: {error}")
     try:

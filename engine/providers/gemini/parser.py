@@ -54,6 +54,7 @@ __all__ = ["GeminiParser", "chunks_of"]
 
 FINISH_REASONS: Final = {
     "STOP": FinishReason.STOP,
+    "FUNCTION_CALL": FinishReason.TOOL_USE,  # of servers that speak like Gemini
     "MAX_TOKENS": FinishReason.LENGTH,
     "SAFETY": FinishReason.CONTENT_FILTER,
     "RECITATION": FinishReason.CONTENT_FILTER,

@@ -209,7 +209,7 @@ def test_cancelled_at_any_event_it_ends_there(client: engine.Client, kind: str) 
 def test_a_loop_that_never_ends_is_ended_by_a_limit(
     client: engine.Client, name: str, value: float
 ) -> None:
-    limits = Limits(**{"iterations": None, name: value})
+    limits = Limits(**{"iterations": None, "identical_calls": None, name: value})
     question = script(act("Again.", "add", a=1, b=1), {"loop": True})
     events = collect(ReActAgent(client, "demo", [add], limits=limits).run_stream(question))
     assert events[-1].error.code == name

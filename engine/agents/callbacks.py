@@ -1,0 +1,146 @@
+"""Who is told of a run: callbacks by name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.agents.event import DETAILS, EVENT_TYPES, AgentEvent
+from engine.agents.result import AgentResult
+from engine.answering.listeners import STOP, Listener, fitted
+from engine.errors import CallbackError, ConfigError, describe
+
+__all__ = ["OnAgentDone", "OnAgentEvent", "RunCallbacks"]
+
+OnAgentEvent = Callable[[AgentEvent, Any], object]
+OnAgentDone = Callable[[AgentResult, Any], object]
+
+_NAMES: Final = ("event", "detail", "end", *EVENT_TYPES, *DETAILS)
+_DETAILS: Final = frozenset(DETAILS)
+
+
+class _Entry:
+    __slots__ = ("call", "listener", "once")
+
+    def __init__(self, listener: Listener, call: Listener, once: bool) -> None:
+        self.listener = listener
+        self.call = call
+        self.once = once
+
+
+class RunCallbacks:
+    """The callbacks of one run: see `engine.answering.contract.Callbacks`.
+
+    Attributes:
+        face: the run, which each is given last.
+        on_event: None: `others` calls all of them.
+        others: called with each event.
+    """
+
+    def __init__(
+        self,
+        face: Any,
+        stop: Callable[[], None],
+        on_event: OnAgentEvent | None,
+        on_detail: OnAgentEvent | None,
+        on_done: OnAgentDone | None,
+    ) -> None:
+        self.face = face
+        self.on_event: Callable[..., object] | None = None
+        self.others: Callable[[AgentEvent], None] | None = None
+        self._stop = stop
+        self._by_name: dict[str, tuple[_Entry, ...]] = {}
+        self._ends: deque[Callable[[AgentResult], object]] = deque()
+        self.details_read = False  # a reader wants them
+        if on_event is not None:
+            self.add("event", on_event)
+        if on_detail is not None:
+            self.add("detail", on_detail)
+        if on_done is not None:
+            call = fitted(on_done, 2)
+            self._ends.append(lambda result: call(result, self.face))
+
+    @property
+    def take_events(self) -> bool:
+        """Whether anybody is told what happens."""
+        return bool(self._by_name)
+
+    def wants(self, detail: str) -> bool:
+        """Whether anybody asked for details of this name."""
+        return self.details_read or detail in self._by_name or "detail" in self._by_name
+
+    def add(self, name: str, listener: Listener, *, once: bool = False) -> None:
+        """Call `listener` at each `name`, or at the next one only.
+
+        Raises:
+            ConfigError: nothing of that name can be listened to, or it cannot be called.
+        """
+        if name not in _NAMES:
+            raise ConfigError(f"nothing called {name!r} to listen to; there are {[*_NAMES]}")
+        if not callable(listener):
+            raise ConfigError(f"the listener of {name!r} is not callable: {listener!r}")
+        if name == "end":
+            call = fitted(listener, 1)
+            self._ends.append(_End(listener, lambda _: call(self.face)))
+            return
+        entry = _Entry(listener, fitted(listener, 2), once)
+        self._by_name[name] = (*self._by_name.get(name, ()), entry)
+        self.others = self._tell
+
+    def remove(self, name: str, listener: Listener) -> None:
+        """Forget `listener`; nothing where it is not there."""
+        if name == "end":
+            self._ends = deque(e for e in self._ends if getattr(e, "listener", None) != listener)
+            return
+        kept = tuple(e for e in self._by_name.get(name, ()) if e.listener != listener)
+        self._keep(name, kept)
+
+    def announce(self, result: AgentResult) -> bool:
+        """Call the next handler of the end; False where none is left."""
+        if not self._ends:
+            return False
+        self._ends.popleft()(result)
+        return True
+
+    def _tell(self, event: AgentEvent) -> None:
+        general = "detail" if event.type in _DETAILS else "event"
+        for name in (general, event.type):
+            entries = self._by_name.get(name, ())
+            if any(entry.once for entry in entries):
+                self._keep(name, tuple(entry for entry in entries if not entry.once))
+            for entry in entries:
+                self._call(entry, event)
+
+    def _call(self, entry: _Entry, event: AgentEvent) -> None:
+        try:
+            if entry.call(event, self.face) is STOP:
+                self._stop()
+        except Exception as error:
+            # Whoever raised is not called again.
+            self._by_name.clear()
+            self.others = None
+            raise CallbackError(
+                f"a callback of the run raised {describe(error)}; the run was ended, "
+                "the others go on"
+            ) from error
+
+    def _keep(self, name: str, kept: tuple[_Entry, ...]) -> None:
+        if kept:
+            self._by_name[name] = kept
+        else:
+            self._by_name.pop(name, None)
+        self.others = self._tell if self._by_name else None
+
+
+class _End:
+    """A listener of the end."""
+
+    __slots__ = ("_call", "listener")
+
+    def __init__(self, listener: Listener, call: Callable[[AgentResult], object]) -> None:
+        self.listener = listener
+        self._call = call
+
+    def __call__(self, result: AgentResult) -> object:
+        return self._call(result)

@@ -1,0 +1,166 @@
+"""The calls of one turn: each is approved or not, carried out or not, and has one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from engine.agents.event import AgentEvent
+from engine.agents.history import NOT_CARRIED_OUT
+from engine.agents.plan import Plan
+from engine.agents.record import Record
+from engine.agents.saved import OpenCall
+from engine.agents.telling import Telling
+from engine.agents.tools.execution import Execution
+from engine.agents.tools.tool import ToolContext
+from engine.errors import CallbackError, describe
+from engine.messages import ToolCall, ToolResult
+
+__all__ = ["Calls"]
+
+_BEGUN: Final = (
+    "Error: the call was begun, and the run ended before its result came; whether it had an effect "
+    "is not known."
+)
+
+
+class Calls:
+    """Carries out the calls of one turn, all of them at once.
+
+    Args:
+        calls: no two have the same id.
+        then: called once, as a step, when each has its result.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        record: Record,
+        telling: Telling,
+        calls: Sequence[ToolCall],
+        then: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._record = record
+        self._telling = telling
+        self._then = then
+        self._over = False
+        self._waiting: dict[str, Execution] = {}  # for an approval, by the id of the call
+        client, inner = plan.client, self._inner if telling.wants("inner") else None
+        self._executions = [
+            Execution(
+                plan.tools,
+                ToolContext(client.multi, client, telling.face, call),
+                self._ended,
+                inner,
+            )
+            for call in calls
+        ]
+
+    def begin(self) -> None:
+        """Announce each, and carry it out after that."""
+        for execution in self._executions:
+            self._announce(execution)
+
+    def go_on(self, opened: Sequence[OpenCall]) -> None:
+        """Go on with what another process began: what was done is not done again."""
+        for execution, saved in zip(self._executions, opened, strict=True):
+            if saved.result is not None or saved.begun:
+                execution.settle(saved.result or _unfinished(saved.call, begun=True))
+            else:
+                self._announce(execution)
+        if self._all_ended():
+            self._telling.step(self._then)
+
+    def results(self) -> list[ToolResult]:
+        """In the order of the calls, one for each; those that have none are told not to."""
+        return [
+            each.result or _unfinished(each.call, begun=each.begun) for each in self._executions
+        ]
+
+    def approve(self, id: str, allowed: object) -> None:
+        """Answer for the call `id`; nothing where nobody waits for it."""
+        execution = self._waiting.pop(id, None)
+        if execution is not None:
+            self._telling.step(lambda: self._decide(execution, allowed))
+
+    def cancel(self) -> list[ToolResult]:
+        """End what runs; the results of all, as `results` gives them."""
+        self._over = True
+        self._waiting.clear()
+        results = self.results()
+        for execution, result in zip(self._executions, results, strict=True):
+            if execution.result is None:
+                execution.cancel()
+                self._record.call(execution, result)
+        return results
+
+    def export(self) -> list[OpenCall]:
+        """As they are now."""
+        return [OpenCall(each.call, each.begun, each.result) for each in self._executions]
+
+    # ------------------------------------------------------------------------------------------
+
+    def _announce(self, execution: Execution) -> None:
+        self._telling.emit("tool_start", execution.call.name, execution.call)
+        self._telling.step(lambda: self._start(execution))
+
+    def _start(self, execution: Execution) -> None:
+        tool, approve = execution.tool, self._plan.approve
+        if self._over:
+            return
+        self._record.saved.ran = True
+        if approve is None or tool is None or not tool.approve:
+            execution.start()
+            return
+        # Before the question: the answer may come while it is asked.
+        call = execution.call
+        self._waiting[call.id] = execution
+        try:
+            allowed = approve(call, self._telling.face)
+        except Exception as error:
+            raise CallbackError(
+                f"approve raised {describe(error)}; the run was ended, and "
+                f"{call.name} was not called"
+            ) from error
+        if allowed is None:
+            if call.id in self._waiting:
+                self._telling.detail("approval", call.name, call)
+        elif self._waiting.pop(call.id, None) is not None:
+            self._decide(execution, allowed)
+
+    def _decide(self, execution: Execution, allowed: object) -> None:
+        """Carry out what was allowed: True, or other arguments; else tell the model why not."""
+        if self._over:
+            return
+        if allowed is True:
+            execution.start()
+        elif isinstance(allowed, ToolCall):
+            execution.start(allowed.arguments)
+        elif isinstance(allowed, Mapping):
+            execution.start(msgspec.json.encode(allowed).decode())
+        else:
+            refusal = allowed if isinstance(allowed, str) and allowed else "the user said no"
+            execution.refuse(refusal)
+
+    def _inner(self, name: str, event: AgentEvent) -> None:
+        told = event.data if event.type == "inner" else event
+        self._telling.detail("inner", event.content, told, event.error, (name, *event.path))
+
+    def _ended(self, execution: Execution) -> None:
+        result = execution.result
+        if self._over or result is None:
+            return
+        self._record.call(execution, result)
+        self._telling.emit("tool_end", result.content, result, execution.error)
+        if self._all_ended():
+            self._telling.step(self._then)
+
+    def _all_ended(self) -> bool:
+        return all(each.result is not None for each in self._executions)
+
+
+def _unfinished(call: ToolCall, *, begun: bool) -> ToolResult:
+    return ToolResult(call.id, _BEGUN if begun else NOT_CARRIED_OUT, call.name, True)

@@ -1,0 +1,63 @@
+"""What a run said so far, for who begins to read late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from engine.agents.event import AgentEvent
+
+__all__ = ["Recap"]
+
+# Pieces of what is told whole by a later event; nobody wants them afterwards.
+_PASSING: Final = ("arguments", "partial")
+
+
+class Recap:
+    """Keeps the events of a run, with the tokens that follow each other joined: see
+    `engine.answering.contract.History`."""
+
+    __slots__ = ("_events", "_pieces")
+
+    def __init__(self) -> None:
+        self._events: list[AgentEvent] = []
+        self._pieces: list[str] = []  # of the last event, where it is a token
+
+    def extend(self, events: Iterable[AgentEvent]) -> None:
+        """Take `events`, in order."""
+        for event in events:
+            if event.type == "token":
+                last = self._events[-1] if self._events else None
+                if last is None or last.type != "token" or not _same(last, event):
+                    self._end()
+                    self._events.append(event)
+                self._pieces.append(event.content)
+            elif event.type not in _PASSING:
+                self._end()
+                self._events.append(event)
+
+    def events(self) -> list[AgentEvent]:
+        """What was taken."""
+        self._join()
+        return self._events[:]
+
+    def fresh(self) -> Recap:
+        """An empty one."""
+        return Recap()
+
+    def _join(self) -> None:
+        if len(self._pieces) > 1:
+            whole = "".join(self._pieces)
+            self._events[-1] = msgspec.structs.replace(self._events[-1], content=whole)
+            self._pieces = [whole]
+
+    def _end(self) -> None:
+        """The tokens at the end are followed by something else."""
+        self._join()
+        self._pieces = []
+
+
+def _same(last: AgentEvent, event: AgentEvent) -> bool:
+    return last.data == event.data and last.iteration == event.iteration

@@ -1,0 +1,56 @@
+"""What a run says of itself: events, in the order in which its steps are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Any
+
+from engine.agents.callbacks import RunCallbacks
+from engine.agents.event import AgentEvent, DetailType, EventType
+from engine.agents.result import AgentResult
+from engine.agents.turn import Said
+from engine.answering.delivery import Delivery
+from engine.errors import EngineError
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """Posts events and steps of one run.
+
+    Attributes:
+        iteration: number of the model's turn that they belong to.
+    """
+
+    def __init__(
+        self, delivery: Delivery[AgentEvent, AgentResult], callbacks: RunCallbacks
+    ) -> None:
+        self.iteration = 0
+        self.face = callbacks.face
+        self.wants: Callable[[DetailType], bool] = callbacks.wants
+        self.step = delivery.step
+        self._post = delivery.post
+
+    def emit(
+        self, type: EventType, content: str, data: Any = None, error: EngineError | None = None
+    ) -> None:
+        """An event."""
+        self._post([AgentEvent(type, content, data, error, time(), self.iteration)])
+
+    def say(self, said: Sequence[Said]) -> None:
+        """What the model says."""
+        for each in said:
+            self.emit(each.type, each.text, "thought" if each.thought else None)
+
+    def detail(
+        self,
+        type: DetailType,
+        content: str,
+        data: Any,
+        error: EngineError | None = None,
+        path: tuple[str, ...] = (),
+    ) -> None:
+        """A detail; nothing where nobody asked for such."""
+        if self.wants(type):
+            self._post([AgentEvent(type, content, data, error, time(), self.iteration, path)])
