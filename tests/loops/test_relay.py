@@ -1,0 +1,144 @@
+"""A relay: browsers read what the engine streams from a provider, and whoever leaves, in whatever
+way, ends what is streamed for them at once; the others get all of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+
+from engine.loops.asyncio import AsyncClient
+from engine.transport.multi import Multi
+from tests.faults.server import KEEP, FaultServer, Step, play
+from tests.server import DONE, OK_SSE, Request, chat_chunk
+
+LIMIT = 0.3
+WORDS = [f"w{n} " for n in range(25)]
+
+
+def chunked(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def provider(request: Request) -> Iterable[Step]:
+    """For browsers of an odd number an answer that ends, for the others one that never does."""
+    yield OK_SSE
+    words = iter(WORDS) if _number(request.path) % 2 else iter(lambda: "more ", None)
+    for word in words:
+        yield chunked(chat_chunk(word))
+        yield 0.03
+    yield chunked(chat_chunk(finish="stop") + DONE) + b"0\r\n\r\n"
+    yield KEEP
+
+
+def _number(path: str) -> int:
+    return int(path.split("/")[1])
+
+
+class Relay:
+    """``/number?way=…`` streams the answer; the way says what goes wrong in the handler."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.multi = Multi()
+        self.streams: dict[int, Any] = {}
+        self.tasks: dict[int, asyncio.Task[Any]] = {}
+        self.left_at: dict[int, float] = {}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        number, way = int(request.match_info["number"]), request.query.get("way")
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks[number] = task
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        client = AsyncClient(self.multi, base_url=f"{self.url}/{number}")
+        stream = self.streams[number] = client.stream("m", "hi")
+        try:
+            async with asyncio.timeout(0.6 if way == "timeout" else None):
+                await self._relay(stream, response, way)
+        except BaseException:
+            self.left_at[number] = time.monotonic()
+            raise
+        return response
+
+    async def _relay(self, stream: Any, response: web.StreamResponse, way: str | None) -> None:
+        relayed = 0
+        async for delta in stream.text_deltas():
+            await response.write(delta.encode())
+            relayed += 1
+            if way == "exception" and relayed == 5:
+                raise RuntimeError("a mistake in the relay")
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_get("/{number}", self.handle)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await runner.cleanup()
+
+
+WAYS = ("closed tab", "cancelled task", "timeout", "exception", "stop")
+
+
+async def browser(session: ClientSession, url: str, relay: Relay, number: int) -> str | float:
+    """What a browser got that stayed; or when the other one left."""
+    if number % 2:
+        async with session.get(f"{url}/{number}") as response:
+            return (await response.read()).decode()
+    way = WAYS[number // 2 % len(WAYS)]
+    try:
+        async with session.get(f"{url}/{number}", params={"way": way}) as response:
+            await response.content.readexactly(9)
+            if way == "closed tab":
+                response.close()
+            elif way == "cancelled task":
+                relay.tasks[number].cancel()
+            elif way == "stop":
+                relay.streams[number].cancel()
+            else:
+                await response.read()
+    except Exception:
+        pass  # the relay broke off, as it should
+    return relay.left_at.get(number, time.monotonic())
+
+
+async def relayed(provider: FaultServer, browsers: int) -> list[str | float]:
+    relay = Relay(provider.url)
+    timeout = ClientTimeout(total=20)
+    async with relay.serving() as url, ClientSession(timeout=timeout) as session:
+        work = (browser(session, url, relay, number) for number in range(browsers))
+        results = await asyncio.gather(*work)
+        await asyncio.sleep(LIMIT)
+        assert len(relay.multi) == 0
+    relay.multi.close()
+    return results
+
+
+@pytest.mark.parametrize("browsers", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_whoever_leaves_ends_the_upstream_and_the_others_get_all(browsers: int) -> None:
+    with play(provider) as server:
+        results = asyncio.run(relayed(server, browsers))
+        left = {_number(path): when for path, when in server.left}
+    leavers = [number for number in range(browsers) if number % 2 == 0]
+    assert sorted(left) == leavers
+    late = {
+        WAYS[number // 2 % len(WAYS)]: left[number] - float(results[number])
+        for number in leavers
+        if left[number] - float(results[number]) > LIMIT
+    }
+    assert late == {}
+    assert [results[n] for n in range(1, browsers, 2)] == ["".join(WORDS)] * (browsers // 2)
