@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.batch.options import Options
-from engine.batch.pacing.cost import Price, load_prices
-from engine.batch.reading.source import Format
+from engine.batch.pacing.prices import Price, load_prices
+from engine.batch.reading.kinds import Format
 from engine.batch.runner import Batch
 from engine.batch.showing.summary import Progress, Summary
 from engine.transport.multi import Multi

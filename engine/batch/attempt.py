@@ -18,11 +18,13 @@ import msgspec
 
 from engine.answering.response_reader import Answer
 from engine.asking.rendered import Rendered
+from engine.batch.outcome import Outcome, milliseconds, request_id
+from engine.batch.passing import of_any
 from engine.completion import Completion
-from engine.errors import CancelledError, EngineError, TruncatedError
+from engine.errors import TruncatedError
 from engine.events import Done, Event, TextDelta
-from engine.messages import FinishReason, Message, Usage
-from engine.response import HttpResponse, RateLimit, Timing
+from engine.messages import Message
+from engine.response import HttpResponse
 from engine.stream import Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.exchange import Exchange
@@ -30,50 +32,29 @@ from engine.transport.multi import Multi
 from engine.transport.retry import Retry
 from engine.wire.headers import Head, parse_rate_limit
 
-__all__ = ["Outcome", "ReadOutcome", "send"]
+__all__ = ["ReadOutcome", "send"]
 
 _ONCE = Retry(max_attempts=1)
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended.
-
-    Attributes:
-        error: why there is no answer; None: there is.
-        body: the answer as JSON in UTF-8; None: there is none.
-        text: the answer's text.
-        timing: milliseconds, as in the output row.
-    """
-
-    error: EngineError | None
-    status: int | None = None
-    request_id: str | None = None
-    body: bytes | None = None
-    text: str = ""
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
-    timing: dict[str, float] = {}
-    rate_limit: RateLimit | None = None
-
-    @property
-    def cancelled(self) -> bool:
-        return isinstance(self.error, CancelledError)
 
 
 ReadOutcome = Callable[[], Outcome]
 OnEnd = Callable[[ReadOutcome], None]
 
 
-def send(multi: Multi, rendered: Rendered, timeouts: Timeouts, on_end: OnEnd) -> Exchange | Stream:
+def send(
+    multi: Multi, rendered: Rendered, timeouts: Timeouts, path: str | None, on_end: OnEnd
+) -> Exchange | Stream:
     """Begin; what is returned has `cancel`. `on_end` is called once, in `info_read`, with a
-    function that reads the answer: most of the work, and it can wait."""
+    function that reads the answer: most of the work, and it can wait. `path` is that of a request
+    that goes through as it is, whatever its format."""
     if rendered.streaming:
         once = msgspec.structs.replace(rendered, timeouts=timeouts, retry=_ONCE)
         return Stream(multi, once, on_done=lambda done, _: on_end(partial(_of_completion, done)))
+    read = _of_response if path is None else of_any
     return multi.add(
         rendered.http,
         timeouts=timeouts,
-        on_done=lambda response, _: on_end(partial(_of_response, response, rendered)),
+        on_done=lambda response, _: on_end(partial(read, response, rendered)),
     )
 
 
@@ -90,21 +71,22 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")
+    good = response.http_status is not None and 200 <= response.http_status < 300
     return Outcome(
         error=error,
         status=response.http_status,
-        request_id=headers.get("x-request-id") or headers.get("request-id"),
-        body=response.body if error is None else None,
+        request_id=request_id(headers),
+        body=response.body if good and response.body else None,
         text="".join(event.text for event in events if isinstance(event, TextDelta)),
         finish_reason=done.finish_reason if isinstance(done, Done) else None,
         usage=done.usage if isinstance(done, Done) else None,
-        timing=_milliseconds(response.timing),
+        timing=milliseconds(response.timing),
         rate_limit=parse_rate_limit(headers),
     )
 
 
 def _of_completion(done: Completion) -> Outcome:
-    timing = _milliseconds(done.timing)
+    timing = milliseconds(done.timing)
     first, last = done.timing.first_event, done.timing.last_event
     if first is not None and last is not None:
         timing["ttft_ms"] = round(first * 1000, 3)
@@ -112,24 +94,18 @@ def _of_completion(done: Completion) -> Outcome:
         gaps = done.delivered - 3
         if gaps > 0:
             timing["itl_ms"] = round((last - first) * 1000 / gaps, 3)
+    said = done.status == "complete" or bool(done.message.parts)
     return Outcome(
         error=done.error,
         status=done.http_status,
         request_id=done.request_id,
-        body=msgspec.json.encode(_chat_body(done)) if done.status == "complete" else None,
+        body=msgspec.json.encode(_chat_body(done)) if said else None,
         text=done.text,
         finish_reason=done.finish_reason,
         usage=done.usage,
         timing=timing,
         rate_limit=done.rate_limit,
     )
-
-
-def _milliseconds(timing: Timing) -> dict[str, float]:
-    named = {"queued_ms": timing.queued, "first_byte_ms": timing.first_byte, "e2e_ms": timing.total}
-    return {
-        name: round(seconds * 1000, 3) for name, seconds in named.items() if seconds is not None
-    }
 
 
 def _chat_body(done: Completion) -> dict[str, Any]:

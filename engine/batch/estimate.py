@@ -11,10 +11,12 @@ import msgspec
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.store import errors_path
 from engine.batch.options import Options
-from engine.batch.pacing.cost import Budget
-from engine.batch.reading.rendering import Address, about_tokens
+from engine.batch.pacing.cost import Budget, Demand
+from engine.batch.pacing.prices import AS_OF, Price
+from engine.batch.reading.kinds import Format
+from engine.batch.reading.rendering import Address
 from engine.batch.reading.rows import Row
-from engine.batch.reading.source import Format, Source
+from engine.batch.reading.source import Source
 
 __all__ = ["Estimate", "estimate"]
 
@@ -25,25 +27,57 @@ class Estimate(msgspec.Struct, kw_only=True):
     Attributes:
         plan: the rows, counted.
         tokens: about how many tokens the rows that are left take: a token for four bytes of each
-            request, and the output limit where a row has one.
-        cost: USD for them, half taken for input; 0.0 without prices.
+            request, and the output limit of a row, or of its model.
+        cost: USD for them, as if every answer were as long as it may be.
+        unlimited: rows whose output has no limit that is known: it is left out.
+        unpriced: rows whose model has no price: they are left out of the cost.
+        elsewhere: rows whose input is more than their bytes (files, images by address).
         notices: what a run would tell first.
     """
 
     plan: Plan
     tokens: int = 0
     cost: float = 0.0
+    unlimited: int = 0
+    unpriced: int = 0
+    elsewhere: int = 0
     notices: list[str] = []
+
+    def add(self, demand: Demand, price: Price | None) -> None:
+        """Count one row."""
+        output = demand.most_output
+        if output is None and price is not None:
+            output = price.max_output
+        self.unlimited += output is None
+        self.elsewhere += not demand.bounded
+        self.tokens += demand.input_estimate + (output or 0)
+        if price is None:
+            self.unpriced += 1
+        else:
+            dollars = demand.input_estimate * price.input + (output or 0) * price.output
+            self.cost += dollars / 1e6
 
     def lines(self) -> list[str]:
         """For people."""
         plan = self.plan
         asked = plan.left - plan.bad
+        cost = ""
+        if self.cost:
+            cost = f", ${self.cost:.4f} if every answer is as long as it may be"
+            cost += f" (prices of {AS_OF}, unless you gave some)"
         found = [
             f"{plan.rows} rows: {plan.done} done, {plan.failed} failed, {asked} to ask, "
             f"{plan.bad} that cannot be asked",
-            f"about {self.tokens} tokens" + (f", ${self.cost:.4f}" if self.cost else ""),
+            f"about {self.tokens} tokens{cost}",
         ]
+        for count, what in (
+            (self.unlimited, "have no output limit: their answers are left out (--max-tokens)"),
+            (self.unpriced, "have no price: they are left out of the cost (--prices)"),
+            (self.elsewhere, "have files or images by address: these are left out"),
+        ):
+            if count:
+                found.append(f"{count} rows {what}")
+        found.append("left out besides: rows asked again, and what a cache saves")
         return [*self.notices, *found]
 
 
@@ -59,10 +93,10 @@ def estimate(
         ConfigError: a run could not begin.
     """
     manifest = options.manifest()
-    address = Address(manifest, options.api_key)
+    address = Address(manifest, options.api_key, options.headers)
     budget = Budget(prices=options.prices)
-    past, plan = Past(), Plan()
-    found = Estimate(plan=plan)
+    past = Past()
+    found = Estimate(plan=Plan())
     path = os.fspath(output)
     for place in (path, os.fspath(options.errors or errors_path(path))):
         for _ in past.read(place, _lines(place)):
@@ -71,18 +105,16 @@ def estimate(
     def check(row: Row) -> str | None:
         why = address.check(row)
         if why is None:
-            rendered = address.render(row, "")
-            tokens = about_tokens(rendered)
-            found.tokens += tokens
-            found.cost += budget.estimate(rendered.model, tokens)
+            _, demand = address.render(row, "")
+            found.add(demand, budget.price(demand.model))
         return why
 
-    source = Source(input, format)
+    source = Source(input, format, manifest.reading())
     try:
         retry = options.retry_errors
-        for _ in plan.read(source, past, options.takes, check, retry, options.limit):
+        for _ in found.plan.take(source, past, options.takes, check, retry, options.limit):
             pass
-        found.notices = plan.report(past, source.name)
+        found.notices = found.plan.report(past, source.name)
     finally:
         source.close()
     return found

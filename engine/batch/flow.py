@@ -5,34 +5,30 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from engine.batch.attempt import Outcome, ReadOutcome, send
-from engine.batch.keeping.records import (
-    Record,
-    failure_record,
-    invalid_record,
-    success_record,
-    usage_fields,
-)
+import msgspec
+
+from engine.batch.attempt import ReadOutcome, send
+from engine.batch.book import Book, Ledger
+from engine.batch.lane import Doubt, Item, Lane
+from engine.batch.lanes import Lanes
 from engine.batch.options import Options
-from engine.batch.pacing.cost import Budget
-from engine.batch.pacing.limit import AutoLimit, FixedLimit
-from engine.batch.pacing.meter import Meter
-from engine.batch.pacing.pace import Pace
-from engine.batch.queue import Item, Queue
-from engine.batch.reading.manifest import Manifest
-from engine.batch.reading.rendering import Address, about_tokens, model_of
+from engine.batch.outcome import Outcome
+from engine.batch.pacing.descriptors import most_connections
+from engine.batch.reading.rendering import Address, model_of
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
+from engine.batch.reask import told_what_was_wrong
 from engine.batch.showing.summary import Stopped
-from engine.batch.verdict import Verdict, verdict
-from engine.errors import Category, ConfigError, EngineError, ResourceError
+from engine.batch.verdict import Verdict, is_nobodys, verdict
+from engine.batch.waiting import long_wait
+from engine.errors import Category, ConfigError, EngineError
 from engine.transport.multi import Multi
 
-__all__ = ["Flow", "Keeper", "Ledger"]
+__all__ = ["Ending", "Flow"]
 
 _log: Final = logging.getLogger("engine.batch")
 
@@ -49,70 +45,56 @@ _MAX_DELAY: Final = 30.0
 _HALT_DRAIN: Final = 5.0
 
 
-class Keeper(Protocol):
-    """What a flow asks of the batch it belongs to."""
+class Ending(msgspec.Struct, frozen=True):
+    """Why no more rows should be begun, and the seconds those under way get."""
 
-    def wake_at(self, when: float) -> None:
-        """Call `Flow.turn` at `when`, or earlier."""
-
-    def stop(
-        self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
-    ) -> None:
-        """No more rows; `Flow.cancel` after so many seconds."""
-
-    def fail(self, error: EngineError | OSError) -> None:
-        """It cannot go on."""
-
-    def landed(self) -> None:
-        """Nothing is under way any more, and nothing more will be."""
-
-
-class Ledger(Protocol):
-    """What a flow asks of where outcomes are written: a `Store`, or a list on another machine."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What is asked."""
-
-    @property
-    def pending(self) -> int:
-        """Lines that are not safe yet."""
-
-    @property
-    def failure(self) -> ResourceError | None:
-        """Why nothing more can be written, or None."""
-
-    def write(self, record: Record) -> None:
-        """Write a line."""
+    stopped: Stopped
+    reason: str
+    seconds: float
+    error: EngineError | None = None
 
 
 class Flow:
     """Sends rows as the pace and the budget allow, asks again, and has outcomes written.
 
+    Whoever holds one calls `turn` when `wake_at` asked for it, and looks at `ending` and `landed`
+    afterwards.
+
+    Args:
+        multi, options: of the run.
+        ledger: where outcomes are written.
+        wake_at: called with the time at which `turn` should be called next.
+        notice: called with a sentence the user may want to know.
+
     Attributes:
-        pace, budget, meter: see there.
+        book, lanes: see there.
         flying: the rows under way, and the handles of their attempts.
+        ending: why it wants to end, or None.
+        landed: nothing is under way, and nothing more will be.
     """
 
-    def __init__(self, multi: Multi, options: Options, ledger: Ledger, keeper: Keeper) -> None:
+    def __init__(
+        self,
+        multi: Multi,
+        options: Options,
+        ledger: Ledger,
+        wake_at: Callable[[float], object],
+        notice: Callable[[str], object],
+    ) -> None:
         now = monotonic()
         self._multi = multi
         self._options = options
-        self._ledger = ledger
-        self._keeper = keeper
-        self._address = Address(ledger.manifest, options.api_key)
+        self._wake_at = wake_at
+        self._notice = notice
+        self._manifest = ledger.manifest
+        self._address = Address(ledger.manifest, options.api_key, options.headers)
         self._misfit = schema_check(options.schema)
-        self.limit = (
-            AutoLimit(options.max_concurrency)
-            if options.concurrency == "auto"
-            else FixedLimit(options.concurrency)
-        )
-        self.pace = Pace(self.limit, options.rpm, options.tpm, now)
-        self.budget = Budget(options.max_cost, options.max_tokens_total, options.prices)
-        self.meter = Meter(now)
-        self.queue = Queue(iter(()))
-        self.flying: dict[int, tuple[Item, Any]] = {}
-        self._ended: deque[tuple[Item, ReadOutcome]] = deque()
+        self.book = Book(options, ledger, now)
+        self.lanes = Lanes(options, self._address, ledger.manifest.batch, now)
+        self.flying: dict[int, tuple[Item, Lane, Any]] = {}
+        self.ending: Ending | None = None
+        self.landed = False
+        self._ended: deque[tuple[Item, Lane, ReadOutcome]] = deque()
         self._open = False
 
     def check(self, row: Row) -> str | None:
@@ -123,15 +105,25 @@ class Flow:
         """
         why = self._address.check(row)
         if why is None and self._options.max_cost is not None:
-            model = model_of(row, self._ledger.manifest)
-            if self.budget.price(model) is None:
-                raise ConfigError(f"max_cost: the prices tell none for the model {model!r}; add it")
+            model = model_of(row, self._manifest)
+            if self.book.budget.price(model) is None:
+                raise ConfigError(
+                    f"max_cost: there is no price for the model {model!r}; give one by --prices"
+                )
         return why
 
     def open(self, rows: Iterator[Row | BadRow]) -> None:
         """Begin with `rows`, read as they are needed."""
-        self.queue = Queue(rows)
-        self._open = True
+        self.lanes.open(rows)
+        self._open, self.landed = True, False
+        room = most_connections()
+        if room is not None and room < self.lanes.most:
+            if self._options.concurrency != "auto" or room < 100:
+                self._notice(
+                    f"descriptors for {room} connections, not {self.lanes.most}: no more are in "
+                    "flight (ulimit -n)"
+                )
+            self.lanes.most = room
         self.turn()
 
     def close(self) -> None:
@@ -140,11 +132,11 @@ class Flow:
 
     def cancel(self) -> None:
         """Cancel what is under way; it ends in `info_read`."""
-        for _, handle in list(self.flying.values()):
+        for _, _, handle in list(self.flying.values()):
             handle.cancel()
 
     def turn(self) -> None:
-        """Write what ended and send whatever may go now, for a moment; know when to go on."""
+        """Write what ended and send whatever may go now, for a moment; ask to be called again."""
         until = monotonic() + _SLICE
         while True:
             if self._ended:
@@ -153,179 +145,215 @@ class Flow:
             if self._open:
                 self._fill(until)
             elif not self.flying:
-                self._keeper.landed()
+                self._land()
             if not self._ended:
                 return
             if monotonic() > until:
-                self._keeper.wake_at(until)
+                self._wake_at(until)
                 return
+
+    def facts(self, now: float) -> dict[str, Any]:
+        """What `Progress` tells of this run."""
+        meter, lanes = self.book.meter, self.lanes.all
+        held = [lane.pace.gate.until - now for lane in lanes if lane.closed is None]
+        return {
+            "done": meter.done,
+            "failed": meter.failed,
+            "in_flight": len(self.flying),
+            "limit": self.lanes.limit,
+            "waiting": self.lanes.again,
+            "requests": meter.requests,
+            "refused": sum(lane.pace.refused for lane in lanes),
+            "input_tokens": meter.input_tokens,
+            "output_tokens": meter.output_tokens,
+            "cost": self.book.budget.spent.cost,
+            "held": max(min(held, default=0.0), 0.0),
+            "ttft": meter.ttft.median(),
+            "seconds": meter.seconds(now),
+            "errors": dict(meter.errors),
+            "reasons": dict(meter.reasons),
+        }
+
+    def _land(self) -> None:
+        for lane in self.lanes.all:
+            self._undoubt(lane)
+        self.landed = True
+
+    # -- sending -----------------------------------------------------------------------------
 
     def _fill(self, until: float) -> None:
+        ledger = self.book.ledger
         while self._open:
-            if self._ledger.failure is not None:
-                self._keeper.fail(self._ledger.failure)
+            if ledger.failure is not None:
+                error = ledger.failure
+                self.ending = Ending("error", error.message, 0.0, error)
                 return
-            if self._ledger.pending > _MOST_UNWRITTEN:
-                self._keeper.wake_at(monotonic() + 0.01)
+            if ledger.pending > _MOST_UNWRITTEN:
+                self._wake_at(monotonic() + 0.01)
+                return
+            if len(self.flying) >= self.lanes.most:
                 return
             now = monotonic()
-            item = self.queue.peek(now, 100 + 2 * self.limit.value)
-            if item is None:
-                self._nothing_to_send()
-                return
+            lane, item, when = self.lanes.choose(now)
             if isinstance(item, BadRow):
-                self.queue.take(item)
-                self._invalid(item, item.message)
-            elif self._ready(item) and not self._send(item, now):
+                self.book.invalid(item, item.message)
+            elif lane is None or item is None:
+                self._nothing_to_send(when)
+                return
+            elif not self._send(lane, item, now):
                 return
             if now > until:
-                self._keeper.wake_at(now)
+                self._wake_at(now)
                 return
 
-    def _nothing_to_send(self) -> None:
-        when = self.queue.when()
+    def _nothing_to_send(self, when: float | None) -> None:
         if when is not None:
-            self._keeper.wake_at(when)
-        elif self.queue.empty and not self.flying:
-            self._keeper.landed()
+            self._wake_at(when)
+        elif self.lanes.empty and not self.flying:
+            closed = self.lanes.closed
+            if closed:
+                left = self.lanes.skipped
+                more = f"; {left} rows more were asked of the same" if left else ""
+                reason = "; ".join(lane.closed or "" for lane in closed) + more
+                self.ending = Ending("error", reason, 0.0, closed[0].error)
+            self._land()
 
-    def _ready(self, item: Item) -> bool:
-        """Write the row as a request; False: it cannot be, and is out of the way."""
-        if item.rendered is not None:
-            return True
-        try:
-            why = self._address.check(item.row)
-            if why is None:
-                key = f"{self._ledger.manifest.batch}-{item.row.key.hex()}"
-                item.rendered = self._address.render(item.row, key)
-                item.tokens = about_tokens(item.rendered)
-                return True
-        except ConfigError as error:
-            why = error.message
-        self.queue.take(item)
-        self._invalid(item.row, f"line {item.row.number}: {why}")
-        return False
-
-    def _send(self, item: Item, now: float) -> bool:
-        """Send `item` if it may go; False: not now."""
-        rendered = item.rendered
-        assert rendered is not None
-        wait = self.pace.wait(now, len(self.flying), item.tokens)
-        if wait != 0.0:
-            if wait is not None:
-                self._keeper.wake_at(now + wait)
-            return False
-        reason = self.budget.room(len(self.flying), rendered.model, item.tokens)
+    def _send(self, lane: Lane, item: Item, now: float) -> bool:
+        """Send `item` if the budget lets it; False: not now."""
+        rendered, demand = item.rendered, item.demand
+        assert rendered is not None and demand is not None
+        reason = self.book.budget.reached(demand)
         if reason is not None:
-            if not self.flying:
-                self._keeper.stop(
-                    "budget", f"{reason}; raise it and run the same command again", 0.0
-                )
+            reason = f"{reason}; raise it and run the same command again"
+            self.ending = Ending("budget", reason, 0.0)
+            self._open = False
             return False
-        self.queue.take(item)
-        self.pace.sent(now, item.tokens)
+        if not self.book.budget.reserve(id(item), demand):
+            return False
+        lane.take(item)
+        lane.pace.sent(now, demand.estimate)
+        lane.in_flight += 1
         item.sent_at = now
         item.attempts += 1
-        handle = send(
-            self._multi, rendered, self._options.timeouts, lambda read: self._note(item, read)
-        )
-        self.flying[id(item)] = (item, handle)
+        timeouts, path = self._options.timeouts, item.row.path
+
+        def note(read: ReadOutcome) -> None:
+            # Called in `info_read`, by a thousand attempts at once if need be.
+            self._ended.append((item, lane, read))
+            self._wake_at(monotonic())
+
+        handle = send(self._multi, rendered, timeouts, path, note)
+        self.flying[id(item)] = (item, lane, handle)
         return True
 
-    def _note(self, item: Item, read: ReadOutcome) -> None:
-        """An attempt is over; called in `info_read`, by a thousand of them at once if need be."""
-        self._ended.append((item, read))
-        self._keeper.wake_at(monotonic())
+    # -- what came of it ---------------------------------------------------------------------
 
-    def _settle(self, item: Item, read: ReadOutcome) -> None:
+    def _settle(self, item: Item, lane: Lane, read: ReadOutcome) -> None:
         """Write how an attempt ended, or have the row wait for another."""
         outcome = read()
         now = monotonic()
-        in_flight = len(self.flying)
+        self._account(item, lane, outcome, now)
         del self.flying[id(item)]
-        if not outcome.cancelled:
-            self._account(item, outcome, now, in_flight)
-            error = outcome.error or self._misfit(outcome.text)
-            if error is None:
-                self._answered(item, outcome, now)
-            else:
-                self._failed(item, outcome, error, now)
+        lane.in_flight -= 1
+        if outcome.cancelled:
+            return
+        if outcome.error is not None:
+            self._failed(item, lane, outcome, outcome.error, now)
+            return
+        lane.quiet_since = None
+        self._undoubt(lane)
+        misfit = self._misfit(outcome.text)
+        if misfit is None:
+            self.book.answered(item, outcome)
+        else:
+            self._ask_again(item, lane, outcome, misfit, now)
 
-    def _account(self, item: Item, outcome: Outcome, now: float, in_flight: int) -> None:
-        rendered = item.rendered
-        assert rendered is not None
-        usage = outcome.usage
-        self.pace.heard(now, outcome.rate_limit)
-        limit = self.limit.value
-        self.pace.ended(now, item.sent_at, in_flight, outcome.error)
-        if self.limit.value != limit:
-            _log.info("concurrency %d, was %d", self.limit.value, limit)
-        if usage is not None:
-            tokens = usage.total_tokens or (usage.input_tokens or 0) + (usage.output_tokens or 0)
-            self.pace.used(now, item.tokens, tokens)
-        elif outcome.error is not None:
-            self.pace.used(now, item.tokens, 0)
-        if usage is not None:
-            cost = self.budget.spent(rendered.model, usage)
-            if cost is not None:
-                item.cost = (item.cost or 0.0) + cost
-        elif outcome.error is None:
-            self.budget.guessed(rendered.model, item.tokens)
-        self.meter.ended(now, outcome, self.limit.value)
+    def _account(self, item: Item, lane: Lane, outcome: Outcome, now: float) -> None:
+        demand, pace = item.demand, lane.pace
+        assert demand is not None
+        before = item.spent.tokens
+        self.book.count(item, outcome)
+        if outcome.cancelled:
+            return
+        pace.heard(now, outcome.rate_limit)
+        limit = pace.limit.value
+        pace.ended(now, item.sent_at, lane.in_flight, outcome.error)
+        if pace.limit.value != limit:
+            _log.info("%s: concurrency %d, was %d", lane.name, pace.limit.value, limit)
+        pace.used(now, demand.estimate, item.spent.tokens - before)
+        self.book.meter.ended(now, outcome, self.lanes.limit)
 
-    def _answered(self, item: Item, outcome: Outcome, now: float) -> None:
-        assert outcome.body is not None
-        record = success_record(
-            item.row,
-            outcome.status or 200,
-            outcome.request_id,
-            outcome.body,
-            finish_reason=outcome.finish_reason,
-            **_beside(item, outcome),
-        )
-        self._ledger.write(record)
-        self.meter.done += 1
+    def _ask_again(
+        self, item: Item, lane: Lane, outcome: Outcome, misfit: EngineError, now: float
+    ) -> None:
+        """The answer does not fit: ask for another, and say what was wrong."""
+        item.failures += 1
+        item.misfits += 1
+        if item.failures >= self._options.max_attempts:
+            self.book.failed(item, outcome, misfit)
+            return
+        key = f"{self._manifest.batch}-{item.row.key.hex()}-{item.misfits}"
+        first, _ = self._address.render(item.row, key)
+        item.rendered = told_what_was_wrong(first, outcome.text, misfit.message, key)
+        lane.put_back(item, now)
 
-    def _failed(self, item: Item, outcome: Outcome, error: EngineError, now: float) -> None:
+    def _failed(
+        self, item: Item, lane: Lane, outcome: Outcome, error: EngineError, now: float
+    ) -> None:
+        pace = lane.pace
         limited = error.category is Category.RATE_LIMIT
-        item.failures += not limited
-        if limited and item.answered is None:
-            item.answered = self.pace.answered
-        elif limited and self.pace.answered > (item.answered or 0):
-            item.refusals += 1
+        item.failures += not limited and not is_nobodys(error)
+        if limited:
+            # Alone: nothing else is asked that could be answered meanwhile.
+            alone = not lane.in_flight and not lane.fresh and not lane.again
+            if alone or (item.answered is not None and pace.answered > item.answered):
+                item.refusals += 1
+            item.answered = pace.answered if item.answered is None else item.answered
         what = verdict(
-            error, item.failures, self._options.max_attempts, item.refusals, self.pace.answered
+            error, item.failures, self._options.max_attempts, item.refusals, pace.answered
         )
         if what is Verdict.HALT:
-            self._keeper.stop("error", error.message, _HALT_DRAIN, error)
+            self._close(lane, error.message, error)
+        elif what is Verdict.DOUBT:
+            if lane.doubt(Doubt(item, outcome, error)):
+                self._close(lane, f"every row was refused alike: {error.message}", error)
         elif what is Verdict.FAILED:
-            self._ledger.write(
-                failure_record(item.row, error, outcome.body, **_beside(item, outcome))
-            )
-            self.meter.fail(error.category)
+            self.book.failed(item, outcome, error)
+        else:
+            self._again(item, lane, error, limited, now)
+
+    def _again(self, item: Item, lane: Lane, error: EngineError, limited: bool, now: float) -> None:
+        if error.category is Category.RESOURCE:
+            fewer = max(len(self.flying) // 2, 1)
+            if fewer < self.lanes.most:
+                self._notice(f"{error.message}; no more than {fewer} are in flight now")
+                self.lanes.most = fewer
+        why = long_wait(lane, error, self._options.max_wait, now, self._notice)
+        if why is not None:
+            self._close(lane, why, error)
+        elif lane.closed is not None:
+            return
         elif limited:
             # After the gate opens others go first: one that is refused again and again must not be
             # the one that shows whether the provider is at work.
-            opens = max(self.pace.gate.until, now)
-            self.queue.put_back(item, opens + _delay(item.attempts - item.failures))
+            opens = max(lane.pace.gate.until, now)
+            lane.put_back(item, opens + _delay(item.attempts - item.failures))
         else:
-            wait = max(error.retry_after or 0.0, _delay(item.failures))
-            self.queue.put_back(item, now + wait)
+            wait = max(error.retry_after or 0.0, _delay(max(item.failures, 1)))
+            lane.put_back(item, now + wait)
 
-    def _invalid(self, row: Row | BadRow, message: str) -> None:
-        self._ledger.write(invalid_record(row, message))
-        self.meter.fail(Category.INVALID_ARG)
+    def _close(self, lane: Lane, reason: str, error: EngineError) -> None:
+        """Ask no more rows of `lane`; where it is the only one there can be, end."""
+        self.lanes.skipped += lane.fresh + lane.again
+        lane.close(reason, error)
+        if self._manifest.model is not None and all(each.closed for each in self.lanes.all):
+            self.ending = Ending("error", reason, _HALT_DRAIN, error)
+            self._open = False
 
-
-def _beside(item: Item, outcome: Outcome) -> dict[str, Any]:
-    """The facts beside the response."""
-    return {
-        "provider": item.rendered.provider if item.rendered is not None else None,
-        "usage": usage_fields(outcome.usage),
-        "timing": outcome.timing or None,
-        "attempts": item.attempts,
-        "cost": round(item.cost, 9) if item.cost is not None else None,
-    }
+    def _undoubt(self, lane: Lane) -> None:
+        """Rows that failed as perhaps all do failed on their own."""
+        for doubt in lane.cleared():
+            self.book.failed(doubt.item, doubt.outcome, doubt.error)
 
 
 def _delay(failures: int) -> float:

@@ -23,10 +23,11 @@ from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.records import Record, read_entry
 from engine.batch.keeping.store import Store
 from engine.batch.options import Options
+from engine.batch.reading.kinds import Format
 from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rendering import Address
 from engine.batch.reading.rows import BadRow, Row
-from engine.batch.reading.source import Format, Source
+from engine.batch.reading.source import Source
 from engine.batch.showing.summary import Stopped, Summary
 from engine.errors import ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi
@@ -73,7 +74,7 @@ def run_on_ray(
     try:
         store = Store(output, options.errors, options.manifest(), force=options.force)
         past, plan = _plan(source, store, options, notice)
-        store.begin(options.retry_errors)
+        store.begin(past if options.retry_errors else None)
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False)
         actors = actors or max(int(ray.cluster_resources().get("CPU", 1)), 1)
@@ -110,7 +111,7 @@ def _plan(
         pass
     check = Address(store.manifest, options.api_key).check
     ask, limit = options.retry_errors, options.limit
-    for _ in plan.read(source, past, options.takes, check, ask, limit):
+    for _ in plan.take(source, past, options.takes, check, ask, limit):
         pass
     for sentence in plan.report(past, source.name):
         notice(sentence)
@@ -129,10 +130,8 @@ def _blocks(ray: Any, source: Source, past: Past, options: Options) -> list[Any]
             blocks.append(ray.put(table))
             block.clear()
 
-    for number, row in enumerate(source.rows()):
-        if options.limit is not None and number >= options.limit:
-            break
-        if options.takes(row) and not past.settled(row, options.retry_errors):
+    for row in source.rows(options.limit):
+        if options.takes(row) and past.wanted(row, options.retry_errors):
             block.append(_packed(row))
             if len(block) >= _BLOCK:
                 put()
@@ -209,7 +208,7 @@ def _unpacked(data: bytes) -> Row | BadRow:
 class Asker:
     """The actor: asks a block of rows, and hands back the lines of their outcomes.
 
-    It is the `Ledger` and the `Keeper` of its `Flow`; what the pace has learned stays from block to
+    It is the `Ledger` of its `Flow`; what the pace has learned stays from block to
     block.
     """
 
@@ -219,23 +218,21 @@ class Asker:
     def __init__(self, manifest: Manifest, options: Options) -> None:
         self.manifest = manifest
         self._multi = Multi()
-        self._flow = Flow(self._multi, options, self, self)
+        self._flow = Flow(self._multi, options, self, self._wake_at, lambda sentence: None)
         self._lines: list[bytes] = []
-        self._halt = ""
-        self._landed = False
         self._wake: float | None = None
         self._cancel_at: float | None = None
 
     def __call__(self, batch: Any) -> Any:
         """Ask the rows of a block."""
-        self._landed = False
         self._flow.open(_unpacked(row.as_py()) for row in batch["row"])
-        while not self._landed:
+        while not self._flow.landed:
             self._turn()
         lines, self._lines = self._lines, []
         halts = [""] * len(lines)
-        if self._halt:
-            lines, halts = [*lines, b""], [*halts, self._halt]
+        ending = self._flow.ending
+        if ending is not None:
+            lines, halts = [*lines, b""], [*halts, ending.reason]
         arrow = import_module("pyarrow")
         return arrow.table(
             {"line": arrow.array(lines, arrow.binary()), "halt": arrow.array(halts, arrow.string())}
@@ -253,31 +250,20 @@ class Asker:
         if self._wake is not None and now >= self._wake:
             self._wake = None
             self._flow.turn()
+        ending = self._flow.ending
+        if ending is not None and self._cancel_at is None:
+            self._flow.close()
+            self._cancel_at = now + ending.seconds
+            self._wake_at(now)
 
     def _until(self) -> float | None:
         due = [when for when in (self._wake, self._cancel_at) if when is not None]
         return max(min(due) - monotonic(), 0.0) if due else None
 
-    # -- Ledger and Keeper: see engine.batch.flow ----------------------------------------------
+    # -- Ledger: see engine.batch.book ---------------------------------------------------------
 
     def write(self, record: Record) -> None:
         self._lines.append(record.line_bytes())
 
-    def wake_at(self, when: float) -> None:
+    def _wake_at(self, when: float) -> None:
         self._wake = when if self._wake is None else min(self._wake, when)
-
-    def stop(
-        self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
-    ) -> None:
-        self._halt = self._halt or reason
-        self._flow.close()
-        if self._flow.flying:
-            self._cancel_at = monotonic() + seconds
-        else:
-            self.landed()
-
-    def fail(self, error: EngineError | OSError) -> None:
-        self.stop("error", str(error), 0.0)
-
-    def landed(self) -> None:
-        self._landed = True

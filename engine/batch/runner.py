@@ -6,24 +6,32 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from itertools import islice
 from time import monotonic
 from typing import Any, Final
 
-from engine.batch.flow import Flow
+import msgspec
+
+from engine.batch.answer import Answer, answer_of
+from engine.batch.flow import Ending, Flow
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.plan import Past, Plan
+from engine.batch.keeping.records import Record
 from engine.batch.keeping.store import Store
 from engine.batch.options import Options
+from engine.batch.pacing.cost import Spent
 from engine.batch.pacing.meter import Meter
+from engine.batch.reading.kinds import Format
 from engine.batch.reading.rows import BadRow, Row
-from engine.batch.reading.source import Format, Source
-from engine.batch.showing.summary import Progress, Stopped, Summary
-from engine.errors import ConfigError, EngineError, ResourceError
+from engine.batch.reading.source import Source
+from engine.batch.showing.summary import Progress, Summary
+from engine.errors import CallbackError, ConfigError, EngineError, ResourceError
 from engine.transport.multi import Multi, driver_of
 from engine.transport.timers import Timer
 
 __all__ = ["Batch"]
 
+OnAnswer = Callable[[Answer], object]
 OnDone = Callable[[Summary], object]
 OnNotice = Callable[[str], object]
 
@@ -52,7 +60,8 @@ class Batch:
         input: a path, ``"-"`` for stdin, or an iterable of rows; see `engine.batch.reading.rows`.
         output: path of the output, or ``"-"`` for stdout.
         options: see `Options`.
-        format: ``jsonl``, ``text`` or ``csv``; None: found out.
+        format: see `engine.batch.reading.kinds`; None: found out.
+        on_answer: called with each `Answer` of this run, in `perform`, once it is written.
         on_done: called with the summary, in `info_read`.
         on_notice: called with a sentence the user may want to know; in `perform`, signals held.
 
@@ -72,6 +81,7 @@ class Batch:
         options: Options | None = None,
         *,
         format: Format | None = None,
+        on_answer: OnAnswer | None = None,
         on_done: OnDone | None = None,
         on_notice: OnNotice | None = None,
     ) -> None:
@@ -80,14 +90,17 @@ class Batch:
         self._on_done = on_done
         self._notice = on_notice or (lambda sentence: None)
         _check_paths(input, output, options.errors)
-        self._source = Source(input, format)
+        manifest = options.manifest()
+        self._source = Source(input, format, manifest.reading())
         try:
-            self._store = Store(output, options.errors, options.manifest(), force=options.force)
+            self._store = Store(output, options.errors, manifest, force=options.force)
         except BaseException:
             self._source.close()
             raise
         try:
-            self._flow = Flow(multi, options, self._store, self)
+            self._flow = Flow(multi, options, self._store, self._wake_at, self._notice)
+            if on_answer is not None:
+                self._flow.book.on_record = lambda record: _tell(on_answer, record)
         except BaseException:
             self._close()
             raise
@@ -97,9 +110,7 @@ class Batch:
         self._phase = _Phase.NEW
         self._timer: Timer | None = None
         self._cancel_at = math.inf
-        self._stopped: Stopped | None = None
-        self._reason: str | None = None
-        self._error: EngineError | None = None
+        self._ending: Ending | None = None
         self.summary: Summary | None = None
 
     def __repr__(self) -> str:
@@ -115,21 +126,23 @@ class Batch:
             self._steps = self._read()
             for warning in self._store.warnings:
                 self._notice(warning)
-            self.wake_at(monotonic())
+            self._wake_at(monotonic())
         return self
 
     def drain(self, seconds: float) -> None:
         """Begin no more rows, give those under way so many seconds, then stop."""
-        self.stop("interrupted", "interrupted; run the same command again to go on", seconds)
+        why = "interrupted; run the same command again to go on"
+        self._stop(Ending("interrupted", why, seconds))
 
     def cancel(self) -> None:
         """Stop now. Rows under way are asked again in the next run."""
-        self.stop("interrupted", "stopped; run the same command again to go on", 0.0)
+        why = "stopped; run the same command again to go on"
+        self._stop(Ending("interrupted", why, 0.0))
 
     @property
     def meter(self) -> Meter:
         """What was measured, for a report."""
-        return self._flow.meter
+        return self._flow.book.meter
 
     def progress(self) -> Progress:
         """Where it is; cheap, at any time."""
@@ -142,7 +155,7 @@ class Batch:
         try:
             self._advance()
         except (EngineError, OSError) as error:
-            self.fail(error)
+            self._fail(error)
 
     def _advance(self) -> None:
         if self._phase is _Phase.READING:
@@ -150,32 +163,43 @@ class Batch:
                 self._begin()
         elif self._phase is _Phase.RUNNING:
             self._flow.turn()
+            self._follow()
         elif self._phase is _Phase.DRAINING:
             self._drain()
         elif self._phase is _Phase.ENDING:
             self._end()
 
+    def _follow(self) -> None:
+        """Do what the flow has come to."""
+        ending = self._flow.ending
+        if ending is not None and self._phase is _Phase.RUNNING:
+            self._stop(ending)
+        elif self._flow.landed:
+            self._landed()
+
     def _drain(self) -> None:
         self._flow.turn()
+        self._follow()
         if self._phase is _Phase.DRAINING and monotonic() >= self._cancel_at:
             self._cancel_at = math.inf
             self._flow.cancel()
         elif self._phase is _Phase.DRAINING and self._cancel_at < math.inf:
-            self.wake_at(self._cancel_at)
+            self._wake_at(self._cancel_at)
 
     def _work(self) -> bool:
         """Go on with reading files for a moment; True: they are read."""
         until = monotonic() + _SLICE
         for _ in self._steps:
             if monotonic() > until:
-                self.wake_at(until)
+                self._wake_at(until)
                 return False
         return True
 
     def _read(self) -> Iterator[None]:
         options = self._options
         yield from self._store.read(self._past)
-        yield from self._plan.read(
+        yield from self._store.tidy(self._past)
+        yield from self._plan.take(
             self._source,
             self._past,
             options.takes,
@@ -187,40 +211,38 @@ class Batch:
     def _begin(self) -> None:
         for sentence in self._plan.report(self._past, self._source.name):
             self._notice(sentence)
-        self._store.begin(self._options.retry_errors)
-        past = self._past
-        self._flow.budget.resume(past.cost, past.tokens, past.counted)
+        past, book = self._past, self._flow.book
+        self._store.begin(past if self._options.retry_errors else None)
+        book.budget.resume(past.spent, past.counted, past.largest)
+        book.told = msgspec.structs.replace(past.spent)
         self._phase = _Phase.RUNNING
         self._flow.open(self._rows())
+        self._follow()
 
     def _rows(self) -> Iterator[Row | BadRow]:
-        """The rows that are left, read a second time."""
+        """The rows that are left, read a second time, and no further than the first time."""
         options = self._options
-        for number, row in enumerate(self._source.rows()):
-            if options.limit is not None and number >= options.limit:
-                return
-            if options.takes(row) and not self._past.settled(row, options.retry_errors):
+        for row in islice(self._source.rows(options.limit), self._plan.read):
+            if options.takes(row) and self._past.wanted(row, options.retry_errors):
                 yield row
 
     # -- the end -----------------------------------------------------------------------------
 
-    def fail(self, error: EngineError | OSError) -> None:
+    def _fail(self, error: EngineError | OSError) -> None:
         """It cannot go on: stop, and keep what is there."""
         if isinstance(error, OSError) and not isinstance(error, EngineError):
             cause, error = error, ResourceError(f"the batch cannot go on: {error}", retryable=False)
             error.__cause__ = cause
-        self.stop("error", error.message, 0.0, error)
+        self._stop(Ending("error", error.message, 0.0, error))
 
-    def stop(
-        self, stopped: Stopped, reason: str, seconds: float, error: EngineError | None = None
-    ) -> None:
+    def _stop(self, ending: Ending) -> None:
         """Begin no more rows; end when those under way have ended, or after so many seconds."""
         if self._phase is _Phase.OVER:
             return
-        if self._phase is _Phase.ENDING and stopped == "interrupted":
+        if self._phase is _Phase.ENDING and ending.stopped == "interrupted":
             return  # every row has its outcome, or it stops already
-        if self._stopped is None:
-            self._stopped, self._reason, self._error = stopped, reason, error
+        if self._ending is None:
+            self._ending = ending
         before, self._phase = self._phase, _Phase.DRAINING
         if before is _Phase.NEW:
             self._phase = _Phase.OVER
@@ -228,35 +250,42 @@ class Batch:
             return
         self._flow.close()
         if self._flow.flying:
-            self._cancel_at = monotonic() + seconds
-            self.wake_at(self._cancel_at)
+            self._cancel_at = min(self._cancel_at, monotonic() + ending.seconds)
+            self._wake_at(self._cancel_at)
         else:
-            self.landed()
+            self._landed()
 
-    def landed(self) -> None:
+    def _landed(self) -> None:
         """No row is under way any more: wait for the disk, then end. Idempotent."""
         if self._phase in (_Phase.ENDING, _Phase.OVER):
             return
         self._phase = _Phase.ENDING
         self._store.finish()
         left = self.progress().left
-        if left and self._stopped is None:
-            self._stopped = "error"
-            self._reason = (
+        if left and self._ending is None:
+            reason = (
                 f"{left} rows of {self._source.name} were not there when it was read again; leave "
                 "it alone while the batch runs, and run the same command again"
             )
-        self._steps = iter(())
-        if self._options.ordered and self._stopped is None and self._store.output != "-":
-            self._steps = put_in_order(self._store.output, self._source)
-        self.wake_at(monotonic())
+            self._ending = Ending("error", reason, 0.0)
+        self._steps = self._finish()
+        self._wake_at(monotonic())
+
+    def _finish(self) -> Iterator[None]:
+        """What is left to do with the files, once everything is on the disk."""
+        book, store = self._flow.book, self._store
+        spent, told = book.budget.spent, book.told
+        store.carry(Spent(cost=spent.cost - told.cost, tokens=spent.tokens - told.tokens))
+        yield from store.tidy(self._past)
+        if self._options.ordered and self._ending is None and store.output != "-":
+            yield from put_in_order(store.output, self._source)
 
     def _end(self) -> None:
         failure = self._store.failure
         if failure is not None:
-            self._stopped, self._reason, self._error = "error", failure.message, failure
-        elif self._store.pending:
-            self.wake_at(monotonic() + 0.002)
+            self._ending = Ending("error", failure.message, 0.0, failure)
+        elif not self._store.whole:
+            self._wake_at(monotonic() + 0.002)
             return
         elif not self._work():
             return
@@ -265,6 +294,8 @@ class Batch:
         driver_of(self._multi).finished(self)
 
     def _close(self) -> None:
+        self._steps = iter(())
+        self._flow.lanes.open(iter(()))
         self._store.close()
         self._source.close()
 
@@ -282,8 +313,12 @@ class Batch:
     def conclude(self) -> Summary:
         """The summary, for `info_read`."""
         if self.summary is None:
+            ending = self._ending
             self.summary = Summary(
-                **self._facts(), stopped=self._stopped, reason=self._reason, error=self._error
+                **self._facts(),
+                stopped=ending.stopped if ending is not None else None,
+                reason=ending.reason if ending is not None else None,
+                error=ending.error if ending is not None else None,
             )
         return self.summary
 
@@ -299,34 +334,33 @@ class Batch:
 
     def _facts(self) -> dict[str, Any]:
         reading = self._phase in (_Phase.NEW, _Phase.READING)
-        plan, flow, now = Plan() if reading else self._plan, self._flow, monotonic()
-        meter = flow.meter
+        plan = Plan() if reading else self._plan
+        facts = self._flow.facts(monotonic())
         return {
+            **facts,
             "rows": plan.rows,
-            "done": max(plan.done + meter.done - self._store.lost, 0),
-            "failed": plan.failed + meter.failed,
+            "done": max(plan.done + facts["done"] - self._store.lost, 0),
+            "failed": plan.failed + facts["failed"],
             "begun": plan.done + plan.failed,
-            "in_flight": len(flow.flying),
-            "limit": flow.limit.value,
-            "waiting": len(flow.queue),
-            "requests": meter.requests,
-            "refused": flow.pace.refused,
-            "input_tokens": meter.input_tokens,
-            "output_tokens": meter.output_tokens,
-            "cost": flow.budget.cost,
-            "held": max(flow.pace.gate.until - now, 0.0),
-            "ttft": meter.ttft.median(),
-            "seconds": meter.seconds(now),
-            "errors": dict(meter.errors),
         }
 
-    def wake_at(self, when: float) -> None:
+    def _wake_at(self, when: float) -> None:
         """Have `_turn` called at `when`, unless it is called earlier."""
         if self._timer is not None and self._timer.call is not None and self._timer.when <= when:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = driver_of(self._multi).call_at(when, self._turn)
+
+
+def _tell(on_answer: OnAnswer, record: Record) -> None:
+    try:
+        on_answer(answer_of(record.line_bytes()))
+    except Exception as error:
+        raise CallbackError(
+            f"on_answer raised {type(error).__name__}: {error}; the answer is written, and the "
+            "batch stopped"
+        ) from error
 
 
 def _check_paths(input: object, output: object, errors: object) -> None:

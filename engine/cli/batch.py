@@ -8,12 +8,16 @@ import signal
 import sys
 from typing import Any, Final
 
+import msgspec
+
 from engine.batch import Batch, Options, Summary, load_prices
+from engine.batch.reading.kinds import FORMATS
 from engine.batch.showing.progress import View, view
 from engine.batch.showing.report import check_report, write_report
 from engine.cli.console import complain
 from engine.cli.neutral import one_line
 from engine.errors import ConfigError
+from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
 
 __all__ = ["add_arguments", "run"]
@@ -31,9 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is asked. Exit codes: 0 all rows, 1 some failed, 2 usage, 3 could not run, 4 stopped by a "
         "budget, 130 interrupted."
     )
-    parser.add_argument("input", help="rows: JSONL, CSV or text; - is stdin")
+    parser.add_argument(
+        "input",
+        help="rows: JSONL, a JSON array, CSV, TSV, text, Parquet, Arrow; .gz, .zst; - stdin",
+    )
     parser.add_argument("-o", "--output", required=True, help="answers; - is stdout")
-    parser.add_argument("--format", choices=("jsonl", "csv", "text"), help="of the input")
+    parser.add_argument("--format", choices=FORMATS, help="of the input")
     parser.add_argument("--errors", metavar="FILE", help="failures (default: OUTPUT.errors.jsonl)")
     parser.add_argument("--force", action="store_true", help="go on with another run's output")
     _add_request_arguments(parser.add_argument_group("what is asked"))
@@ -42,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     many = parser.add_argument_group("many machines")
     many.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="run on Ray")
     many.add_argument("--ray-actors", type=int, metavar="N", help="default: one for each CPU")
+    parser.add_argument("--text-field", metavar="NAME", help="the answer's text, beside the body")
     shown = parser.add_argument_group("what is shown")
     modes = ("auto", "rich", "plain", "json", "none")
     shown.add_argument("--progress", choices=modes, default="auto", help="on stderr")
@@ -52,7 +60,16 @@ def _add_request_arguments(group: Any) -> None:
     group.add_argument("-m", "--model", help="PROVIDER/MODEL; instead of what the rows name")
     group.add_argument("--provider", help="see `engine providers`")
     group.add_argument("--base-url", metavar="URL", help="address of any other server")
-    group.add_argument("--system", metavar="TEXT", help="instructions for rows that are prompts")
+    group.add_argument("--prompt", metavar="TEXT", help="template: 'Classify: {text}'")
+    group.add_argument("--system", metavar="TEXT", help="instructions, for prompts; a template too")
+    group.add_argument("--endpoint", metavar="PATH", help="of rows that name none: /v1/embeddings")
+    group.add_argument("-n", "--samples", type=int, default=1, metavar="N", help="of each row")
+    group.add_argument("--max-tokens", type=int, metavar="N", help="for rows that do not say it")
+    group.add_argument("--temperature", type=float, metavar="X", help="for rows that do not say it")
+    group.add_argument(
+        "--header", action="append", default=[], metavar="NAME:VALUE", help="sent along; repeatable"
+    )
+    group.add_argument("--timeout", type=float, metavar="S", help="seconds a request may take")
     group.add_argument("--body", metavar="JSON", help='merged into each request: {"temperature":0}')
     group.add_argument("--schema", metavar="FILE", help="JSON schema the answers must fit")
     group.add_argument("--stream", action="store_true", help="stream chat rows, to time tokens")
@@ -64,7 +81,10 @@ def _add_pace_arguments(group: Any) -> None:
     group.add_argument("--rpm", type=float, metavar="N", help="requests a minute")
     group.add_argument("--tpm", type=float, metavar="N", help="tokens a minute")
     group.add_argument("--max-attempts", type=int, default=5, metavar="N", help="for each row")
-    group.add_argument("--max-cost", type=float, metavar="USD", help="needs --prices")
+    group.add_argument(
+        "--max-wait", type=float, metavar="S", help="seconds; give a provider up that asks for more"
+    )
+    group.add_argument("--max-cost", type=float, metavar="USD", help="stop before it costs more")
     group.add_argument("--prices", metavar="FILE", help="JSON: USD a million tokens, by model")
     group.add_argument("--max-tokens-total", type=int, metavar="N", help="in and out, all rows")
 
@@ -190,7 +210,13 @@ def _options(arguments: argparse.Namespace) -> Options:
         model=arguments.model,
         provider=arguments.provider,
         base_url=arguments.base_url,
+        prompt=arguments.prompt,
         system=arguments.system,
+        endpoint=arguments.endpoint,
+        samples=arguments.samples,
+        max_tokens=arguments.max_tokens,
+        temperature=arguments.temperature,
+        headers=_headers(arguments.header),
         body=_object("--body", arguments.body) if arguments.body else {},
         schema=_schema(arguments.schema) if arguments.schema else None,
         errors=arguments.errors,
@@ -199,6 +225,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         rpm=arguments.rpm,
         tpm=arguments.tpm,
         max_attempts=arguments.max_attempts,
+        max_wait=arguments.max_wait,
         max_cost=arguments.max_cost,
         max_tokens_total=arguments.max_tokens_total,
         prices=load_prices(arguments.prices) if arguments.prices else {},
@@ -208,7 +235,28 @@ def _options(arguments: argparse.Namespace) -> Options:
         shard=arguments.shard,
         stream=arguments.stream,
         force=arguments.force,
+        text_field=arguments.text_field,
+        timeouts=_timeouts(arguments.timeout),
     )
+
+
+def _headers(given: list[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for header in given:
+        name, found, value = header.partition(":")
+        if not found:
+            raise ConfigError(f"--header must be NAME:VALUE, not {header!r}")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _timeouts(seconds: float | None) -> Timeouts:
+    usual = Options().timeouts
+    if seconds is None:
+        return usual
+    if not seconds > 0:
+        raise ConfigError(f"--timeout must be more than 0 seconds, not {seconds:g}")
+    return msgspec.structs.replace(usual, first_event=seconds, idle=seconds, total=seconds)
 
 
 def _schema(path: str) -> dict[str, Any]:

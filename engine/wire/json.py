@@ -14,7 +14,7 @@ import msgspec
 
 from engine.errors import ProtocolError
 
-__all__ = ["UNREADABLE", "TypedDecoder", "decode_json", "is_json", "not_json"]
+__all__ = ["UNREADABLE", "TypedDecoder", "decode_json", "is_json", "mended_json", "not_json"]
 
 T = TypeVar("T")
 
@@ -59,8 +59,7 @@ class TypedDecoder(Generic[T]):
         Raises:
             ProtocolError: it is not JSON, or not of the type.
         """
-        mended = data.decode("utf-8", "replace").encode()
-        mended = _LONE_SURROGATE.sub(_mend, mended)
+        mended = mended_json(data)
         if mended != data:
             try:
                 return self.decode(mended)
@@ -99,6 +98,18 @@ def decode_json(data: bytes) -> Any:
         return _plain.decode(data)
     except UNREADABLE as error:
         return _plain.recover(data, error)
+
+
+def mended_json(data: bytes) -> bytes:
+    """`data` with U+FFFD in the place of bytes that are no UTF-8, and of escapes of half a
+    surrogate pair: what strict readers refuse, and providers send."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("utf-8", "replace").encode()
+    if b"\\ud" in data or b"\\uD" in data:
+        data = _LONE_SURROGATE.sub(_mend, data)
+    return data
 
 
 def is_json(text: str) -> bool:

@@ -50,6 +50,9 @@ class JSONArrayDecoder:
 
     Args:
         max_element_bytes: the most bytes an element may have.
+
+    Attributes:
+        trailing: something other than white space came after the end of the array.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class JSONArrayDecoder:
         "_lone",
         "_partial",
         "_state",
+        "trailing",
     )
 
     def __init__(self, max_element_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -70,6 +74,12 @@ class JSONArrayDecoder:
         self._escaped = False  # the last chunk ended after a backslash of a string
         self._lone = False
         self._failure: ProtocolError | None = None
+        self.trailing = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end of the array came."""
+        return self._state is _State.CLOSED
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the body; the elements they complete, in order.
@@ -84,6 +94,7 @@ class JSONArrayDecoder:
         if self._state is _State.START:
             chunk = self._begin(chunk)
         position = 0
+        ended = self._state is _State.CLOSED
         last_line = chunk.rfind(b"\n}")
         while position < len(chunk) and self._state is not _State.CLOSED and not self._failure:
             if self._state is _State.BETWEEN:
@@ -97,6 +108,10 @@ class JSONArrayDecoder:
             else:
                 self._keep(chunk[position:end])
             position = end
+        if self._state is _State.CLOSED:
+            # The closing bracket itself was looked at and not taken.
+            rest = chunk[position:] if ended or self._lone else chunk[position + 1 :]
+            self.trailing = self.trailing or bool(rest.strip())
         if self._failure is not None and not records:
             raise self._failure
         return records

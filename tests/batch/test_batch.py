@@ -364,7 +364,7 @@ def test_a_model_without_a_price_is_refused_where_there_is_a_most_to_spend(outpu
         prices = {"other": Price(input=1, output=1)}
         summary = run_batch([openai_row("a")], output, server, max_cost=1, prices=prices)
     assert (summary.exit_code, server.requests) == (2, [])
-    assert "none for the model 'm'" in str(summary.reason)
+    assert "no price for the model 'm'" in str(summary.reason)
 
 
 def test_answers_without_usage_count_by_estimate(tmp_path: Path, output: Path) -> None:

@@ -109,7 +109,7 @@ def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
         (["--shard", "3"], "must be I/N, as in 1/8, not '3'"),
         (["--rpm", "nan"], "rpm must be at least 1"),
         (["--max-tokens-total", "0"], "max_tokens_total must be at least 1"),
-        (["--max-cost", "1"], "--prices FILE"),
+        (["--max-cost", "0"], "max_cost must be more than 0 USD"),
         (["--body", "[1]"], "--body must be a JSON object"),
         (["--body", "{"], "--body is not JSON"),
         (["--schema", "/nowhere"], "cannot be read"),

@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from engine.errors import ResourceError
@@ -40,13 +41,16 @@ class Journal:
                 self._fd = os.dup(1)
             else:
                 new = not os.path.exists(self.path)
-                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+                # For its owner's eyes: it holds what was asked and answered.
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 if new:
                     _sync_folder(self.path)
         status = os.fstat(self._fd)
         self._regular = path != "-" and stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
         self._size = self._synced = status.st_size
+        self._last = (0, b"")  # where the last line that was written begins, and the line
+        self._foreign = False
 
     def close(self) -> None:
         """Close the file."""
@@ -93,40 +97,91 @@ class Journal:
             try:
                 self._write(line)
             except OSError:
-                if self._regular:
-                    os.ftruncate(self._fd, self._size)  # a short write leaves half a line
+                # A short write leaves half a line.
+                if self._regular and os.fstat(self._fd).st_size > self._size:
+                    os.ftruncate(self._fd, self._size)
                 raise
+        self._last = (self._size, line)
         self._size += len(line)
 
     def sync(self) -> None:
         """Wait until what was written is on the disk.
 
         Raises:
-            ResourceError: it is not; or another file has taken the place of this one. Call
+            ResourceError: it is not; or the file is no longer what was written. Call
                 `forget_unsynced` then, and nothing else.
         """
         size = self._size
         if self._regular and size > self._synced:
             with _Advice(self.path, "write to"):
-                self._check_place()
+                self.check()
                 _sync(self._fd)
             self._synced = size
 
+    def check(self) -> None:
+        """See that the file is what was written, and where it was.
+
+        Raises:
+            ResourceError: it was moved, deleted, cut or rewritten.
+        """
+        if not self._regular:
+            return
+        size, (start, line) = self._size, self._last
+        what = None
+        try:
+            status = os.stat(self.path)
+            if (status.st_dev, status.st_ino) != self._identity:
+                what = "moved or deleted"
+            elif status.st_size < size:
+                what = "cut"
+            elif os.pread(self._fd, len(line), start) != line:
+                what = "rewritten"
+        except FileNotFoundError:
+            what = "moved or deleted"
+        if what is not None:
+            self._foreign = True
+            raise ResourceError(
+                f"{self.path} was {what} while the batch was writing to it; put it back as it was "
+                "and run the same command again: what is missing is asked again",
+                retryable=False,
+            )
+
     def forget_unsynced(self) -> None:
         """Take back what no `sync` has put on the disk. After a failed one the kernel forgets which
-        pages it lost (fsyncgate, 2018): the next run would take the lines for good."""
-        if self._regular and self._size > self._synced:
+        pages it lost (fsyncgate, 2018): the next run would take the lines for good. A file that
+        somebody else changed is left alone."""
+        if self._regular and self._size > self._synced and not self._foreign:
             try:
                 os.ftruncate(self._fd, self._synced)
             except OSError:
                 pass  # the disk takes nothing at all any more; the failure is reported already
 
-    def truncate(self) -> None:
-        """Forget everything."""
-        with _Advice(self.path, "empty"):
-            os.ftruncate(self._fd, 0)
-            _sync(self._fd)
-        self._size = self._synced = 0
+    def keep(self, wanted: Callable[[bytes], bool]) -> Iterator[None]:
+        """Leave out the lines that are not `wanted`, whole or not at all, a line at a time."""
+        if not self._regular:
+            return
+        new = f"{self.path}.new"
+        with _Advice(self.path, "rewrite"):
+            try:
+                with open(new, "ab", opener=_open_new) as file:
+                    for _, line in self.lines():
+                        if wanted(line):
+                            file.write(line + b"\n")
+                        yield
+                    file.flush()
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(self._fd).st_mode))
+                    _sync(file.fileno())
+                    os.replace(new, self.path)
+                    _sync_folder(self.path)
+                    # The number stays: whoever syncs in another thread holds it.
+                    os.dup2(file.fileno(), self._fd, inheritable=False)
+            finally:
+                with suppress(OSError):
+                    os.unlink(new)
+        status = os.fstat(self._fd)
+        self._identity = (status.st_dev, status.st_ino)
+        self._size = self._synced = status.st_size
+        self._last = (0, b"")
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -147,18 +202,6 @@ class Journal:
             end = start
         return b"".join(reversed(blocks))
 
-    def _check_place(self) -> None:
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            status = None
-        if status is None or (status.st_dev, status.st_ino) != self._identity:
-            raise ResourceError(
-                f"{self.path} was moved or deleted while the batch was writing to it; put it "
-                "back and run the same command again",
-                retryable=False,
-            )
-
 
 class GroupSync:
     """Syncs journals in a thread: a disk needs milliseconds for it, and neither the streams nor the
@@ -171,6 +214,7 @@ class GroupSync:
 
     Attributes:
         failure: why nothing is synced any more, or None.
+        checked: after `finish`, everything is on disk, and was there at the end.
     """
 
     def __init__(
@@ -183,6 +227,7 @@ class GroupSync:
         self._written = self._synced = 0
         self._closing = False
         self.failure: ResourceError | None = None
+        self.checked = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -215,15 +260,20 @@ class GroupSync:
                 self._changed.wait_for(lambda: self.pending or self._closing)
                 self._changed.wait_for(self._enough, self._max_delay)
                 written = self._written
-            if written == self._synced:
-                return
+                last = self._closing and written == self._synced
             try:
                 for journal in self._journals:
-                    journal.sync()
+                    if last:
+                        journal.check()
+                    else:
+                        journal.sync()
             except ResourceError as error:
                 self.failure = error
             else:
                 self._synced = written
+            if last:
+                self.checked = True
+                return
 
     def _enough(self) -> bool:
         return self._closing or self.pending >= self._max_lines
@@ -250,6 +300,11 @@ class _Advice:
                 f"cannot {self._where}: {error.strerror or error}; {self._advice}",
                 retryable=False,
             ) from error
+
+
+def _open_new(path: str, flags: int) -> int:
+    """An opener for a file in a journal's place: new, also where a crash left one, and read too."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 
 
 def _sync_folder(path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -13,7 +13,8 @@ from engine.batch.keeping.lock import Lock
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.records import read_entry
 from engine.batch.keeping.store import errors_path
-from engine.batch.reading.manifest import Manifest, load_manifest, save_manifest
+from engine.batch.reading.key_table import KeyTable
+from engine.batch.reading.manifest import Manifest, load_manifest, private, save_manifest
 from engine.batch.reading.source import Source
 from engine.errors import ConfigError, ResourceError
 
@@ -60,13 +61,14 @@ def merge(
     manifest = _agreed(parts, force)
     merged = Merged()
     locks = [Lock(f"{os.path.realpath(part)}.lock") for part in parts]
-    seen: dict[bytes, str] = {}
+    seen = KeyTable()
     pairs = ((output, list(parts)), (errors_path(output), [errors_path(part) for part in parts]))
+    every = [path for _, paths in pairs for path in paths]
     try:
         for to, paths in pairs:
-            with open(f"{to}.new", "wb") as file:
+            with open(f"{to}.new", "wb", opener=private) as file:
                 for path in paths:
-                    _append(file, path, seen, merged)
+                    _append(file, path, every, seen, merged)
                 file.flush()
                 os.fsync(file.fileno())
         if input is not None:
@@ -88,11 +90,13 @@ def merge(
 def _agreed(parts: Sequence[str], force: bool) -> Manifest:
     """The manifest of the whole, a run of its own."""
     first: Manifest | None = None
+    manifests: list[Manifest] = []
     for part in parts:
         manifest = load_manifest(f"{os.path.realpath(part)}.manifest.json")
         if manifest is None:
             raise ConfigError(f"{part} is not the output of a batch: it has no manifest beside it")
         first = first or manifest
+        manifests.append(manifest)
         differences = first.differences(manifest)
         if differences and not force:
             raise ConfigError(
@@ -101,12 +105,22 @@ def _agreed(parts: Sequence[str], force: bool) -> Manifest:
             )
     if first is None:
         raise ConfigError("there is nothing to merge; name the outputs of the shards")
-    return msgspec.structs.replace(first, batch=Manifest().batch)
+    return msgspec.structs.replace(
+        first,
+        batch=Manifest().batch,
+        spent_cost=sum(manifest.spent_cost for manifest in manifests),
+        spent_tokens=sum(manifest.spent_tokens for manifest in manifests),
+    )
 
 
-def _append(to: BinaryIO, path: str, seen: dict[bytes, str], merged: Merged) -> None:
+# Where a row is: which file, and on which line of it.
+_LINE: Final = (1 << 33) - 1
+
+
+def _append(to: BinaryIO, path: str, paths: list[str], seen: KeyTable, merged: Merged) -> None:
     if not os.path.exists(path):
         return
+    part = paths.index(path)
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             entry = read_entry(line)
@@ -115,20 +129,22 @@ def _append(to: BinaryIO, path: str, seen: dict[bytes, str], merged: Merged) -> 
                 continue
             if entry is None:
                 raise ConfigError(f"{path}:{number} cannot be read; run that shard again first")
-            place = f"{path}:{number}"
-            if seen.setdefault(entry.key, place) != place:
-                raise ConfigError(f"the same row is in {seen[entry.key]} and {place}")
+            before = seen.get(entry.key)
+            if before:
+                first = f"{paths[before >> 33]}:{before & _LINE}"
+                raise ConfigError(f"the same row is in {first} and {path}:{number}")
+            seen.put(entry.key, part << 33 | number)
             merged.failed += entry.failed
             merged.done += not entry.failed
             to.write(line if line.endswith(b"\n") else line + b"\n")
 
 
-def _put_in_order(path: str, input: str, seen: dict[bytes, str]) -> int:
+def _put_in_order(path: str, input: str, seen: KeyTable) -> int:
     """Sort the file; how many rows of the input have no outcome."""
     source = Source(input)
     try:
         for _ in put_in_order(path, source):
             pass
-        return sum(row.key not in seen for row in source.rows())
+        return sum(not seen.get(row.key) for row in source.rows())
     finally:
         source.close()

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from engine.batch.keeping.records import read_entry
+from engine.batch.reading.key_table import KeyTable
+from engine.batch.reading.manifest import private
 from engine.batch.reading.source import Source
 from engine.errors import ResourceError
 
@@ -38,29 +40,35 @@ def put_in_order(path: str, source: Source) -> Iterator[None]:
 
 
 def _write_ordered(path: str, new: str, source: Source) -> Iterator[None]:
-    with open(path, "rb") as file, open(new, "wb") as ordered:
-        places: dict[bytes, tuple[int, int]] = {}
-        others: list[tuple[int, int]] = []
+    with open(path, "rb") as file, open(new, "wb", opener=private) as ordered:
+        places = KeyTable()  # where the line of a row begins, counted from 1
         start = 0
         for line in file:
             entry = read_entry(line)
-            place = (start, len(line))
-            if entry is None or places.setdefault(entry.key, place) != place:
-                others.append(place)
+            if entry is not None and not places.get(entry.key):
+                places.put(entry.key, start + 1)
             start += len(line)
             yield
+        written = KeyTable()
         for row in source.rows():
-            found = places.pop(row.key, None)
-            if found is not None:
-                _copy(file, ordered, found)
+            place = places.get(row.key)
+            if place and not written.get(row.key):
+                file.seek(place - 1)
+                _copy(file.readline(), ordered)
+                written.put(row.key, 1)
             yield
-        for place in (*places.values(), *others):
-            _copy(file, ordered, place)
+        file.seek(0)
+        start = 0
+        for line in file:
+            entry = read_entry(line)
+            copied = entry is not None and written.get(entry.key)
+            if entry is None or not copied or places.get(entry.key) != start + 1:
+                _copy(line, ordered)
+            start += len(line)
+            yield
         ordered.flush()
         os.fsync(ordered.fileno())
 
 
-def _copy(source: BinaryIO, to: BinaryIO, place: tuple[int, int]) -> None:
-    start, length = place
-    source.seek(start)
-    to.write(source.read(length))
+def _copy(line: bytes, to: BinaryIO) -> None:
+    to.write(line)

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import msgspec
+
 from engine.batch.keeping.records import read_entry
+from engine.batch.pacing.cost import Spent
+from engine.batch.reading.key_table import KeyTable
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.source import Source
 from engine.errors import ConfigError
@@ -17,66 +21,107 @@ __all__ = ["Past", "Plan"]
 
 _SHOWN: Final = 10  # line numbers that a message names
 
+# What is known of a row, in one number of 48 bits: what became of it, twelve bits of the digest of
+# its request (to tell an edited one), and the line it is on.
+_DONE: Final = 1 << 47
+_FAILED: Final = 1 << 46
+_SEEN: Final = 1 << 45
+_CHECK: Final = 0xFFF << 33
+_LINE: Final = (1 << 33) - 1
+
 
 class Past:
     """What earlier runs left.
 
     Attributes:
-        done, failed: digest of the request, by the key of the row.
-        cost, tokens: what they took, the failed ones too; `counted` of them told their tokens.
+        spent: what they took; `counted` rows told it, the largest of them `largest`.
+        settled: rows with an outcome.
+        superseded: lines of failures whose row has another line since.
         damaged: place of each line that cannot be read; its row is asked again.
     """
 
     def __init__(self) -> None:
-        self.done: dict[bytes, str] = {}
-        self.failed: dict[bytes, str] = {}
-        self.cost = 0.0
-        self.tokens = 0
+        self.rows = KeyTable()
+        self.spent = Spent()
+        self.largest = Spent()
         self.counted = 0
+        self.settled = 0
+        self.superseded = 0
         self.damaged: list[str] = []
 
     def read(self, path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[None]:
-        """Take in `lines`, numbered, of the file at `path`."""
+        """Take in `lines`, numbered, of the file at `path`; answers before failures."""
         for number, line in lines:
             entry = read_entry(line)
             if entry is None:
                 if line:
                     self.damaged.append(f"{path}:{number}")
                 continue
-            rows = self.failed if entry.failed else self.done
-            rows[entry.key] = entry.content
-            self.cost += entry.cost
-            self.tokens += entry.tokens
-            self.counted += entry.tokens > 0
+            before = self.rows.get(entry.key)
+            self.settled += not before
+            self.superseded += entry.failed and before != 0
+            if not before & _DONE:
+                state = _FAILED if entry.failed else _DONE
+                self.rows.put(entry.key, state | _check(entry.content))
+            self._count(entry.spent)
             yield
 
-    def settled(self, row: Row | BadRow, retry_errors: bool) -> bool:
-        """Whether nothing is to be done for `row`."""
-        return row.key in self.done or (not retry_errors and row.key in self.failed)
+    def _count(self, spent: Spent) -> None:
+        self.spent.add(spent.cost, spent.tokens)
+        self.counted += spent.tokens > 0
+        self.largest = Spent(
+            cost=max(self.largest.cost, spent.cost), tokens=max(self.largest.tokens, spent.tokens)
+        )
+
+    def carry(self, spent: Spent) -> None:
+        """Earlier runs spent that besides, on what is in no line."""
+        self.spent.add(spent.cost, spent.tokens)
+
+    def wanted(self, row: Row | BadRow, retry_errors: bool) -> bool:
+        """Whether `row`, which the plan has seen, is to be asked."""
+        known = self.rows.get(row.key)
+        return bool(known & _SEEN) and not known & (_DONE if retry_errors else _DONE | _FAILED)
+
+    def done(self, key: bytes) -> bool:
+        """Whether the row has an answer."""
+        return bool(self.rows.get(key) & _DONE)
+
+    def renew(self, key: bytes, failed: bool) -> None:
+        """The row has a new outcome."""
+        known = self.rows.get(key)
+        self.superseded += bool(known & _FAILED)
+        if not failed:
+            self.rows.put(key, known | _DONE)
 
 
-class Plan:
+class Plan(msgspec.Struct):
     """The rows of the input, counted.
 
     Attributes:
         rows: of the input, those of other shards left out.
+        read: of the input, all of them: a second pass goes no further.
         done, failed: of them, those an earlier run settled.
         bad: lines that are no request, and are not settled.
+        first_bad: what is wrong with the first of them.
         changed: numbers of lines whose request was another when it was answered.
         orphans: settled rows of earlier runs that the input has no more.
     """
 
-    def __init__(self) -> None:
-        self.rows = self.done = self.failed = self.bad = 0
-        self.changed: list[int] = []
-        self.orphans = 0
+    rows: int = 0
+    read: int = 0
+    done: int = 0
+    failed: int = 0
+    bad: int = 0
+    first_bad: str | None = None
+    changed: list[int] = []
+    orphans: int = 0
 
     @property
     def left(self) -> int:
         """Rows to be asked."""
         return self.rows - self.done - self.failed
 
-    def read(
+    def take(
         self,
         source: Source,
         past: Past,
@@ -90,44 +135,45 @@ class Plan:
         Raises:
             ConfigError: ids occur twice, or a row shows that none like it can be asked.
         """
-        lines: dict[bytes, int] = {}
         twice: list[str] = []
-        for row in source.rows():
-            if limit is not None and len(lines) >= limit:
-                break
-            first = lines.setdefault(row.key, row.number)
-            if first != row.number:
-                twice.append(f"{row.custom_id!r} (lines {first} and {row.number})")
-            elif belongs(row):
-                self._count(row, past, check, retry_errors)
+        doubled = known_again = 0
+        for row in source.rows(limit):
+            self.read += 1
+            known = past.rows.get(row.key)
+            if known & _SEEN:
+                doubled += 1
+                if len(twice) < _SHOWN:
+                    twice.append(f"{row.custom_id!r} (lines {known & _LINE} and {row.number})")
+                continue
+            known_again += known != 0
+            past.rows.put(row.key, known & ~_LINE | _SEEN | row.number)
+            if belongs(row):
+                self._count(row, known, check, retry_errors)
             yield
         if twice:
-            more = f" and {len(twice) - _SHOWN} more" if len(twice) > _SHOWN else ""
+            more = f" and {doubled - _SHOWN} more" if doubled > _SHOWN else ""
             raise ConfigError(
-                f"ids occur twice: {', '.join(twice[:_SHOWN])}{more}; make them unique, nothing "
-                "was asked"
+                f"ids occur twice: {', '.join(twice)}{more}; make them unique, nothing was asked"
             )
         if limit is None:
-            known = (key for rows in (past.done, past.failed) for key in rows)
-            self.orphans = sum(key not in lines for key in known)
+            self.orphans = past.settled - known_again
 
     def _count(
-        self,
-        row: Row | BadRow,
-        past: Past,
-        check: Callable[[Row], str | None],
-        retry_errors: bool,
+        self, row: Row | BadRow, known: int, check: Callable[[Row], str | None], retry: bool
     ) -> None:
         self.rows += 1
-        before = past.done.get(row.key)
-        if before is not None:
+        if known & _DONE:
             self.done += 1
-        elif not retry_errors:
-            before = past.failed.get(row.key)
-            self.failed += before is not None
-        if before is None:
-            self.bad += isinstance(row, BadRow) or check(row) is not None
-        elif before and before != row.content:
+        elif known & _FAILED and not retry:
+            self.failed += 1
+        else:
+            why = row.message if isinstance(row, BadRow) else check(row)
+            if why is not None:
+                self.bad += 1
+                place = "" if isinstance(row, BadRow) else f"line {row.number}: "
+                self.first_bad = self.first_bad or place + why
+            return
+        if known & _CHECK and known & _CHECK != _check(row.content):
             self.changed.append(row.number)
 
     def report(self, past: Past, name: str) -> list[str]:
@@ -137,6 +183,8 @@ class Plan:
             told.append(
                 f"going on: {self.done} rows are done, {self.failed} failed, {self.left} are left"
             )
+        if self.bad:
+            told.append(f"{self.bad} rows cannot be asked, the first: {self.first_bad}")
         if self.changed:
             lines = ", ".join(map(str, self.changed[:_SHOWN]))
             more = ", …" if len(self.changed) > _SHOWN else ""
@@ -153,3 +201,8 @@ class Plan:
                 "are asked again"
             )
         return told
+
+
+def _check(content: str) -> int:
+    """Twelve bits of the digest of a request, in their place; 0 where there is none."""
+    return (int(content[:3], 16) or 1) << 33 if content else 0

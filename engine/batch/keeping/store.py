@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
+
+import msgspec
 
 from engine.batch.keeping.journal import GroupSync, Journal
 from engine.batch.keeping.lock import Lock
 from engine.batch.keeping.plan import Past
 from engine.batch.keeping.records import Record, read_entry
+from engine.batch.pacing.cost import Spent
+from engine.batch.reading.key_table import KeyTable
 from engine.batch.reading.manifest import Manifest, load_manifest, save_manifest
+from engine.batch.reading.rows import digest
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["Store", "errors_path"]
@@ -54,6 +60,7 @@ class Store:
         self._unwritten: ResourceError | None = None
         self._lost = 0
         self._ours = True
+        self._past: Past | None = None
         try:
             paths = [self.output]
             if errors is not None or output != "-":
@@ -105,19 +112,58 @@ class Store:
 
     def read(self, past: Past) -> Iterator[None]:
         """Take in what earlier runs left, in pieces."""
+        past.carry(Spent(cost=self.manifest.spent_cost, tokens=self.manifest.spent_tokens))
         for journal in self._journals:
             yield from past.read(journal.path, journal.lines())
 
-    def begin(self, forget_errors: bool) -> None:
-        """Be ready for `write`; with `forget_errors` the failures of earlier runs go first."""
-        if forget_errors and self._failures is not self._answers:
-            self._failures.truncate()
+    def tidy(self, past: Past) -> Iterator[None]:
+        """Drop the failures whose row has another outcome, in pieces; what they cost is kept."""
+        if not past.superseded or self._failures is self._answers:
+            return
+        last = KeyTable()  # where the last failure of each row is
+        dropped = Spent()
+        for number, line in self._failures.lines():
+            entry = read_entry(line)
+            if entry is not None:
+                if past.done(entry.key) or last.get(entry.key):
+                    dropped.add(entry.spent.cost, entry.spent.tokens)
+                if not past.done(entry.key):
+                    last.put(entry.key, number)
+            yield
+        numbers = count(1)
+
+        def wanted(line: bytes) -> bool:
+            number, entry = next(numbers), read_entry(line)
+            return entry is None or last.get(entry.key) == number
+
+        # First this: a crash in between counts what was spent twice, never not at all.
+        self.carry(dropped)
+        yield from self._failures.keep(wanted)
+        past.superseded = 0
+
+    def carry(self, spent: Spent) -> None:
+        """Keep for later runs that so much was spent that no line tells."""
+        if self.output == "-" or not (spent.cost or spent.tokens):
+            return
+        self.manifest = msgspec.structs.replace(
+            self.manifest,
+            spent_cost=self.manifest.spent_cost + spent.cost,
+            spent_tokens=self.manifest.spent_tokens + spent.tokens,
+        )
+        save_manifest(f"{self.output}.manifest.json", self.manifest)
+
+    def begin(self, past: Past | None = None) -> None:
+        """Be ready for `write`; `past` hears of rows that failed before and are asked again."""
+        self._past = past
         self._syncs = GroupSync(self._journals)
 
     def write(self, record: Record) -> None:
         """Write a line: a failure to the errors file, an answer to the output. Where the disk
         refuses it is lost, and `failure` is set."""
-        self.write_line(record.line_bytes(), record.error is not None)
+        failed = record.error is not None
+        self.write_line(record.line_bytes(), failed)
+        if self._past is not None:
+            self._past.renew(digest(record.custom_id.encode()), failed)
 
     def write_line(self, line: bytes, failed: bool) -> None:
         """`write` for a record that is a line already."""
@@ -136,6 +182,11 @@ class Store:
     def pending(self) -> int:
         """Lines that are not on disk yet."""
         return self._syncs.pending if self._syncs is not None else 0
+
+    @property
+    def whole(self) -> bool:
+        """After `finish`: everything is on disk, and what was written is what is there."""
+        return self._syncs is None or self._syncs.checked
 
     @property
     def lost(self) -> int:

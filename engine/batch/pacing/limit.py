@@ -1,8 +1,9 @@
 """How many requests may be in flight: a number, or found out (AIMD). Pure.
 
-The behaviour is that of inspect_ai's adaptive connections: doubling until the first refusal, then
+The behaviour is that of inspect_ai's adaptive connections: doubling until the first refusals, then
 5 % more for each clean round, a fifth less for each episode of overload; failures of the server
-stop growth and never cut; nothing grows that was not used.
+stop growth and never cut; nothing grows that was not used. A refusal among many answers is no
+overload: some providers refuse one request in twenty whatever is sent.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _CUT: Final = 0.8
 _USED: Final = 0.8
 # Seconds without growth after a failure of the server.
 _PAUSE: Final = 5.0
+# Of the last requests, the part that may be refused in fair weather.
+_NOISE: Final = 0.1
+# Weight of one request in the part that is refused: about the last fifty count.
+_WEIGHT: Final = 0.02
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -41,8 +46,8 @@ class Limit(Protocol):
     def answered(self, now: float, in_flight: int) -> None:
         """One of `in_flight` requests was answered."""
 
-    def overloaded(self, now: float, in_flight: int) -> None:
-        """An episode of refusals (429) began while `in_flight` were under way."""
+    def refused(self, now: float, in_flight: int, news: bool) -> None:
+        """One of `in_flight` was refused (429); `news`: an episode of refusals began with it."""
 
     def faltered(self, now: float) -> None:
         """The server failed (5xx) or did not answer."""
@@ -57,7 +62,7 @@ class FixedLimit:
     def answered(self, now: float, in_flight: int) -> None:
         pass
 
-    def overloaded(self, now: float, in_flight: int) -> None:
+    def refused(self, now: float, in_flight: int, news: bool) -> None:
         pass
 
     def faltered(self, now: float) -> None:
@@ -77,6 +82,8 @@ class AutoLimit:
         self._slow_start = True
         self._clean = 0
         self._paused_until = 0.0
+        self._refused = 0.0  # the part of the last requests
+        self._may_cut = False  # an episode of refusals cuts once
         self.changes: list[Change] = []
 
     @property
@@ -84,6 +91,7 @@ class AutoLimit:
         return int(self._limit)
 
     def answered(self, now: float, in_flight: int) -> None:
+        self._refused -= self._refused * _WEIGHT
         if now < self._paused_until or in_flight < _USED * self._limit:
             return
         self._clean += 1
@@ -94,8 +102,12 @@ class AutoLimit:
         # Below 20, 5 % is less than one request.
         self._set(now, max(grown, self._limit + 1), "a clean round")
 
-    def overloaded(self, now: float, in_flight: int) -> None:
-        self._slow_start = False
+    def refused(self, now: float, in_flight: int, news: bool) -> None:
+        self._refused += (1.0 - self._refused) * _WEIGHT
+        self._may_cut = self._may_cut or news
+        if not self._may_cut or self._refused <= _NOISE:
+            return
+        self._may_cut = self._slow_start = False
         self._clean = 0
         # While the gate lets requests through again one by one, fewer are under way than the
         # limit allows: it is their number that was too much.

@@ -10,7 +10,7 @@ import msgspec
 from engine.errors import Category
 
 if TYPE_CHECKING:
-    from engine.batch.attempt import Outcome
+    from engine.batch.outcome import Outcome
 
 __all__ = ["Histogram", "Meter", "Span"]
 
@@ -69,6 +69,7 @@ class Meter:
         done, failed: rows that were settled.
         requests: attempts that ended.
         errors: failed rows by category.
+        reasons: the first row's words, by category.
         ttft, itl, e2e: seconds to the first token, between tokens (mean of a row), of a request.
         spans: the time, in pieces of `span` seconds from the start; they double in length when
             there are too many.
@@ -78,6 +79,7 @@ class Meter:
         self.done = self.failed = self.requests = 0
         self.input_tokens = self.output_tokens = 0
         self.errors: dict[str, int] = {}
+        self.reasons: dict[str, str] = {}
         self.ttft = Histogram()
         self.itl = Histogram()
         self.e2e = Histogram()
@@ -110,9 +112,10 @@ class Meter:
         else:
             span.failures += 1
 
-    def fail(self, category: Category) -> None:
+    def fail(self, category: Category, why: str) -> None:
         """A row failed for good."""
         self.failed += 1
+        self.reasons.setdefault(category.value, why)
         self.errors[category.value] = self.errors.get(category.value, 0) + 1
 
     @property

@@ -26,21 +26,21 @@ class Pace:
 
     Args:
         limit: requests in flight.
-        rpm, tpm: requests and tokens a minute; None: no bound but what the provider's headers say.
-        now: the time, on the clock of all other calls.
+        requests, tokens: the rates a minute; None: no bound but what the provider's headers say.
+            Several paces may share them.
 
     Attributes:
         answered, refused, failed: outcomes so far: good, 429, and everything else.
     """
 
     def __init__(
-        self, limit: Limit, rpm: float | None = None, tpm: float | None = None, now: float = 0.0
+        self, limit: Limit, requests: Bucket | None = None, tokens: Bucket | None = None
     ) -> None:
         self.limit = limit
         self.gate = Gate()
         self.answered = self.refused = self.failed = 0
-        self._requests = Bucket(rpm, now) if rpm is not None else None
-        self._tokens = Bucket(tpm, now) if tpm is not None else None
+        self._requests = requests
+        self._tokens = tokens
         self._failures = 0
         # What the provider said is left, of requests and of tokens, and until when that holds.
         self._left = [(-math.inf, 0), (-math.inf, 0)]
@@ -90,8 +90,8 @@ class Pace:
         elif error.category is Category.RATE_LIMIT:
             self.refused += 1
             probing = self.gate.probing
-            if self.gate.close(now, sent_at, in_flight, error.retry_after) and not probing:
-                self.limit.overloaded(now, in_flight)
+            news = self.gate.close(now, sent_at, in_flight, error.retry_after)
+            self.limit.refused(now, in_flight, news and not probing)
         else:
             self.failed += 1
             self._failures += 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from engine.batch.reading.rows import Reading
 from engine.errors import ConfigError, ResourceError
 
-__all__ = ["Manifest", "load_manifest", "save_manifest"]
+__all__ = ["Manifest", "load_manifest", "private", "save_manifest"]
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -19,6 +20,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     Attributes:
         batch: made once; part of every row's idempotency key, so that the same rows asked for
             another output are new requests.
+        spent_cost, spent_tokens: what earlier runs took and no line of the output tells: USD,
+            tokens.
     """
 
     version: int = 1
@@ -30,15 +33,31 @@ class Manifest(msgspec.Struct, kw_only=True):
     body: dict[str, Any] = {}
     schema: dict[str, Any] | None = None
     stream: bool = False
+    prompt: str | None = None
+    endpoint: str | None = None
+    samples: int = 1
+    max_tokens: int | None = None
+    temperature: float | None = None
+    spent_cost: float = 0.0
+    spent_tokens: int = 0
+
+    def reading(self) -> Reading:
+        """How rows are made of the input."""
+        return Reading(
+            prompt=self.prompt, system=self.system, endpoint=self.endpoint, samples=self.samples
+        )
 
     def differences(self, other: Manifest) -> list[str]:
         """The facts in which `other` is another run, as ``name: ours, then theirs``."""
-        names = [name for name in self.__struct_fields__ if name not in ("version", "batch")]
+        names = [name for name in self.__struct_fields__ if name not in _OF_THE_RUN]
         return [
             f"{name} was {_show(getattr(self, name))}, is now {_show(getattr(other, name))}"
             for name in names
             if getattr(self, name) != getattr(other, name)
         ]
+
+
+_OF_THE_RUN: Final = frozenset({"version", "batch", "spent_cost", "spent_tokens"})
 
 
 def load_manifest(path: str) -> Manifest | None:
@@ -66,7 +85,7 @@ def save_manifest(path: str, manifest: Manifest) -> None:
     """
     new = f"{path}.new"
     try:
-        with open(new, "wb") as file:
+        with open(new, "wb", opener=private) as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -76,6 +95,11 @@ def save_manifest(path: str, manifest: Manifest) -> None:
             f"cannot write {path}: {error.strerror}; make room, and run the same command again",
             retryable=False,
         ) from error
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for files that hold prompts: for their owner's eyes only."""
+    return os.open(path, flags, 0o600)
 
 
 def _show(value: object) -> str:

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from engine.asking.body import render_body
-from engine.asking.input import as_messages, read_input
+from engine.asking.question import QuestionOptions, as_question
 from engine.asking.rendered import Rendered, encode_body
 from engine.asking.target import Place, Target
+from engine.batch.pacing.cost import Demand
+from engine.batch.reading.defaults import most_output, with_defaults
 from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rows import Row
 from engine.errors import ConfigError
 from engine.providers import Dialect, dialect
-from engine.request import HttpRequest, ModelRequest
+from engine.request import HttpRequest, ModelRequest, merged_headers
 
-__all__ = ["Address", "about_tokens", "model_of"]
+__all__ = ["Address", "model_of"]
 
-# A token is about four bytes of English.
-_BYTES_A_TOKEN: Final = 4
+# What a question may say besides what every format has a word for, where it is sent as it is.
+_OURS: Final = ("tool_choice", "max_tokens", "temperature", "top_p", "stop", "seed", "thinking")
+_NOT_EXTRA: Final = frozenset(
+    (*_OURS, "prompt", "system", "model", "tools", "response_format", "extra_body")
+)
+_ALIASES: Final = ("max_completion_tokens", "max_output_tokens")
+_SENT_AS_IS: Final[dict[str, frozenset[str]]] = {
+    "responses": frozenset({"top_logprobs", "parallel_tool_calls", "service_tier", "user"}),
+    "messages": frozenset({"top_k", "service_tier"}),
+    "gemini": frozenset(),
+    "ollama": frozenset(),
+    "cohere": frozenset({"frequency_penalty", "presence_penalty", "logprobs"}),
+}
 
-
-class _Limits(msgspec.Struct):
-    """The names the output limit has in the bodies of the dialects."""
-
-    max_completion_tokens: Any = None
-    max_tokens: Any = None
-    max_output_tokens: Any = None
+# Input that is more than the bytes of the request: files, pages and images by address, what was
+# said before, what a server's tool finds.
+_ELSEWHERE: Final = (
+    b'"image_url":{"url":"http',
+    b'"image_url":"http',
+    b'"file_id"',
+    b'"file_url"',
+    b'"fileData"',
+    b'"file_uri"',
+    b'"type":"url"',
+    b'"previous_response_id"',
+    b'"conversation":',
+    b'"web_search',
+    b'"file_search',
+    b'"code_interpreter',
+    b'"code_execution',
+    b'"googleSearch"',
+    b'"google_search"',
+    b'"cachedContent"',
+)
 
 
 class Address:
@@ -36,13 +63,22 @@ class Address:
     Args:
         manifest: model, provider, base URL and what is added to each body.
         api_key: None: from the provider's environment variable.
+        headers: sent along with each request.
     """
 
-    def __init__(self, manifest: Manifest, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._manifest = manifest
         # An unknown provider is told before the first row.
         self._target = Target(
-            provider=manifest.provider, base_url=manifest.base_url, api_key=api_key
+            provider=manifest.provider,
+            base_url=manifest.base_url,
+            api_key=api_key,
+            headers=headers or {},
         )
         self._places: dict[str, Place] = {}
 
@@ -53,38 +89,50 @@ class Address:
             ConfigError: no row like it can be sent: the provider, its key or the model is missing.
         """
         model = model_of(row, self._manifest)
-        if not model:
-            if row.shape == "prompt":
+        target = self._target
+        if not model and not (row.shape == "other" and (target.base_url or target.provider)):
+            if row.shape == "prompt" and "model" not in row.body:
                 raise ConfigError(f"line {row.number} names no model; give -m MODEL (model=)")
             return "it names no model; add one, or give -m MODEL (model=)"
-        self._place(model)
-        if row.shape == "prompt":
-            try:
-                as_messages(row.body["prompt"], row.body.get("system"))
-            except ConfigError as error:
-                return str(error)
+        place = self._place(model)
+        try:
+            if row.shape == "prompt":
+                self._question(row, place)
+        except (ConfigError, TypeError) as error:
+            return str(error)
         return None
 
-    def render(self, row: Row, key: str) -> Rendered:
-        """The request for `row`; `key` is its idempotency key.
+    def lane(self, row: Row) -> tuple[int, str]:
+        """What is the same for rows that share address, key, model and path, and with them the
+        provider's limits; and its name. `row` was checked."""
+        model = model_of(row, self._manifest)
+        place = self._place(model)
+        path = row.path or ""
+        return hash((place.lane, path)), f"{place.provider} ({model or path})"
+
+    def render(self, row: Row, key: str) -> tuple[Rendered, Demand]:
+        """The request for `row`, and what it may take; `key` is its idempotency key.
 
         Raises:
             ConfigError: the row cannot be written as a request.
         """
         model = model_of(row, self._manifest)
         place = self._place(model)
-        format = place.dialect if row.shape == "prompt" else dialect(row.shape)
+        format = _format_of(row, place)
         body, request = self._body(row, place, format)
         data = encode_body(body)
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": format.content_types[0] if request.stream else "application/json",
-            **format.headers(request),
-            **place.headers,
-            "Idempotency-Key": key,
-        }
-        return Rendered(
-            http=HttpRequest("POST", place.url(format, request), headers, data),
+        headers = merged_headers(
+            {
+                "Content-Type": "application/json",
+                "Accept": format.content_types[0] if request.stream else "application/json",
+            },
+            format.headers(request) if row.path is None else {"Accept": "*/*"},
+            {"Idempotency-Key": key},
+            place.headers,
+        )
+        url = place.url(format, request) if row.path is None else _url_of(place.base_url, row.path)
+        rendered = Rendered(
+            http=HttpRequest("POST", url, headers, data),
             dialect=format,
             provider=place.provider,
             model=model,
@@ -92,45 +140,94 @@ class Address:
             streaming=request.stream,
             lane=place.lane,
         )
+        demand = Demand(
+            model=model,
+            size=len(data),
+            most_output=most_output(format.name if row.path is None else row.path, body),
+            bounded=not any(mark in data for mark in _ELSEWHERE),
+        )
+        return rendered, demand
 
     def _body(self, row: Row, place: Place, format: Dialect) -> tuple[dict[str, Any], ModelRequest]:
         manifest = self._manifest
         # The message of a stream can be put together for chat alone without losing fields.
         stream = format.name == "chat" and place.row.streams and manifest.stream
-        schema = manifest.schema
         if row.shape == "prompt":
-            system = row.body.get("system", manifest.system)
-            messages, bound = read_input(row.body["prompt"], system)
-            request = ModelRequest(
-                model=place.model,
-                messages=messages,
-                stream=stream,
-                response_format={"name": "answer", "schema": schema} if schema else None,
-                bound=bound,
-            )
-            return {**render_body(format, request, place.row), **manifest.body}, request
-        request = ModelRequest(model=place.model, messages=[], stream=stream)
+            request, extra = self._question(row, place)
+            request = msgspec.structs.replace(request, stream=stream)
+            return {**render_body(format, request, place.row), **extra, **manifest.body}, request
+        request = ModelRequest(
+            model=place.model, messages=[], stream=stream and row.shape == "chat"
+        )
         body = {**row.body, **manifest.body}
+        if row.shape == "other":
+            if place.model:
+                body["model"] = place.model
+            return body, request
         # Whether to stream is the run's choice: batch files of OpenAI may not say it at all.
         body.pop("stream", None)
         body.pop("stream_options", None)
         if row.shape != "gemini":
             body["model"] = place.model
-        if stream:
+        body = with_defaults(
+            format.name, body, manifest.max_tokens, manifest.temperature, place.row
+        )
+        if request.stream:
             body["stream"] = True
             if place.row.include_usage:
                 body["stream_options"] = {"include_usage": True}
-        if schema and row.shape == "chat":
-            format_wanted = {"name": "answer", "schema": schema}
+        if manifest.schema and row.shape == "chat":
+            format_wanted = {"name": "answer", "schema": manifest.schema}
             body.setdefault(
                 "response_format", {"type": "json_schema", "json_schema": format_wanted}
             )
         return body, request
 
+    def _question(self, row: Row, place: Place) -> tuple[ModelRequest, dict[str, Any]]:
+        """A question, and what of it is sent as it is.
+
+        Raises:
+            ConfigError: one of its parameters is wrong, or says nothing in this format.
+        """
+        given, manifest = row.body, self._manifest
+        options: dict[str, Any] = {name: given[name] for name in _OURS if name in given}
+        for name in _ALIASES:
+            if name in given:
+                options.setdefault("max_tokens", given[name])
+        options.setdefault("max_tokens", manifest.max_tokens)
+        options.setdefault("temperature", manifest.temperature)
+        wanted: Any = given.get("response_format")
+        if wanted is None and manifest.schema:
+            wanted = {"name": "answer", "schema": manifest.schema}
+        typed: QuestionOptions = {
+            **options,  # type: ignore[typeddict-item]
+            "tools": given.get("tools"),
+            "system": given.get("system"),
+            "extra_body": given.get("extra_body"),
+        }
+        request = as_question(place.model or "-", given["prompt"], wanted, typed).request
+        extra = {
+            name: given[name] for name in given if name not in _NOT_EXTRA and name not in _ALIASES
+        }
+        format = place.dialect.name
+        sent = _SENT_AS_IS.get(format)
+        unsaid = [name for name in extra if sent is not None and name not in sent]
+        if unsaid:
+            raise ConfigError(
+                f"{unsaid[0]} has no word in the format {format!r} of {place.provider}; leave "
+                "it out, or write the body of the request"
+            )
+        request = msgspec.structs.replace(request, model=place.model)
+        return request, {**extra, **request.extra_body}
+
     def _place(self, model: str) -> Place:
         place = self._places.get(model)
         if place is None:
-            place = self._places[model] = self._target.place(model)
+            # What goes to a path of its own may name no model: a rerank server has one.
+            place = self._target.place(model or "-")
+            if not model:
+                place = msgspec.structs.replace(place, model="")
+            self._places[model] = place
         return place
 
 
@@ -140,10 +237,26 @@ def model_of(row: Row, manifest: Manifest) -> str:
     return model if isinstance(model, str) else ""
 
 
-def about_tokens(rendered: Rendered) -> int:
-    """About how many tokens a request will take, in and out, for the rates."""
-    body = rendered.http.body or b"{}"
-    limits = msgspec.json.decode(body, type=_Limits)
-    found = (getattr(limits, name) for name in limits.__struct_fields__)
-    limit = next((n for n in found if isinstance(n, int) and n > 0), 0)
-    return len(body) // _BYTES_A_TOKEN + limit
+def _format_of(row: Row, place: Place) -> Dialect:
+    if row.shape == "prompt":
+        return place.dialect
+    return dialect("chat" if row.shape == "other" else row.shape)
+
+
+def _url_of(base_url: str, path: str) -> str:
+    """`path`, which begins with a version as a rule, at the server of `base_url`, which ends in
+    one as a rule."""
+    base, found, query = base_url.partition("?")
+    base = base.rstrip("/")
+    version = path.split("/", 2)[1]
+    if _is_version(version):
+        last = urlsplit(base).path.rpartition("/")[2]
+        if _is_version(last):
+            base = base.removesuffix(f"/{last}")
+    if not found:
+        return base + path
+    return f"{base}{path}{'&' if '?' in path else '?'}{query}"
+
+
+def _is_version(name: str) -> bool:
+    return name[:1] == "v" and name[1:2].isdigit()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -36,13 +37,22 @@ def schema_check(schema: dict[str, Any] | None) -> Callable[[str], EngineError |
 
     def check(text: str) -> EngineError | None:
         try:
-            value = msgspec.json.decode(text)
+            value = msgspec.json.decode(_unfenced(text))
         except msgspec.MsgspecError as error:
             return _misfit(f"the answer is not JSON ({error})")
         misfit = next(validator.iter_errors(value), None)
         return _misfit(f"the answer does not fit the schema: {misfit.message}") if misfit else None
 
     return check
+
+
+# A model that was asked for JSON alone likes to dress it as in a chat.
+_FENCED: Final = re.compile(r"\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
+
+
+def _unfenced(text: str) -> str:
+    found = _FENCED.fullmatch(text)
+    return found[1] if found is not None else text
 
 
 def _misfit(what: str) -> EngineError:

@@ -1,172 +1,120 @@
-"""The input file, read line by line and as often as is needed: never whole in memory."""
+"""The input, read row by row and as often as is needed: never whole in memory."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Final, Literal
+from itertools import islice
+from typing import IO, Any
 
-import msgspec
-
-from engine.batch.reading.rows import BadRow, Row, RowParser
+from engine.batch.reading.kinds import Format, format_of
+from engine.batch.reading.objects import column_rows, encode_value, values_of
+from engine.batch.reading.passes import Passes
+from engine.batch.reading.rows import BadRow, Reading, Row, RowParser
+from engine.batch.reading.texts import Found, array_rows, jsonl_rows, table_rows, text_rows
 from engine.errors import ConfigError
 
-__all__ = ["Format", "Source"]
-
-Format = Literal["jsonl", "text", "csv"]
-
-# A row with inline images may be large; Gemini takes 20 MB in one request, and nobody takes more.
-_MAX_LINE_BYTES: Final = 32 * 1024 * 1024
-
-_SUFFIXES: Final[dict[str, Format]] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".txt": "text",
-}
+__all__ = ["Source"]
 
 
 class Source:
-    """Rows of a file, of stdin, or of an iterable.
+    """Rows of a file, of stdin, or of Python objects.
 
     What cannot be read twice (stdin, a pipe, an iterable) is first copied to a temporary file.
 
     Args:
-        input: a path, ``"-"`` for stdin, or an iterable of rows: dicts or strings.
-        format: ``jsonl``, ``text`` (a prompt a line) or ``csv`` (a column ``prompt``); None: by the
-            name's ending, else by the first line.
+        input: a path, ``"-"`` for stdin, or rows; see `engine.batch.reading.objects.values_of`.
+        format: see `Format`; None: by the first bytes and the name's ending. ``.gz`` and ``.zst``
+            are unpacked.
+        reading: how rows are made of it.
+
+    Attributes:
+        name: for people.
+        format: found, or given.
 
     Raises:
-        ConfigError: the file cannot be read, or is not UTF-8.
+        ConfigError: the file cannot be read, or is not what it looks like; or a template is wrong.
     """
 
     def __init__(
-        self, input: str | os.PathLike[str] | Iterable[Any], format: Format | None = None
+        self,
+        input: str | os.PathLike[str] | Iterable[Any],
+        format: Format | None = None,
+        reading: Reading | None = None,
     ) -> None:
+        self._reading = reading or Reading()
+        RowParser(self._reading)  # templates are told of before anything is opened
         self.name = "the rows"
         if isinstance(input, str | os.PathLike):
             self.name = "stdin" if input == "-" else os.fspath(input)
-            self._file = _open(os.fspath(input))
+            file = _open(os.fspath(input))
         else:
-            self._file = _spool_rows(input)
+            file = _spool_rows(input)
             format = "jsonl"
-        start = self._file.read(4096)
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            self._file.close()
-            raise ConfigError(f"{self.name} is UTF-16; save it as UTF-8")
-        suffix = os.path.splitext(self.name)[1].lower()
-        self.format = format or _SUFFIXES.get(suffix) or _sniff(start)
-        self._start = 3 if start.startswith(b"\xef\xbb\xbf") else 0
+        self._passes = Passes(file, self.name)
+        try:
+            self.format = format_of(self.name, self._passes.start(), format)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file; a temporary one is gone."""
-        self._file.close()
+        self._passes.close()
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        """All rows in order, from the beginning; blank lines are none. One pass at a time."""
-        self._file.seek(self._start)
-        parser = RowParser()
-        if self.format == "csv":
-            yield from _csv_rows(self._file, parser)
-            return
-        for number, line, whole in _lines(self._file):
-            if not whole:
-                yield parser.bad(number, line, f"it is longer than {_MAX_LINE_BYTES} bytes")
-            elif self.format == "jsonl":
-                yield parser.parse(line, number)
-            else:
-                yield _text_row(parser, line, number)
+    def rows(self, limit: int | None = None) -> Iterator[Row | BadRow]:
+        """The first `limit` rows (None: all) in order, from the beginning; blank lines are none.
+        Of samples, each is a row.
+
+        Raises:
+            ConfigError: a place in it cannot be read.
+        """
+        parser = RowParser(self._reading)
+        with self._passes.unpacked() as file:
+            for row in islice(self._found(file, parser), limit):
+                yield from parser.samples(row)
+
+    def _found(self, file: Any, parser: RowParser) -> Found:
+        if self.format == "jsonl":
+            return jsonl_rows(file, self.name, parser)
+        if self.format == "json":
+            return array_rows(file, self.name, parser)
+        if self.format == "text":
+            return text_rows(file, self.name, parser)
+        if self.format in ("csv", "tsv"):
+            return table_rows(file, self.name, parser, "," if self.format == "csv" else "\t")
+        return column_rows(file, self.name, self.format, parser)
 
 
-def _open(path: str) -> BinaryIO:
+def _open(path: str) -> IO[bytes]:
     try:
-        file: BinaryIO = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
-        if path != "-" and file.seekable():
-            return file
+        if path == "-":
+            if sys.stdin is None:
+                raise ConfigError("stdin is closed; name a file")
+            file: IO[bytes] = sys.stdin.buffer
+        else:
+            file = open(path, "rb")  # noqa: SIM115
+            if file.seekable():
+                return file
         spool = tempfile.TemporaryFile()  # noqa: SIM115
         with file:
             shutil.copyfileobj(file, spool)
+        spool.flush()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; check the path") from error
-    spool.seek(0)
     return spool
 
 
-def _spool_rows(rows: Iterable[Any]) -> BinaryIO:
+def _spool_rows(rows: Iterable[Any]) -> IO[bytes]:
     spool = tempfile.TemporaryFile()  # noqa: SIM115
-    for row in rows:
-        try:
-            spool.write(msgspec.json.encode(row) + b"\n")
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            spool.close()
-            raise ConfigError(f"a row cannot be written as JSON: {error}") from error
-    spool.seek(0)
+    try:
+        for number, row in enumerate(values_of(rows), 1):
+            spool.write(encode_value(row, f"row {number}") + b"\n")
+        spool.flush()
+    except BaseException:
+        spool.close()
+        raise
     return spool
-
-
-def _sniff(start: bytes) -> Format:
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    return "jsonl" if first in (b"{", b'"', b"") else "text"
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-    """Number and stripped bytes of each line that is not blank, and whether it is whole."""
-    number = 0
-    while line := file.readline(_MAX_LINE_BYTES):
-        number += 1
-        whole = len(line) < _MAX_LINE_BYTES or line.endswith(b"\n")
-        rest = whole
-        while not rest:
-            piece = file.readline(1024 * 1024)
-            rest = not piece or piece.endswith(b"\n")
-        line = line.strip()
-        if line:
-            yield number, line, whole
-
-
-def _text_row(parser: RowParser, line: bytes, number: int) -> Row | BadRow:
-    try:
-        return parser.parse(msgspec.json.encode(line.decode()), number)
-    except UnicodeDecodeError:
-        return parser.bad(number, line, "it is not UTF-8")
-
-
-def _csv_rows(file: BinaryIO, parser: RowParser) -> Iterator[Row | BadRow]:
-    # Bytes that are no UTF-8 become lone surrogates, which no row may hold.
-    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-    # Python's limit is 128 KiB, and one for the whole process: it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE_BYTES))
-    try:
-        reader = csv.DictReader(text)
-        names = reader.fieldnames or ()
-        if "prompt" not in names:
-            raise ConfigError(
-                f"the CSV file has no column 'prompt'; its columns are {', '.join(names)}"
-            )
-        while True:
-            try:
-                record = next(reader, None)
-            except csv.Error as error:
-                yield parser.bad(reader.line_num, b"", str(error))
-                continue
-            if record is None:
-                return
-            yield _csv_row(parser, record, reader.line_num)
-    finally:
-        text.detach()
-
-
-def _csv_row(parser: RowParser, record: dict[str, Any], number: int) -> Row | BadRow:
-    if None in record:
-        return parser.bad(number, repr(record).encode(), "it has more fields than the header")
-    fields = {name: value for name, value in record.items() if value}
-    try:
-        return parser.parse(msgspec.json.encode({"prompt": "", **fields}), number)
-    except UnicodeEncodeError:
-        return parser.bad(number, repr(record).encode(), "it is not UTF-8")

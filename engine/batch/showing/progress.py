@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, TextIO
 import msgspec
 
 from engine.batch.showing.summary import Progress, Summary
+from engine.batch.showing.words import duration
 
 __all__ = ["Mode", "View", "plain_line", "summary_lines", "view"]
 
@@ -206,13 +207,13 @@ def _cells(progress: Progress) -> list[tuple[str, str]]:
         ("waiting", str(progress.waiting)),
         ("tokens/s", f"{_rate(progress):.0f}"),
         ("429s", str(progress.refused)),
-        ("first token", _duration(progress.ttft)),
-        ("ETA", _duration(progress.eta)),
+        ("first token", duration(progress.ttft)),
+        ("ETA", duration(progress.eta)),
     ]
     if progress.cost:
         cells.append(("cost", f"${progress.cost:.4f}"))
     if progress.held:
-        cells.append(("held", _duration(progress.held)))
+        cells.append(("held", duration(progress.held)))
     return cells
 
 
@@ -226,12 +227,12 @@ def plain_line(progress: Progress) -> str:
         f"{progress.refused} refused (429)",
     ]
     if progress.ttft is not None:
-        parts.append(f"first token {_duration(progress.ttft)}")
+        parts.append(f"first token {duration(progress.ttft)}")
     if progress.cost:
         parts.append(f"${progress.cost:.4f}")
     if progress.held:
-        parts.append(f"held for {_duration(progress.held)}")
-    parts.append(f"ETA {_duration(progress.eta)}")
+        parts.append(f"held for {duration(progress.held)}")
+    parts.append(f"ETA {duration(progress.eta)}")
     return ", ".join(parts)
 
 
@@ -241,7 +242,7 @@ def summary_lines(summary: Summary) -> list[str]:
     speed = settled / summary.seconds if summary.seconds else 0.0
     lines = [
         f"{summary.done} of {summary.rows} rows done, {summary.failed} failed, {summary.left} left",
-        f"{settled} in {_duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
+        f"{settled} in {duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
         f"requests, {summary.refused} of them refused (429)",
         f"{summary.input_tokens} tokens in, {summary.output_tokens} out"
         + (f", ${summary.cost:.4f} so far" if summary.cost else ""),
@@ -256,17 +257,6 @@ def summary_lines(summary: Summary) -> list[str]:
 
 def _rate(progress: Progress) -> float:
     return progress.output_tokens / progress.seconds if progress.seconds else 0.0
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds) // 60
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _facts(progress: Progress) -> dict[str, Any]:

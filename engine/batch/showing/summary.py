@@ -30,6 +30,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         ttft: seconds to the first token, median, or None where none was measured.
         seconds: since the start.
         errors: failures of this run by category.
+        reasons: the words of the first of each.
     """
 
     rows: int = 0
@@ -48,6 +49,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     ttft: float | None = None
     seconds: float = 0.0
     errors: dict[str, int] = {}
+    reasons: dict[str, str] = {}
 
     @property
     def left(self) -> int:

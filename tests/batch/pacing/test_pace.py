@@ -213,7 +213,7 @@ def test_retry_after_of_zero_is_no_endless_loop() -> None:
 
 
 def test_no_minute_sees_more_than_the_rate() -> None:
-    simulation = Simulation(Pace(FixedLimit(1000), rpm=120), lambda now, in_flight: None)
+    simulation = Simulation(Pace(FixedLimit(1000), Bucket(120, 0.0)), lambda now, in_flight: None)
     simulation.run(rows=600)
     assert simulation.now >= 297
     for start in range(240):

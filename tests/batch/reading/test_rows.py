@@ -52,6 +52,36 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
             None,
         ),
         ({"url": "/v1/completions", "body": {"x": 1}}, None, "completions", {"x": 1}, None),
+        ({"url": "/v1/embeddings", "body": {"x": 1}}, None, "other", {"x": 1}, None),
+        (
+            {"model": "embed-1", "input": "hi"},
+            None,
+            "other",
+            {"model": "embed-1", "input": "hi"},
+            None,
+        ),
+        (
+            {"model": "m", "input": ["a", "b"]},
+            None,
+            "other",
+            {"model": "m", "input": ["a", "b"]},
+            None,
+        ),
+        ({"query": "q", "documents": []}, None, "other", {"query": "q", "documents": []}, None),
+        (
+            {"model": "m", "prompt": "hi", "suffix": ".", "max_tokens": 3},
+            None,
+            "completions",
+            {"model": "m", "prompt": "hi", "suffix": ".", "max_tokens": 3},
+            None,
+        ),
+        (
+            {"prompt": "hi", "temperature": 0.2, "max_tokens": 3, "label": 1},
+            None,
+            "prompt",
+            {"prompt": "hi", "temperature": 0.2, "max_tokens": 3},
+            {"label": 1},
+        ),
         ({"custom_id": "a", "params": BODY}, "a", "messages", BODY, None),
         ({"key": "k", "request": {"contents": []}}, "k", "gemini", {"contents": []}, None),
         ({**BODY, "metadata": {"row": 4}}, None, "chat", BODY, {"row": 4}),
@@ -80,8 +110,11 @@ def test_each_shape_is_told_by_its_keys(
     ("row", "why"),
     [
         ({"custom_id": "a", "body": BODY}, "url is missing"),
-        ({"url": "/v1/embeddings", "body": BODY}, "cannot be asked in a batch"),
-        ({"url": ["/v1/responses"], "body": BODY}, "cannot be asked in a batch"),
+        ({"url": "https://elsewhere/v1", "body": BODY}, "url must be a path"),
+        ({"url": "/v1/../admin", "body": BODY}, "url must be a path"),
+        ({"url": ["/v1/responses"], "body": BODY}, "url must be a path"),
+        ({"url": "/v1/responses", "body": {}, "priority": 1}, "'priority' is no key of this kind"),
+        ({"custom_id": "a", "params": {}, "label": 1}, "goes under 'metadata'"),
         ({"url": "/v1/responses", "method": "GET", "body": {}}, "method must be POST"),
         ({"url": "/v1/responses"}, "body is missing"),
         ({"url": "/v1/responses", "body": []}, "body must be an object"),
@@ -139,10 +172,10 @@ def test_text_is_a_prompt_a_line(tmp_path: Path) -> None:
     ]
 
 
-def test_text_that_is_not_utf_8_is_a_bad_row(tmp_path: Path) -> None:
-    good, bad = rows_of(tmp_path / "in.txt", b"fine\n\xe9t\xe9\n")
-    assert isinstance(good, Row) and isinstance(bad, BadRow)
-    assert bad.message == "line 2: it is not UTF-8"
+def test_text_that_is_not_utf_8_stops_with_its_place(tmp_path: Path) -> None:
+    for name in ("in.txt", "in.jsonl", "in.csv"):
+        with pytest.raises(ConfigError, match=rf"{name}:2 is not UTF-8: byte 0xe9"):
+            rows_of(tmp_path / name, b'"prompt"\n"\xe9t\xe9"\n')
 
 
 def test_the_first_line_tells_the_format_of_a_file_without_an_ending(tmp_path: Path) -> None:
@@ -209,7 +242,7 @@ def test_bad_lines_become_error_rows_with_their_number_and_the_run_goes_on(tmp_p
         file.write(b'\xef\xbb\xbf{"prompt": "one", "model": "m"}\r\n')
         file.write(b"not json\r\n")
         file.write(b'{"prompt": "' + b"x" * 100_000_000 + b'"}\n')
-        file.write(json.dumps({**openai_row("a"), "url": "/v2/nothing"}).encode() + b"\n")
+        file.write(json.dumps({**openai_row("a"), "url": "nothing"}).encode() + b"\n")
         file.write(b'{"custom_id": "b", "url": "/v1/responses", "body": {"input": "hi"}}\n')
         file.write(b'{"torn": \n')
         file.write(b'{"prompt": "two", "model": "m"}')
@@ -219,6 +252,7 @@ def test_bad_lines_become_error_rows_with_their_number_and_the_run_goes_on(tmp_p
         errors = read(tmp_path / "out.errors.jsonl")
         assert (summary.exit_code, summary.done, summary.failed) == (1, 2, 5)
         assert sorted(row["line"] for row in errors) == [2, 3, 4, 5, 6]
+        assert "a" in {row["custom_id"] for row in errors}
         assert {row["error"]["code"] for row in errors} == {"invalid_line"}
         assert all(row["error"]["message"].startswith(f"line {row['line']}: ") for row in errors)
         assert run_batch(input, output, server).requests == 0

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.batch.attempt import Outcome
+from engine.batch.outcome import Outcome
 from engine.batch.pacing.meter import Histogram, Meter
 from engine.batch.showing.report import render_report, write_report
 from engine.batch.showing.summary import Summary

@@ -1,0 +1,140 @@
+"""What models cost: a small table of list prices, and what a user puts in its place.
+
+The vendors' price lists as of `AS_OF`: https://openai.com/api/pricing,
+https://docs.anthropic.com/en/docs/about-claude/pricing, https://ai.google.dev/pricing. Standard
+tier, without batch discounts; of prices that rise with the length of the prompt, the lower.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from engine.errors import ConfigError
+from engine.messages import Usage
+
+__all__ = ["AS_OF", "Price", "find_price", "load_prices"]
+
+AS_OF: Final = "2025-11"
+"""Year and month of the table."""
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD for a million tokens.
+
+    Attributes:
+        input, output: of fresh input, and of all output, reasoning included.
+        cached, cache_write: of input read from and written to a cache; None: what input costs.
+        max_output: tokens an answer has at most, where the model has such a limit.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+    max_output: int | None = None
+
+    def cost(self, usage: Usage) -> float:
+        """USD for `usage`."""
+        cached = (usage.cached_tokens or 0) if self.cached is not None else 0
+        written = (usage.cache_write_tokens or 0) if self.cache_write is not None else 0
+        fresh = max((usage.input_tokens or 0) - cached - written, 0)
+        dollars = fresh * self.input + (usage.output_tokens or 0) * self.output
+        dollars += cached * (self.cached or 0.0) + written * (self.cache_write or 0.0)
+        return dollars / 1e6
+
+    @property
+    def dearest_input(self) -> float:
+        """USD for a million tokens of input, whatever a cache does."""
+        return max(self.input, self.cached or 0.0, self.cache_write or 0.0)
+
+
+def _openai(input: float, cached: float | None, output: float, most: int) -> Price:
+    return Price(input, output, cached=cached, max_output=most)
+
+
+def _claude(input: float, output: float, most: int) -> Price:
+    # A write costs 1.25 × for five minutes and 2 × for an hour; a read a tenth.
+    return Price(input, output, cached=input / 10, cache_write=input * 1.25, max_output=most)
+
+
+def _embedding(input: float) -> Price:
+    return Price(input, 0.0, max_output=0)
+
+
+_TABLE: Final[Mapping[str, Price]] = {
+    "gpt-5": _openai(1.25, 0.125, 10.0, 128_000),
+    "gpt-5-mini": _openai(0.25, 0.025, 2.0, 128_000),
+    "gpt-5-nano": _openai(0.05, 0.005, 0.4, 128_000),
+    "gpt-5.1": _openai(1.25, 0.125, 10.0, 128_000),
+    "gpt-4.1": _openai(2.0, 0.5, 8.0, 32_768),
+    "gpt-4.1-mini": _openai(0.4, 0.1, 1.6, 32_768),
+    "gpt-4.1-nano": _openai(0.1, 0.025, 0.4, 32_768),
+    "gpt-4o": _openai(2.5, 1.25, 10.0, 16_384),
+    "gpt-4o-mini": _openai(0.15, 0.075, 0.6, 16_384),
+    "gpt-3.5-turbo": _openai(0.5, None, 1.5, 4_096),
+    "o1": _openai(15.0, 7.5, 60.0, 100_000),
+    "o3": _openai(2.0, 0.5, 8.0, 100_000),
+    "o3-mini": _openai(1.1, 0.55, 4.4, 100_000),
+    "o4-mini": _openai(1.1, 0.275, 4.4, 100_000),
+    "text-embedding-3-small": _embedding(0.02),
+    "text-embedding-3-large": _embedding(0.13),
+    "text-embedding-ada-002": _embedding(0.1),
+    "omni-moderation": _embedding(0.0),
+    "claude-opus-4-5": _claude(5.0, 25.0, 64_000),
+    "claude-opus-4-1": _claude(15.0, 75.0, 32_000),
+    "claude-opus-4": _claude(15.0, 75.0, 32_000),
+    "claude-sonnet-4-5": _claude(3.0, 15.0, 64_000),
+    "claude-sonnet-4": _claude(3.0, 15.0, 64_000),
+    "claude-3-7-sonnet": _claude(3.0, 15.0, 64_000),
+    "claude-haiku-4-5": _claude(1.0, 5.0, 64_000),
+    "claude-3-5-haiku": _claude(0.8, 4.0, 8_192),
+    "claude-3-haiku": _claude(0.25, 1.25, 4_096),
+    "gemini-2.5-pro": _openai(1.25, None, 10.0, 65_536),
+    "gemini-2.5-flash": _openai(0.3, None, 2.5, 65_536),
+    "gemini-2.5-flash-lite": _openai(0.1, None, 0.4, 65_536),
+    "gemini-2.0-flash": _openai(0.1, None, 0.4, 8_192),
+    "gemini-2.0-flash-lite": _openai(0.075, None, 0.3, 8_192),
+}
+
+# A snapshot costs what its family costs: gpt-4o-2024-08-06, claude-sonnet-4-20250514, o3-latest.
+_SNAPSHOT: Final = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{3}|latest|0)\Z")
+
+
+def find_price(model: str, own: Mapping[str, Price]) -> Price | None:
+    """The price of `model`, written with or without its provider; `own` prices go before the
+    table's. None: it is in neither."""
+    bare = model.partition("/")[2] or model.partition(":")[2]
+    for prices in (own, _TABLE):
+        for name in (model, bare):
+            found = prices.get(name) or prices.get(_SNAPSHOT.sub("", name))
+            if found is not None:
+                return found
+    return None
+
+
+def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
+    """``{"model": {"input": 0.15, "output": 0.6, "cached": 0.075}}``, USD a million tokens.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not of that form.
+    """
+    try:
+        with open(path, "rb") as file:
+            prices = msgspec.json.decode(file.read(), type=dict[str, Price])
+    except OSError as error:
+        raise ConfigError(f"cannot read prices from {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f'{path} holds no prices: {error}; write {{"model": {{"input": 0.15, "output": 0.6}}}} '
+            "in USD a million tokens"
+        ) from error
+    for model, price in prices.items():
+        for name in ("input", "output", "cached", "cache_write", "max_output"):
+            if (getattr(price, name) or 0) < 0:
+                raise ConfigError(f"{path}: {name} of {model!r} is less than 0; write a price")
+    return prices
