@@ -12,6 +12,9 @@ from engine.messages import Usage
 
 __all__ = ["Budget", "Demand", "Spent", "tokens_of"]
 
+# A row without a limit may be larger than the largest so far; as many of them as were seen may be in
+# flight, and those together are hardly ever more than twice as large.
+_CAUTION: Final = 2
 # A token is about four bytes of English. No tokenizer makes more tokens of a text than it has
 # bytes, so the bytes of a request are a bound.
 _BYTES_A_TOKEN: Final = 4
@@ -73,7 +76,7 @@ class Budget:
     """Counts what was spent, and says whether another row may go.
 
     A row in flight counts with all it can take: its bytes for input, and its output limit, or that
-    of its model. Where nobody knows a limit, one row goes alone, and then each counts as the
+    of its model. Where nobody knows a limit, one row goes alone, and then each counts as twice the
     largest so far, with no more of them in flight than have been seen. So what is in flight fits
     below the cap; the one row that goes over it is one that goes alone, when the mean row still
     fits.
@@ -215,8 +218,9 @@ class Budget:
         unlimited = self._unlimited + (wanted.tokens is None)
         if unlimited and unlimited > self._counted:
             return False
-        cost = self.spent.cost + self._known.cost + unlimited * self.largest.cost
-        tokens = self.spent.tokens + self._known.tokens + unlimited * self.largest.tokens
+        cost = self.spent.cost + self._known.cost + _CAUTION * unlimited * self.largest.cost
+        tokens = self.spent.tokens + self._known.tokens
+        tokens += _CAUTION * unlimited * self.largest.tokens
         if self._max_cost is not None and cost + (wanted.cost or 0.0) > self._max_cost:
             return False
         return self._max_tokens is None or tokens + (wanted.tokens or 0) <= self._max_tokens

@@ -22,7 +22,8 @@ _CUT: Final = 0.8
 _USED: Final = 0.8
 # Seconds without growth after a failure of the server.
 _PAUSE: Final = 5.0
-# Of the last requests, the part that may be refused in fair weather.
+# Of the last requests that the limit just let through, the part that may be refused in fair weather:
+# who refuses by chance refuses whatever is in flight, who is full what is too much.
 _NOISE: Final = 0.1
 # Weight of one request in the part that is refused: about the last fifty count.
 _WEIGHT: Final = 0.02
@@ -91,8 +92,10 @@ class AutoLimit:
         return int(self._limit)
 
     def answered(self, now: float, in_flight: int) -> None:
+        if in_flight < _USED * self._limit:
+            return
         self._refused -= self._refused * _WEIGHT
-        if now < self._paused_until or in_flight < _USED * self._limit:
+        if now < self._paused_until:
             return
         self._clean += 1
         if self._clean < self._limit:

@@ -110,53 +110,55 @@ def _unpacked(file: io.BufferedReader, compression: Compression | None, name: st
     return file
 
 
-def _zstd(file: io.BufferedReader, name: str) -> Any:
+def _zstd(file: io.BufferedReader, name: str) -> _Zstd:
     try:
-        library = import_module("zstandard")
+        return _Zstd(file, import_module("zstandard"))
     except ImportError as error:
         raise ConfigError(
             f"{name} is compressed by zstd, which needs a package: pip install "
             "'streamengine[zstd]'; or unpack it"
         ) from error
 
-    class Reader(io.RawIOBase):
-        """zstandard's own reader takes a file that is cut for one that ends."""
 
-        def __init__(self) -> None:
-            self._frame = library.ZstdDecompressor().decompressobj()
-            self._fed = False
-            self._data = b""
+class _Zstd(io.RawIOBase):
+    """Frames of zstd, one after the other. zstandard's own reader takes a file that is cut for one
+    that ends."""
 
-        def readable(self) -> bool:
-            return True
+    def __init__(self, file: io.BufferedReader, library: Any) -> None:
+        self._file = file
+        self._library = library
+        self._frame = library.ZstdDecompressor().decompressobj()
+        self._within = False
+        self._data = b""
 
-        def readinto(self, buffer: WriteableBuffer, /) -> int:
-            while not self._data and not self._more():
-                pass
-            view = memoryview(buffer).cast("B")
-            most = min(len(view), len(self._data))
-            view[:most] = self._data[:most]
-            self._data = self._data[most:]
-            return most
+    def readable(self) -> bool:
+        return True
 
-        def _more(self) -> bool:
-            """Unpack another piece; True: there is none."""
-            try:
-                packed = file.read1(_BUFFER)
-                if not packed:
-                    if self._fed:
-                        raise EOFError("the file ends within a frame")
-                    return True
-                while packed:
-                    self._fed = True
-                    self._data += self._frame.decompress(packed)
-                    packed = b""
-                    if self._frame.eof:
-                        packed = self._frame.unused_data
-                        self._frame = library.ZstdDecompressor().decompressobj()
-                        self._fed = False
-            except library.ZstdError as error:
-                raise EOFError(str(error)) from error
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while not self._data and self._more():
+            pass
+        view = memoryview(buffer).cast("B")
+        most = min(len(view), len(self._data))
+        view[:most] = self._data[:most]
+        self._data = self._data[most:]
+        return most
+
+    def _more(self) -> bool:
+        """Unpack another piece; False: there is none."""
+        packed = self._file.read1(_BUFFER)
+        if not packed and self._within:
+            raise EOFError("the file ends within a frame")
+        if not packed:
             return False
-
-    return Reader()
+        try:
+            while packed:
+                self._within = True
+                self._data += self._frame.decompress(packed)
+                packed = b""
+                if self._frame.eof:
+                    packed = self._frame.unused_data
+                    self._frame = self._library.ZstdDecompressor().decompressobj()
+                    self._within = False
+        except self._library.ZstdError as error:
+            raise EOFError(str(error)) from error
+        return True
