@@ -175,7 +175,9 @@ def _drive(multi: Multi, batch: Batch, shown: View) -> tuple[Summary, int]:
         signals.append(number)
         multi.wakeup()
 
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # What was inherited ignored (nohup, `&` of a script) stays so.
+    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    watched = [number for number in every if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in watched}
     try:
         seen = 0

@@ -12,8 +12,8 @@ from engine.messages import Usage
 
 __all__ = ["Budget", "Demand", "Spent", "tokens_of"]
 
-# A row without a limit may be larger than the largest so far; as many of them as were seen may be in
-# flight, and those together are hardly ever more than twice as large.
+# A row without a limit may be larger than the largest so far. No more of them are in flight than
+# were seen, and those together are hardly ever more than twice as large.
 _CAUTION: Final = 2
 # A token is about four bytes of English. No tokenizer makes more tokens of a text than it has
 # bytes, so the bytes of a request are a bound.

@@ -8,6 +8,7 @@ overload: some providers refuse one request in twenty whatever is sent.
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 import msgspec
@@ -22,11 +23,13 @@ _CUT: Final = 0.8
 _USED: Final = 0.8
 # Seconds without growth after a failure of the server.
 _PAUSE: Final = 5.0
-# Of the last requests that the limit just let through, the part that may be refused in fair weather:
-# who refuses by chance refuses whatever is in flight, who is full what is too much.
-_NOISE: Final = 0.1
-# Weight of one request in the part that is refused: about the last fifty count.
-_WEIGHT: Final = 0.02
+# Of the last requests that the limit just let through, the part that may be refused in fair
+# weather: who refuses by chance refuses whatever is in flight, who is full what is too much.
+_NOISE: Final = 0.075
+# Weight of one request in that part: about the last two hundred count.
+_WEIGHT: Final = 0.01
+# Of the requests in flight, the part whose refusal at once is no chance.
+_SUDDEN: Final = 0.25
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -44,8 +47,8 @@ class Limit(Protocol):
     def value(self) -> int:
         """Requests that may be in flight."""
 
-    def answered(self, now: float, in_flight: int) -> None:
-        """One of `in_flight` requests was answered."""
+    def answered(self, now: float, in_flight: int, ramp: float) -> None:
+        """One of `in_flight` requests was answered; the gate lets through `ramp` at once."""
 
     def refused(self, now: float, in_flight: int, news: bool) -> None:
         """One of `in_flight` was refused (429); `news`: an episode of refusals began with it."""
@@ -60,7 +63,7 @@ class FixedLimit:
     def __init__(self, value: int) -> None:
         self.value = value
 
-    def answered(self, now: float, in_flight: int) -> None:
+    def answered(self, now: float, in_flight: int, ramp: float) -> None:
         pass
 
     def refused(self, now: float, in_flight: int, news: bool) -> None:
@@ -85,16 +88,20 @@ class AutoLimit:
         self._paused_until = 0.0
         self._refused = 0.0  # the part of the last requests
         self._may_cut = False  # an episode of refusals cuts once
+        self._at_once = 0  # refusals of this episode
         self.changes: list[Change] = []
 
     @property
     def value(self) -> int:
         return int(self._limit)
 
-    def answered(self, now: float, in_flight: int) -> None:
-        if in_flight < _USED * self._limit:
+    def answered(self, now: float, in_flight: int, ramp: float = math.inf) -> None:
+        used = in_flight >= _USED * self._limit
+        if used:
+            self._refused -= self._refused * _WEIGHT
+        elif not self._slow_start or in_flight < _USED * ramp:
             return
-        self._refused -= self._refused * _WEIGHT
+        # A gate that slows down for a refusal by chance is no reason to stay small.
         if now < self._paused_until:
             return
         self._clean += 1
@@ -106,9 +113,13 @@ class AutoLimit:
         self._set(now, max(grown, self._limit + 1), "a clean round")
 
     def refused(self, now: float, in_flight: int, news: bool) -> None:
-        self._refused += (1.0 - self._refused) * _WEIGHT
-        self._may_cut = self._may_cut or news
-        if not self._may_cut or self._refused <= _NOISE:
+        if in_flight >= _USED * self._limit:
+            self._refused += (1.0 - self._refused) * _WEIGHT
+        if news:
+            self._may_cut, self._at_once = True, 0
+        self._at_once += 1
+        sudden = self._at_once > 2 and self._at_once > _SUDDEN * self._limit
+        if not self._may_cut or not (sudden or self._refused > _NOISE):
             return
         self._may_cut = self._slow_start = False
         self._clean = 0

@@ -86,7 +86,7 @@ class Pace:
             self.answered += error is None
             self.failed += error is not None
             self.gate.answered(sent_at, self.limit.value)
-            self.limit.answered(now, in_flight)
+            self.limit.answered(now, in_flight, self.gate.ramp)
         elif error.category is Category.RATE_LIMIT:
             self.refused += 1
             probing = self.gate.probing

@@ -26,7 +26,11 @@ assert isinstance(ROW, Row)
 # Half a surrogate pair too: a model that stops within one sends it, as an escape.
 anything = st.text(st.characters(codec=None))
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | anything,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | anything,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(anything, inner, max_size=4),
     max_leaves=12,
 )
