@@ -25,8 +25,9 @@ from engine.errors import (
 from engine.events import Done, Event, Ping, RetryScheduled, StreamError
 from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
-from engine.transport.retry import retry_delay
+from engine.transport.lane import Lane
 from engine.transport.transfer import State as TransferState
+from engine.transport.transfer import Transfer
 
 if TYPE_CHECKING:
     from engine.transport.driver import Driver
@@ -91,6 +92,7 @@ class Attempts:
         "_error",
         "_first_event",
         "_holds",
+        "_lane",
         "_last_event",
         "_linger",
         "_mended",
@@ -130,10 +132,10 @@ class Attempts:
         """Queue the first attempt; what comes of it goes to `delivery`."""
         self.delivery = delivery
         asked = self._rendered
-        self._transfer = self._driver.open(asked.http, self, asked.timeouts.connect, delivery)
-        self._deadlines = Deadlines(
-            self._driver, asked.timeouts, self._expired, self._transfer.catch_up
-        )
+        driver = self._driver
+        lane, connect = self._enter_lane(), asked.timeouts.connect
+        self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, lane)
+        self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
 
     @property
     def provider(self) -> str:
@@ -281,6 +283,7 @@ class Attempts:
             last_event=self._last_event,
             delivered=self.delivery.cursor,
             answer_type=self._rendered.answer_type,
+            possibly_billed=transfer.possibly_billed,
         )
         return completion_of(ending, self._accumulator)
 
@@ -298,9 +301,23 @@ class Attempts:
         if content:
             self._move(State.FLOWING)
             self._first_event = monotonic()
+            self._tell_lane(None)
             if not self._holds:
                 self._deadlines.flowing()
         return events
+
+    # -- with the others that ask the same ------------------------------------------------------
+
+    def _enter_lane(self) -> Lane[Transfer] | None:
+        """The lane whose gate the attempts go through, or None."""
+        asked = self._rendered
+        self._lane = self._driver.lane(asked.lane, asked.retry)
+        self._lane.budget.requested(monotonic())
+        return self._lane if asked.gated else None
+
+    def _tell_lane(self, error: EngineError | None) -> None:
+        if self._rendered.gated:
+            self._lane.ended(self._driver.now, self._transfer.began_at, error)
 
     # -- the next attempt ----------------------------------------------------------------------
 
@@ -310,15 +327,18 @@ class Attempts:
         delivered = self._state is not State.ASKING
         if not delivered and self._mend(failure):
             return 0.0
-        delay = retry_delay(
-            self._rendered.retry, transfer.attempt - self._earlier, failure, delivered
-        )
+        delay = None
+        if not delivered:
+            asked, attempt = self._rendered, transfer.attempt - self._earlier
+            sent = transfer.sent(failure)
+            delay = self._lane.retry_delay(asked.retry, attempt, failure, sent, asked.gated)
         if delay is None and not delivered and self._rendered.fallback is not None:
             delay = 0.0
             self._earlier = transfer.attempt
             self._rendered = self._rendered.fallback
             self._mended = False
             transfer.request = self._rendered.http
+            transfer.lane = self._enter_lane()
         if delay is not None:
             self.delivery.post([RetryScheduled(transfer.attempt + 1, delay, failure)])
         return delay

@@ -35,6 +35,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
         first_event, last_event: when content was handed over first and last, likewise.
         delivered: events handed over.
         answer_type: what the text is to be decoded into; None: nothing.
+        possibly_billed: see `Completion`.
     """
 
     status: Status
@@ -50,6 +51,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     last_event: float | None
     delivered: int
     answer_type: type | None
+    possibly_billed: int
 
 
 def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
@@ -89,6 +91,7 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         delivered=ending.delivered,
         parsed=parsed,
         logprobs=accumulator.logprobs,
+        possibly_billed=ending.possibly_billed,
     )
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
+
+from engine.transport.streams import StreamLimits
 
 __all__ = ["Admission"]
+
+
+# Begun at once on the first connection to a host behind TLS.
+_FIRST_BURST: Final = 16
 
 
 class Queued(Protocol):
@@ -19,10 +25,12 @@ class Queued(Protocol):
 
 
 class _Host:
-    __slots__ = ("active", "multiplexes", "name", "queue", "waiting")
+    __slots__ = ("active", "known", "multiplexes", "name", "queue", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        # What is behind TLS may be HTTP/2, with a limit of streams that is not known yet.
+        self.known = not name.startswith("https:")
         self.queue: deque[Queued] = deque()
         self.active = 0
         self.multiplexes = False
@@ -32,10 +40,15 @@ class _Host:
 class Admission:
     """The queue before libcurl, one a host, and the counts that limit it.
 
-    Limits are connections; 0 is no limit. A host that was seen to speak HTTP/2 may have
-    `streams_per_connection` transfers a connection, another one. libcurl has limits of its own,
+    Limits are connections; 0 is no limit. A host that was seen to speak HTTP/2 may have as many
+    transfers a connection as `streams` says of it, another one. libcurl has limits of its own,
     but a transfer that waits inside it looks as if it were connecting, and would run into the
-    connect deadline.
+    connect deadline. Of a host behind TLS that is not `settle`d few begin: libcurl puts as many
+    streams as it may on a new HTTP/2 connection before the server can say how many it takes.
+
+    Attributes:
+        streams: how many streams a connection to each host carries.
+        active: transfers that were taken and not released.
     """
 
     def __init__(
@@ -43,17 +56,20 @@ class Admission:
     ) -> None:
         self._total_limit = max_connections
         self._host_limit = max_host_connections
-        self._streams = streams_per_connection
+        self.streams = StreamLimits(streams_per_connection)
         self._hosts: dict[str, _Host] = {}
         self._waiting: deque[_Host] = deque()
         self.active = 0
 
-    def enqueue(self, transfer: Queued) -> None:
-        """Put `transfer` at the end of its host's queue."""
+    def enqueue(self, transfer: Queued, *, ahead: bool = False) -> None:
+        """Put `transfer` at the end of its host's queue; `ahead`: at its beginning."""
         host = self._hosts.get(transfer.host)
         if host is None:
             host = self._hosts[transfer.host] = _Host(transfer.host)
-        host.queue.append(transfer)
+        if ahead:
+            host.queue.appendleft(transfer)
+        else:
+            host.queue.append(transfer)
         self._wait(host)
 
     def release(self, transfer: Queued) -> None:
@@ -70,7 +86,25 @@ class Admission:
         """The host of `transfer` answered over HTTP/2."""
         host = self._hosts.get(transfer.host)
         if host is not None and not host.multiplexes:
-            host.multiplexes = True
+            host.multiplexes = host.known = True
+            if host.queue:
+                self._wait(host)
+
+    def speaks_http2(self, name: str) -> bool:
+        """Whether the host `name` was seen to multiplex."""
+        host = self._hosts.get(name)
+        return host is not None and host.multiplexes
+
+    def settled(self, name: str) -> bool:
+        """Whether all of the host `name` may begin."""
+        host = self._hosts.get(name)
+        return host is None or host.known
+
+    def settle(self, name: str) -> None:
+        """A connection to `name` has stood for long enough to hear what its server allows."""
+        host = self._hosts.get(name)
+        if host is not None and not host.known:
+            host.known = True
             if host.queue:
                 self._wait(host)
 
@@ -87,6 +121,8 @@ class Admission:
             host.waiting = False
             if self._host_limit and self._connections(host) >= self._host_limit:
                 continue  # back with its next release
+            if not host.known and host.active >= _FIRST_BURST:
+                continue  # the same, or when it is settled
             while host.queue:
                 transfer = host.queue.popleft()
                 if not transfer.over:
@@ -112,7 +148,7 @@ class Admission:
             self._waiting.append(host)
 
     def _connections(self, host: _Host) -> int:
-        return host.active // self._streams if host.multiplexes else host.active
+        return host.active // self.streams.limit(host.name) if host.multiplexes else host.active
 
     def _full(self) -> bool:
         return bool(self._total_limit) and (

@@ -19,6 +19,10 @@ Name = tuple[str, int]
 """Local address and port of a connection."""
 
 
+# Connections remembered beyond those that there are.
+_MOST_ENDS: Final = 4096
+
+
 class Reused(NamedTuple):
     """A connection that had served before, as a request is given it.
 
@@ -46,13 +50,16 @@ _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
 
 
 class Connections:
-    """The connections of one `Multi`. `rests` and `used` are called inside libcurl."""
+    """The connections of one `Multi`. `rests`, `used` and `given` are called inside libcurl."""
 
-    __slots__ = ("_dead", "_names", "_no_sockets", "_seen")
+    __slots__ = ("_dead", "_ends", "_names", "_no_sockets", "_seen")
 
     def __init__(self) -> None:
-        # As they were when libcurl last took its eyes off them, at rest or about to be closed.
-        self._seen: dict[Name, tuple[int, _Look]] = {}
+        # Those at rest, unless libcurl has closed them since: it does not say.
+        self._seen: dict[Name, int] = {}
+        # As they were when libcurl first took its eyes off them after the last request was given
+        # to them. It may look again: its own good-bye makes the peer hang up as well.
+        self._ends: dict[Name, _Look] = {}
         self._names: dict[int, Name] = {}
         # libcurl's wake-up descriptor, which it watches anew with each transfer.
         self._no_sockets: set[int] = set()
@@ -67,9 +74,12 @@ class Connections:
         if look is None:
             self._no_sockets.add(fd)
             return
-        self._seen[look.name] = (fd, look)
+        self._seen[look.name] = fd
         self._names[fd] = look.name
+        self._ends.setdefault(look.name, look)
         self._dead.discard(look.name)
+        if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
+            self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
 
     def used(self, fd: int) -> None:
         """libcurl watches `fd`."""
@@ -80,12 +90,12 @@ class Connections:
     def given(self, name: Name) -> Reused | None:
         """A request is about to go out on the connection `name`; None: a new one, or one that
         other requests are on, too."""
+        self._ends.pop(name, None)
         if name in self._dead:
             return Reused(True, None)
-        seen = self._seen.get(name)
-        if seen is None:
+        fd = self._seen.get(name)
+        if fd is None:
             return None
-        fd, _ = seen
         look = _look(fd)
         if look is None or look.name != name:
             # libcurl closes what rests without a word, and the number is somebody else's now.
@@ -97,25 +107,13 @@ class Connections:
         """`name` was found dead, and libcurl will give it to other requests as well."""
         self._dead.add(name)
 
-    def hung_up(self, name: Name, watched: set[int]) -> bool:
-        """Whether the peer has closed `name`; `watched` are the descriptors libcurl watches."""
-        seen = self._seen.get(name)
-        if seen is not None:
-            return seen[1].state != _ESTABLISHED
-        for fd in watched:
-            look = _look(fd)
-            if look is not None and look.name == name:
-                return look.state != _ESTABLISHED
-        return True
-
     def unread(self, name: Name, before: Reused) -> bool:
         """Whether the peer had closed `name`, in order, before any of the request that it was
         given `before` reached it. A reset proves nothing: an acknowledgement may be lost to it."""
-        seen = self._seen.get(name)
-        if seen is None or before.acknowledged is None:
+        end = self._ends.get(name)
+        if end is None or before.acknowledged is None:
             return False
-        look = seen[1]
-        return look.state in _CLOSED_IN_ORDER and look.acknowledged == before.acknowledged
+        return end.state in _CLOSED_IN_ORDER and end.acknowledged == before.acknowledged
 
 
 def _look(fd: int) -> _Look | None:

@@ -17,7 +17,10 @@ from engine.transport.admission import Admission
 from engine.transport.affinity import Affinity
 from engine.transport.attached import Attached
 from engine.transport.descriptors import descriptors_left
+from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
+from engine.transport.lane import Lane, Lanes
+from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
 from engine.transport.timers import Timer, TimerHeap
@@ -45,6 +48,7 @@ _DELIVER_BYTES: Final = 128 * 1024
 _BATCH_READS: Final = 256
 _LARGE_READ: Final = 4096
 _BATCH_BYTES: Final = 64 * 1024
+_DEFAULTS: Final = Retry()
 # Connections kept for reuse beyond those in use.
 _SPARE_CONNECTIONS: Final = 32
 # What is done between two looks at the clock: ends of transfers, beginnings, calls of libcurl.
@@ -71,6 +75,7 @@ class Driver:
         running: ``"perform"`` or ``"info_read"`` while that runs, else None.
         closing: `close` was called.
         closed: everything is freed.
+        hosts: what is learned of hosts and the connections to them.
         attached: what hooks the `Multi` into a host loop, or None; told before the descriptors
             are closed.
     """
@@ -114,12 +119,21 @@ class Driver:
             ),
             self.affinity,
         )
+        sockets = self.sockets
+        self.hosts = Hosts(self._admission, sockets.curl, sockets.connections, self.call_later)
+        self._lanes: Lanes[Transfer] = Lanes(self._pass, self.call_at)
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------
 
     def open(
-        self, request: HttpRequest, owner: Owner, connect_timeout: float | None, work: Work
+        self,
+        request: HttpRequest,
+        owner: Owner,
+        connect_timeout: float | None,
+        work: Work,
+        retry: Retry = _DEFAULTS,
+        lane: Lane[Transfer] | None = None,
     ) -> Transfer:
         """A new transfer, queued; `owner` is told of its way. `work` counts as open until its
         `finished`, which must come once.
@@ -127,6 +141,9 @@ class Driver:
         Args:
             connect_timeout: seconds, for libcurl, which spreads them over a host's addresses; the
                 deadline that counts is the owner's.
+            retry: what becomes of a request that may have been read, and how long it waits at a
+                gate; attempts are the owner's business.
+            lane: whose gate it goes through; None: none.
 
         Raises:
             MisuseError: the `Multi` is closed, or belongs to another thread or process.
@@ -134,7 +151,7 @@ class Driver:
         self.check_thread("a new request")
         self._check_open()
         with SignalsHeld():
-            transfer = Transfer(self, request, owner, work, connect_timeout)
+            transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
             self.counts[State.QUEUED] += 1
             self.works[id(work)] = work
             self.enqueue(transfer)
@@ -150,9 +167,22 @@ class Driver:
             self.wake()
 
     def enqueue(self, transfer: Transfer) -> None:
-        """Queue `transfer` for its next attempt."""
-        self._admission.enqueue(transfer)
+        """Queue `transfer` for its next attempt, at the gate of its lane."""
+        if transfer.lane is None:
+            self._pass(transfer)
+        else:
+            transfer.lane.enqueue(transfer)
         self.wake()
+
+    def lane(self, key: int, retry: Retry) -> Lane[Transfer]:
+        """The lane of those that ask the same: `key` stands for base URL, key and model. The first
+        that asks for it says how large its budget is."""
+        return self._lanes.lane(key, retry.budget, retry.budget_min)
+
+    def _pass(self, transfer: Transfer) -> None:
+        transfer.passed = transfer.lane is not None
+        # What goes out again uncounted has waited its turn.
+        self._admission.enqueue(transfer, ahead=transfer.repeats > 0)
 
     def wants_delivery(self, work: Work) -> None:
         """Call ``work.deliver`` later in this turn, or in the next."""

@@ -28,19 +28,24 @@ _HTTP_VERSIONS: Final = {
 
 
 def prepare(
-    easy: pycurl.Curl, request: HttpRequest, ca_file: str | None, connect_timeout: float | None
+    easy: pycurl.Curl,
+    request: HttpRequest,
+    key: str,
+    ca_file: str | None,
+    connect_timeout: float | None,
 ) -> None:
     """Have `easy` ask `request`.
 
     Args:
         easy: a fresh handle, so that no option of an earlier attempt can linger.
+        key: the Idempotency-Key of a POST that has none of its own.
         ca_file: file or directory of trusted certificates; None: the environment's or system's.
         connect_timeout: seconds; None: no limit.
     """
     for option, value in EASY_OPTIONS:
         easy.setopt(option, value)
     easy.setopt(pycurl.URL, request.url)
-    easy.setopt(pycurl.HTTPHEADER, _header_lines(request))
+    easy.setopt(pycurl.HTTPHEADER, _header_lines(request, key))
     _set_method(easy, request)
     if request.url.startswith("https:"):
         for option, number in HTTPS_OPTIONS:
@@ -98,7 +103,7 @@ def _tls_time(easy: pycurl.Curl, connect: float | None) -> float | None:
     return 0.0 if connect is not None and easy.getinfo(pycurl.SCHEME) == "http" else None
 
 
-def _header_lines(request: HttpRequest) -> list[str]:
+def _header_lines(request: HttpRequest, key: str) -> list[str]:
     names = {name.lower() for name in request.headers}
     lines = [
         # libcurl reads "Name;" as an empty value and "Name:" as "send no such header".
@@ -109,6 +114,10 @@ def _header_lines(request: HttpRequest) -> list[str]:
         lines.append("Accept-Encoding: identity")
     if "user-agent" not in names:
         lines.append("User-Agent: streamengine")
+    if request.method.upper() == "POST" and "idempotency-key" not in names:
+        # As the official SDKs do: a server that knows it does not do, or bill, the same twice
+        # (draft-ietf-httpapi-idempotency-key-header).
+        lines.append(f"Idempotency-Key: {key}")
     # libcurl asks "Expect: 100-continue" above 1 MiB and then waits a second for servers that
     # do not know it.
     lines.append("Expect:")

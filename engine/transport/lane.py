@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from engine.errors import Category, EngineError, ProviderError
 from engine.transport.budget import RetryBudget
 from engine.transport.gate import Gate
+from engine.transport.retry import Retry, Sent, retry_delay
 
 if TYPE_CHECKING:
     from engine.transport.timers import Timer
@@ -112,6 +113,19 @@ class Lane(Generic[P]):
         if self._waiting:
             self._go_on()
         return news
+
+    def retry_delay(
+        self, retry: Retry, attempt: int, error: EngineError, sent: Sent, gated: bool
+    ) -> float | None:
+        """Seconds until the next attempt at a request of which nothing was delivered, or None to
+        give up; see `retry_delay`. Where the gate makes it wait, `gated`, it costs no budget."""
+        now = monotonic()
+        free = gated and error.category is Category.RATE_LIMIT
+        left = free or self.budget.left(now)
+        delay = retry_delay(retry, attempt, error, False, sent=sent, budget_left=left)
+        if delay is not None and not free:
+            self.budget.retried(now)
+        return delay
 
     def _go_on(self) -> None:
         now = monotonic()

@@ -149,6 +149,7 @@ class Reply:
                 body=b"".join(self._body) if self.on_data is None else b"",
                 error=self._error,
                 timing=self._transfer.timing,
+                possibly_billed=self._transfer.possibly_billed,
             )
             self._body, self.on_data = [], None
         return self.response

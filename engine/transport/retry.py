@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import Category, ConfigError, EngineError
 
-__all__ = ["Retry", "Sent", "retry_delay"]
+__all__ = ["Retry", "Sent", "how_sent", "retry_delay"]
 
 
 class Sent(StrEnum):
@@ -118,3 +118,16 @@ def retry_delay(
         return 0.0
     bound = min(retry.max_delay, retry.base_delay * 2.0 ** min(attempt - 1, 32))
     return bound * (random.random() if dice is None else dice)
+
+
+def how_sent(out: bool, answered: bool, error: EngineError) -> Sent:
+    """What is known of an attempt that ended for `error`: whether the request was `out`, and
+    whether a head of an answer came."""
+    if not out:
+        return Sent.UNSENT
+    if not answered:
+        return Sent.UNKNOWN
+    # It had begun to answer: either it said why it does not go on, or it was cut off.
+    ours = error.category is Category.TIMEOUT and error.phase is not None
+    lost = ours or error.category in (Category.NETWORK, Category.TRUNCATED)
+    return Sent.UNKNOWN if lost else Sent.REFUSED

@@ -9,14 +9,36 @@ import pycurl
 from engine.transport.connections import Connections, Name, Reused
 from engine.transport.failure import SEND_FAIL_REWIND
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "goes_again"]
 
 _ABORT: Final = int(pycurl.PREREQFUNC_ABORT)
 _OK: Final = int(pycurl.PREREQFUNC_OK)
 
+# How libcurl tells that a connection died with a request on it, or that a stream was refused.
+_LOST: Final = frozenset(
+    {
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_SEND_ERROR,
+        pycurl.E_RECV_ERROR,
+        SEND_FAIL_REWIND,
+        16,  # HTTP2: the framing layer
+        92,  # HTTP2_STREAM
+    }
+)
+# libcurl's words, those of 8.23 and those of before.
+_REFUSED: Final = b"refused by server"
+_REFUSED_BEFORE: Final = b"REFUSED_STREAM"
+# Times a request that was never read is sent again; a server that refuses more often than this is
+# overloaded, and that is an attempt that failed.
+_MOST_REPEATS: Final = 50
+
 
 class Sending:
     """One attempt's way out.
+
+    Args:
+        connections: what is known of each.
+        multiplexed: whether the server was seen to speak HTTP/2.
 
     Attributes:
         name: the connection it was given; None: none yet.
@@ -55,19 +77,33 @@ class Sending:
         self._connections.died(name)
         return _OK
 
-    def failed(self, code: int, text: str, watched: set[int]) -> None:
-        """The attempt ended with libcurl's `code` and no head; conclude from it what can be.
-        `watched`: descriptors libcurl watches."""
-        name = self.name
-        if name is None or self.unsent:
-            return
-        if self._multiplexed and _says_refused(code, text):
-            # In the words of a connection that died; but it lives.
-            self.refused = not self._connections.hung_up(name, watched)
-            self.unsent = self.refused
-        elif self.reused is not None:
-            self.unsent = self._connections.unread(name, self.reused)
+    def hear(self, kind: int, words: bytes) -> None:
+        """Called inside libcurl, of each thing it does: the only place where it tells a refused
+        stream from a connection that died. It closes the connection itself then, and the peer hangs
+        up in answer, so that a look at the socket tells nothing."""
+        if kind == pycurl.INFOTYPE_TEXT and (_REFUSED in words or _REFUSED_BEFORE in words):
+            self.refused = True
+
+    def failed(self) -> None:
+        """The attempt ended and no head came; conclude from it what can be."""
+        if self.refused:
+            self.unsent = True
+        elif self.reused is not None and self.name is not None and not self.unsent:
+            self.unsent = self._connections.unread(self.name, self.reused)
 
 
-def _says_refused(code: int, text: str) -> bool:
-    return code == SEND_FAIL_REWIND or "tried 5 times" in text or "REFUSED_STREAM" in text
+def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: str) -> bool:
+    """Whether a request that got no head goes out again at once, uncounted.
+
+    Args:
+        code: libcurl's.
+        sending: how far it got.
+        repeats: how often it did so before.
+        lost: how many of these times the server may have read it.
+        unknown: `Retry.unknown`.
+    """
+    if sending.name is None or repeats >= _MOST_REPEATS:
+        return False
+    if sending.unsent:
+        return code in _LOST or code == pycurl.E_ABORTED_BY_CALLBACK
+    return code in _LOST and sending.reused is not None and not lost and unknown == "retry"

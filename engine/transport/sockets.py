@@ -11,6 +11,7 @@ import pycurl
 from engine.errors import ResourceError
 from engine.transport.affinity import Affinity
 from engine.transport.closing import close_curl_multi
+from engine.transport.connections import Connections
 from engine.transport.options import MULTI_OPTIONS
 from engine.transport.poller import IN, OUT, new_poller
 from engine.transport.wakeup import Wakeup
@@ -28,6 +29,7 @@ class Sockets:
     """What a `Multi` waits for. Made, used and closed by one `Driver`; none of it calls user code.
 
     Attributes:
+        connections: what is known of the sockets, also of those that rest.
         curl: libcurl's multi handle.
         masks: libcurl's mask for each value of the events in `ready`.
         wakeup: the descriptor that others can make readable.
@@ -43,6 +45,7 @@ class Sockets:
         "_heartbeat",
         "_poller",
         "_watched",
+        "connections",
         "curl",
         "due",
         "masks",
@@ -56,6 +59,7 @@ class Sockets:
         self.due: float | None = None
         self._heartbeat = monotonic()
         self._watched: set[int] = set()
+        self.connections = Connections()
         opened: list[Callable[[], None]] = []
         try:
             self._poller = new_poller()
@@ -130,9 +134,11 @@ class Sockets:
         if what == pycurl.POLL_REMOVE:
             self._watched.discard(fd)
             self._poller.unwatch(fd)
+            self.connections.rests(fd)
         else:
             self._watched.add(fd)
             self._poller.watch(fd, what & (IN | OUT))
+            self.connections.used(fd)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self.due = None if timeout_ms < 0 else monotonic() + timeout_ms / 1000

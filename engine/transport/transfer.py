@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from math import inf
+from os import urandom
 from time import monotonic
 from typing import Final, Protocol
 
@@ -15,41 +15,20 @@ from engine.request import HttpRequest
 from engine.response import Timing
 from engine.transport.easy import measure, prepare
 from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.hosts import Hosts
 from engine.transport.inbox import MOST, Inbox
+from engine.transport.lane import Lane
 from engine.transport.proxy import proxy_name
+from engine.transport.retry import Retry, Sent, how_sent
+from engine.transport.sending import Sending, goes_again
 from engine.transport.signals import SignalsHeld
+from engine.transport.state import LEGAL_MOVES, State
 from engine.transport.timers import Timer
 from engine.transport.work import Work
 from engine.wire.headers import Head, parse_head
 from engine.wire.redaction import clean_headers, secrets_of
 
 __all__ = ["LEGAL_MOVES", "Carrier", "Owner", "State", "Transfer"]
-
-
-class State(StrEnum):
-    """Where a transfer is."""
-
-    QUEUED = "queued"
-    CONNECTING = "connecting"
-    STREAMING = "streaming"
-    BACKOFF = "backing off"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-# The whole life of a transfer; anything else is a bug of the engine.
-LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
-    State.QUEUED: frozenset({State.CONNECTING, State.FAILED, State.CANCELLED}),
-    State.CONNECTING: frozenset(
-        {State.STREAMING, State.BACKOFF, State.DONE, State.FAILED, State.CANCELLED}
-    ),
-    State.STREAMING: frozenset({State.BACKOFF, State.DONE, State.FAILED, State.CANCELLED}),
-    State.BACKOFF: frozenset({State.QUEUED, State.FAILED, State.CANCELLED}),
-    State.DONE: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
-}
 
 
 class Owner(Protocol):
@@ -74,6 +53,7 @@ class Carrier(Protocol):
     """What a transfer needs of what drives it: see `Driver`."""
 
     ca_file: str | None
+    hosts: Hosts
     inbox: Inbox
 
     def enqueue(self, transfer: Transfer) -> None: ...
@@ -95,26 +75,43 @@ class Transfer:
         request: what is asked; the owner may put another in its place between attempts.
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
+        began_at: when the attempt left the queue (seconds of time.monotonic).
         over: nothing more will happen.
         work: what it is done for.
+        repeats: times it was sent again and not counted.
+        possibly_billed: requests that the server may have read and that got no head.
+        lane: with whom it waits at the gate; None: with nobody.
+        passed: it counts among those of its lane that are under way.
     """
 
     __slots__ = (
+        "_again",
+        "_asked",
         "_carrier",
         "_connect_timeout",
         "_easy",
         "_flooded",
+        "_fresh",
         "_head",
         "_held_back",
         "_inbox",
+        "_key",
         "_lines",
+        "_lost",
         "_queued",
+        "_retry",
+        "_sending",
         "_since",
         "_take",
         "attempt",
+        "began_at",
         "created",
+        "lane",
         "over",
         "owner",
+        "passed",
+        "possibly_billed",
+        "repeats",
         "request",
         "state",
         "timing",
@@ -128,8 +125,21 @@ class Transfer:
         owner: Owner,
         work: Work,
         connect_timeout: float | None,
+        retry: Retry,
+        lane: Lane[Transfer] | None,
     ) -> None:
         self._carrier = carrier
+        self._retry = retry
+        self.lane = lane
+        self.passed = False
+        self.repeats = 0
+        self.possibly_billed = 0
+        self._lost = 0  # repeats that followed a request that may have been read
+        self._sending = Sending(carrier.hosts.connections, False)
+        self._again = False  # the next start is such a repeat
+        self._fresh = False  # the next connection is not to be a pooled one
+        self._asked: HttpRequest | None = None  # what the key was made for
+        self._key = ""
         self._inbox = carrier.inbox
         self.work = work
         self._connect_timeout = connect_timeout
@@ -140,7 +150,7 @@ class Transfer:
         self.over = False
         self.attempt = 0
         self.timing = _NO_TIMING
-        self.created = monotonic()
+        self.created = self.began_at = monotonic()
         self._since = self.created
         self._queued = 0.0
         self._easy: pycurl.Curl | None = None
@@ -170,6 +180,8 @@ class Transfer:
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
                     self._carrier.multiplexes(self)
+                    if self._easy is not None:
+                        self._easy.setopt(pycurl.VERBOSE, 0)  # see `Hosts.send`
                 self._lines.clear()  # held for the life of the stream otherwise
         return self._head
 
@@ -185,15 +197,22 @@ class Transfer:
 
     def start(self) -> pycurl.Curl:
         """A fresh easy handle for the next attempt: no option of an earlier one can linger."""
-        self.attempt += 1
-        self._queued += monotonic() - self._since
+        self.began_at = monotonic()
+        self._queued += self.began_at - self._since
         self._lines = []
         self._head = None
         self._flooded = False
         self._easy = easy = pycurl.Curl()
         self.move(State.CONNECTING)
-        self.owner.began()
-        prepare(easy, self.request, self._carrier.ca_file, self._connect_timeout)
+        self._sending = self._carrier.hosts.send(self.host, easy, self._fresh)
+        self._fresh = False
+        if not self._again:
+            self.attempt += 1
+            self.owner.began()
+        self._again = False
+        if self._asked is not self.request:
+            self._asked, self._key = self.request, f"streamengine-{urandom(16).hex()}"
+        prepare(easy, self.request, self._key, self._carrier.ca_file, self._connect_timeout)
         easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
         easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
@@ -212,15 +231,18 @@ class Transfer:
         inbox.pieces.append((self._take, data))
         return None
 
-    def _on_prereq(self, *_: object) -> int:
+    def _on_prereq(self, _: str, ip: str, __: int, port: int) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
-        self._inbox.connected.append(self)
-        return int(pycurl.PREREQFUNC_OK)
+        answer = self._sending.look((ip, port))
+        if answer == pycurl.PREREQFUNC_OK:
+            self._inbox.connected.append(self)
+        return answer
 
     def connection_made(self) -> None:
         """The attempt has its connection."""
-        if self.state is State.CONNECTING:
+        if self.state is State.CONNECTING and self._easy is not None:
             self.move(State.STREAMING)
+            self._carrier.hosts.connected(self.host, self._easy, self._sending)
             self.owner.connected()
 
     def attempt_over(self, code: int, text: str) -> None:
@@ -231,6 +253,8 @@ class Transfer:
             return
         head = self.head
         error: EngineError | None = None
+        if code and head is None and self._goes_again(code):
+            return
         if code or head is None:
             error = failure_error(
                 CurlFailure(
@@ -244,6 +268,22 @@ class Transfer:
                 )
             )
         self._attempt_ended(error)
+
+    def _goes_again(self, code: int) -> bool:
+        """Whether the request is sent again, uncounted: nobody can have read it, or it was lost on
+        a pooled connection and is asked once more under the same key."""
+        sending = self._sending
+        self._carrier.hosts.failed(self.host, sending)
+        if not goes_again(code, sending, self.repeats, self._lost, self._retry.unknown):
+            return False
+        self.repeats += 1
+        self._lost += not sending.unsent
+        self._again, self._fresh = True, not sending.refused
+        self._drop_easy()
+        self.move(State.QUEUED)
+        self._since = monotonic()
+        self._carrier.enqueue(self)
+        return True
 
     def fail_attempt(self, error: EngineError) -> None:
         """Give this attempt up because of `error`; the owner is asked about the next one."""
@@ -268,9 +308,9 @@ class Transfer:
         else:
             self.move(State.BACKOFF)
             self._since = monotonic()
-            self._carrier.call_later(delay, self._again)
+            self._carrier.call_later(delay, self._waited)
 
-    def _again(self) -> None:
+    def _waited(self) -> None:
         if self.state is State.BACKOFF:
             self.move(State.QUEUED)
             self._carrier.enqueue(self)
@@ -338,9 +378,24 @@ class Transfer:
             return "resolve"
         return "tls" if easy.getinfo(pycurl.CONNECT_TIME) else "connect"
 
+    @property
+    def longest_hold(self) -> float:
+        """Seconds it waits at the gate at most; for a longer wait it is not sent at all."""
+        return self._retry.max_retry_after
+
+    def sent(self, error: EngineError) -> Sent:
+        """What is known of the last attempt, which failed for `error`."""
+        return how_sent(self._sending.out, self.head is not None, error)
+
     def _drop_easy(self) -> None:
         easy = self._easy
         if easy is not None:
             self.timing = measure(easy, self.created, self._queued)
+            answered = self.head is not None
+            self.possibly_billed += self._sending.out and not answered
+            self._carrier.hosts.over(self.host, self._sending, answered)
             self._easy = None
             self._carrier.release(easy, self)
+        if self.passed and self.lane is not None:
+            self.passed = False
+            self.lane.left()

@@ -94,7 +94,6 @@ def test_an_end_in_order_with_nothing_acknowledged_was_never_read(pair: Pair) ->
     pair.hang_up()
     connections.rests(pair.fd)
     assert connections.unread(pair.name, before)
-    assert connections.hung_up(pair.name, set())
 
 
 def test_an_end_after_something_was_acknowledged_may_have_been_read(pair: Pair) -> None:
@@ -117,15 +116,6 @@ def test_a_reset_proves_nothing(pair: Pair) -> None:
     pair.reset()
     connections.rests(pair.fd)
     assert not connections.unread(pair.name, before)
-    assert connections.hung_up(pair.name, set())
-
-
-def test_a_watched_connection_is_looked_at_where_it_is(pair: Pair) -> None:
-    connections = Connections()
-    assert not connections.hung_up(pair.name, {pair.theirs.fileno(), pair.fd})
-    pair.hang_up()
-    assert connections.hung_up(pair.name, {pair.theirs.fileno(), pair.fd})
-    assert connections.hung_up(pair.name, set())  # gone altogether
 
 
 def test_one_found_dead_is_dead_for_the_others_until_it_rests_again(pair: Pair) -> None:

@@ -1,0 +1,111 @@
+"""What is learned of hosts and the connections to them, and what follows from it for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import pycurl
+
+from engine.transport.admission import Admission
+from engine.transport.connections import Connections
+from engine.transport.peers import Peers
+from engine.transport.sending import Sending
+from engine.transport.timers import Timer
+
+__all__ = ["Hosts"]
+
+# Round trips from the connection until a server has said how many streams it takes, and what a
+# busy one may take on top (seconds).
+_ROUND_TRIPS: Final = 2
+_BUSY: Final = 0.005
+
+
+class Hosts:
+    """Learns from each attempt.
+
+    Args:
+        admission: where the limits of hosts are kept.
+        curl: libcurl's multi handle.
+        connections: what is known of its sockets.
+        call_later: calls a function so many seconds from now.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_call_later",
+        "_curl",
+        "_peers",
+        "_settling",
+        "connections",
+    )
+
+    def __init__(
+        self,
+        admission: Admission,
+        curl: pycurl.CurlMulti,
+        connections: Connections,
+        call_later: Callable[[float, Callable[[], None]], Timer],
+    ) -> None:
+        self._admission = admission
+        self._curl = curl
+        self._call_later = call_later
+        self._peers = Peers()
+        self._settling: set[str] = set()
+        self.connections = connections
+
+    def send(self, host: str, easy: pycurl.Curl, fresh: bool) -> Sending:
+        """An attempt on `easy` to `host` begins; `fresh`: not on a pooled connection."""
+        if self._peers.wants_fresh(host, monotonic()):
+            fresh = True
+            easy.setopt(pycurl.FORBID_REUSE, 1)
+        if fresh:
+            easy.setopt(pycurl.FRESH_CONNECT, 1)
+        sending = Sending(self.connections, self._admission.speaks_http2(host))
+        if host.startswith("https:"):
+            # Until the head of the answer, or a connection that has carried others before.
+            easy.setopt(pycurl.DEBUGFUNCTION, sending.hear)
+            easy.setopt(pycurl.VERBOSE, 1)
+        return sending
+
+    def connected(self, host: str, easy: pycurl.Curl, sending: Sending) -> None:
+        """The attempt has its connection."""
+        if not host.startswith("https:") or sending.name is None:
+            return
+        self._admission.streams.began(sending.name, host)
+        if sending.reused is not None:
+            easy.setopt(pycurl.VERBOSE, 0)
+        if self._admission.settled(host) or host in self._settling:
+            return
+        self._settling.add(host)
+        trip = easy.getinfo(pycurl.CONNECT_TIME) - easy.getinfo(pycurl.NAMELOOKUP_TIME)
+        self._call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
+
+    def failed(self, host: str, sending: Sending) -> None:
+        """The attempt ended, and no head came."""
+        sending.failed()
+        if sending.refused and sending.name is not None:
+            if self._admission.streams.refused(sending.name):
+                self._limit_streams()
+        elif sending.reused is not None and not sending.reused.dead:
+            self._peers.died(host, monotonic())
+
+    def over(self, host: str, sending: Sending, answered: bool) -> None:
+        """The attempt is over; `answered`: a head came."""
+        if answered and sending.reused is not None:
+            self._peers.lived(host)
+        if (
+            sending.name is not None
+            and host.startswith("https:")
+            and self._admission.streams.ended(sending.name)
+        ):
+            self._limit_streams()
+
+    def _settle(self, host: str) -> None:
+        self._settling.discard(host)
+        self._admission.settle(host)
+
+    def _limit_streams(self) -> None:
+        # One number for all hosts: the least. After its SETTINGS came a connection has its own.
+        self._curl.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._admission.streams.least())

@@ -1,0 +1,278 @@
+"""Servers that close the connection after an answer, or die of a request: what was not sent costs
+nothing, what may have been read is asked once more under the same key, and said.
+
+llama.cpp's server announces ``Keep-Alive: timeout=5, max=100`` and closes after each answer that it
+streamed.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+import engine
+from engine import Category, HttpRequest, Multi, Retry
+from tests.server import HEALTHY, Peer, Server, chat, serve
+from tests.servers.certificate import certify
+
+TEXT = "".join(HEALTHY)
+ONCE = Retry(max_attempts=1)
+
+
+def whole(peer: Peer) -> None:
+    """A whole answer, streamed or not as it was asked for."""
+    if b'"stream":true' in peer.request.body:
+        peer.stream(chat(*HEALTHY))
+    else:
+        choice = f'{{"index":0,"message":{{"content":"{TEXT}"}},"finish_reason":"stop"}}'
+        peer.json(f'{{"id":"c1","choices":[{choice}]}}'.encode())
+
+
+def closing(after: float = 0.0) -> Callable[[Peer], None]:
+    """Answers, and closes so many seconds later, reading nothing."""
+
+    def handle(peer: Peer) -> None:
+        whole(peer)
+        if after:
+            sleep(after)
+        peer.keep_open = False
+
+    return handle
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("certificates")
+    certify(home)
+    return home
+
+
+@contextmanager
+def asking(
+    handle: Callable[[Peer], object], tls: Path | None = None, retry: Retry = ONCE
+) -> Iterator[tuple[engine.Client, Server]]:
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    with (
+        serve(handle, context) as server,
+        Multi(ca_file=str(tls / "ca.pem") if tls is not None else None) as multi,
+    ):
+        yield engine.Client(multi, base_url=server.url, retry=retry), server
+
+
+def keys(server: Server) -> list[str]:
+    return [request.headers["idempotency-key"] for request in server.requests]
+
+
+def ask_in_turn(client: engine.Client, times: int, gap: float, *, whole: bool = False) -> None:
+    """One question after another; each is answered at the first attempt."""
+    for number in range(times):
+        ask = client.request if whole else client.stream
+        done = ask("m", "hi").result()
+        assert done.status == "complete", (number, done.error)
+        assert (done.text, done.attempts) == (TEXT, 1)
+        if gap:
+            sleep(gap)
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("gap", [0, 0.0005, 0.002, 0.05])
+def test_a_server_that_closes_after_each_answer(gap: float, secure: bool, certified: Path) -> None:
+    with asking(closing(), certified if secure else None) as (client, server):
+        ask_in_turn(client, 10, gap)
+        ask_in_turn(client, 5, gap, whole=True)
+        assert len(server.requests) == 15
+        assert len(set(keys(server))) == 15
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("times", "gap"),
+    [(200, 0), (200, 0.0005), (200, 0.002), (100, 0.05), (30, 0.3), (10, 1.0), (5, 2.0)],
+)
+def test_the_same_for_longer(times: int, gap: float, secure: bool, certified: Path) -> None:
+    with asking(closing(), certified if secure else None) as (client, server):
+        ask_in_turn(client, times, gap)
+        assert len(server.requests) == times
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_after_bursts(secure: bool, certified: Path) -> None:
+    with asking(closing(), certified if secure else None) as (client, server):
+        for _ in range(3):
+            burst = [client.stream("m", "hi") for _ in range(20)]
+            client.multi.run()
+            assert [s.completion and s.completion.status for s in burst] == ["complete"] * 20
+            ask_in_turn(client, 3, 0.0)
+        assert len(server.requests) == 69
+
+
+def test_plain_requests_too() -> None:
+    with asking(closing()) as (client, server):
+        for _ in range(10):
+            exchange = client.multi.add(HttpRequest("POST", server.url, body=b"x"))
+            client.multi.run()
+            assert exchange.response is not None
+            assert exchange.response.status == "complete", exchange.response.error
+            sleep(0.001)
+        assert len(server.requests) == 10
+
+
+def test_a_server_that_closes_a_moment_later_is_left_with_no_connection_to_close() -> None:
+    """Nothing tells such a close from the death of a request that was read, so one or two may be
+    asked twice; after that the host is given fresh connections."""
+    with asking(closing(after=0.001)) as (client, server):
+        ask_in_turn(client, 60, 0)
+        assert len(server.requests) <= 60 + 4
+        assert server.connections >= 50
+
+
+class Dying:
+    """Answers the first request; reads others and closes without a word, `times` of them."""
+
+    def __init__(self, times: float) -> None:
+        self.left = times
+        self._answered = False
+
+    def __call__(self, peer: Peer) -> None:
+        if not self._answered or self.left <= 0:
+            self._answered = True
+            whole(peer)
+        else:
+            self.left -= 1
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_a_request_that_was_read_and_lost_is_asked_once_more_and_said(streamed: bool) -> None:
+    with asking(Dying(1)) as (client, server):
+        ask = client.stream if streamed else client.request
+        first = ask("m", "hi").result()
+        done = ask("m", "hi").result()
+        assert (first.possibly_billed, first.status) == (0, "complete")
+        assert (done.status, done.attempts, done.possibly_billed) == ("complete", 1, 1)
+        first_key, *others = keys(server)
+        assert len(others) == 2 and len(set(others)) == 1 and first_key not in others
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_a_server_that_always_dies_sees_it_twice(streamed: bool) -> None:
+    with asking(Dying(99)) as (client, server):
+        ask = client.stream if streamed else client.request
+        ask("m", "hi").result()
+        done = ask("m", "hi").result()
+        assert done.error is not None and done.error.category is Category.NETWORK
+        assert (done.status, done.attempts, done.possibly_billed) == ("error", 1, 2)
+        assert len(set(keys(server)[1:])) == 1 and len(server.requests) == 3
+
+
+def test_the_same_for_plain_requests() -> None:
+    with asking(Dying(1)) as (client, server):
+        for _ in range(2):
+            exchange = client.multi.add(HttpRequest("POST", server.url, body=b"x"))
+            client.multi.run()
+            assert exchange.response is not None and exchange.response.status == "complete"
+        assert len(server.requests) == 3
+        assert len(set(keys(server)[1:])) == 1
+
+
+def test_who_would_rather_lose_an_answer_than_pay_twice_says_so() -> None:
+    with asking(Dying(1), retry=Retry(unknown="fail")) as (client, server):
+        client.stream("m", "hi").result()
+        done = client.stream("m", "hi").result()
+        assert (done.status, done.attempts, done.possibly_billed) == ("error", 1, 1)
+        assert len(server.requests) == 2
+
+
+def test_but_what_was_never_sent_is_sent_all_the_same() -> None:
+    with asking(closing(), retry=Retry(unknown="fail")) as (client, server):
+        ask_in_turn(client, 10, 0.002)
+        assert len(server.requests) == 10
+
+
+def test_a_fresh_connection_that_dies_is_an_attempt() -> None:
+    with asking(lambda peer: None, retry=Retry(max_attempts=2, base_delay=0.001)) as (
+        client,
+        server,
+    ):
+        done = client.stream("m", "hi").result()
+        assert (done.attempts, done.possibly_billed) == (2, 2)
+        assert len(server.requests) == 2 and len(set(keys(server))) == 1
+
+
+def test_a_key_of_ones_own_is_kept() -> None:
+    with asking(Dying(1)) as (client, server):
+        for _ in range(2):
+            client.stream("m", "hi", extra_headers={"idempotency-key": "mine"}).result()
+        assert keys(server) == ["mine"] * 3
+
+
+def test_a_get_has_no_key() -> None:
+    with asking(closing()) as (client, server):
+        client.multi.add(HttpRequest("GET", server.url))
+        client.multi.run()
+        assert "idempotency-key" not in server.requests[0].headers
+
+
+def test_a_cancelled_request_that_was_out_may_have_been_billed() -> None:
+    read = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        read.set()
+        peer.wait_closed()
+
+    with asking(handle) as (client, _):
+        stream = client.stream("m", "hi")
+        while not read.is_set():
+            client.multi.poll(0.01)
+        stream.cancel()
+        assert stream.result().possibly_billed == 1
+        unsent = client.stream("m", "hi")
+        unsent.cancel()
+        assert unsent.result().possibly_billed == 0
+
+
+def test_a_cancelled_request_closes_its_connection() -> None:
+    gone = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        peer.wait_closed()
+        gone.set()
+
+    with asking(handle) as (client, server):
+        request = client.request("m", "hi")
+        while not server.requests:
+            client.multi.poll(0.01)
+        request.cancel()
+        until = monotonic() + 5
+        while not gone.is_set() and monotonic() < until:
+            client.multi.poll(0.01)
+        assert gone.is_set()
+
+
+def test_connections_that_the_server_closed_do_not_pile_up_while_nothing_is_asked() -> None:
+    with asking(closing(after=0.05)) as (client, server):
+        burst = [client.stream("m", "hi") for _ in range(20)]
+        client.multi.run()
+        assert all(s.completion and s.completion.status == "complete" for s in burst)
+        until = monotonic() + 5
+        while close_wait(server.port) and monotonic() < until:
+            sleep(0.01)
+            client.multi.perform()
+        assert close_wait(server.port) == 0
+
+
+def close_wait(port: int) -> int:
+    """Connections to `port` that their server has closed and we have not."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "08" for row in rows)
