@@ -25,9 +25,7 @@ from engine.errors import (
 from engine.events import Done, Event, Ping, RetryScheduled, StreamError
 from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
-from engine.transport.lane import Lane
 from engine.transport.transfer import State as TransferState
-from engine.transport.transfer import Transfer
 
 if TYPE_CHECKING:
     from engine.transport.driver import Driver
@@ -92,7 +90,6 @@ class Attempts:
         "_error",
         "_first_event",
         "_holds",
-        "_lane",
         "_last_event",
         "_linger",
         "_mended",
@@ -100,6 +97,7 @@ class Attempts:
         "_rendered",
         "_state",
         "_status",
+        "_ticket",
         "_transfer",
         "delivery",
     )
@@ -131,10 +129,10 @@ class Attempts:
     def begin(self, delivery: Delivery[Event, Completion]) -> None:
         """Queue the first attempt; what comes of it goes to `delivery`."""
         self.delivery = delivery
-        asked = self._rendered
-        driver = self._driver
-        lane, connect = self._enter_lane(), asked.timeouts.connect
-        self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, lane)
+        asked, driver = self._rendered, self._driver
+        self._ticket = ticket = driver.lanes.ticket(asked.lane, asked.retry, asked.gated)
+        connect = asked.timeouts.connect
+        self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, ticket.gate)
         self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
 
     @property
@@ -217,7 +215,8 @@ class Attempts:
             self.delivery.post(events)
             self._fail(failure)
             return None
-        self._move(State.WAITING)
+        if self._state is not State.WAITING:  # one that was turned away at the gate
+            self._move(State.WAITING)
         self._deadlines.rest()
         return delay
 
@@ -301,44 +300,29 @@ class Attempts:
         if content:
             self._move(State.FLOWING)
             self._first_event = monotonic()
-            self._tell_lane(None)
+            self._ticket.tell(self._transfer.began_at, None)
             if not self._holds:
                 self._deadlines.flowing()
         return events
-
-    # -- with the others that ask the same ------------------------------------------------------
-
-    def _enter_lane(self) -> Lane[Transfer] | None:
-        """The lane whose gate the attempts go through, or None."""
-        asked = self._rendered
-        self._lane = self._driver.lane(asked.lane, asked.retry)
-        self._lane.budget.requested(monotonic())
-        return self._lane if asked.gated else None
-
-    def _tell_lane(self, error: EngineError | None) -> None:
-        if self._rendered.gated:
-            self._lane.ended(self._driver.now, self._transfer.began_at, error)
 
     # -- the next attempt ----------------------------------------------------------------------
 
     def _next_attempt(self, failure: EngineError) -> float | None:
         """Seconds until it, with its request in the transfer; None: there is none."""
         transfer = self._transfer
-        delivered = self._state is not State.ASKING
-        if not delivered and self._mend(failure):
+        if self._state is not State.ASKING and self._state is not State.WAITING:
+            return None  # something was delivered, which another attempt would repeat
+        if self._mend(failure):
             return 0.0
-        delay = None
-        if not delivered:
-            asked, attempt = self._rendered, transfer.attempt - self._earlier
-            sent = transfer.sent(failure)
-            delay = self._lane.retry_delay(asked.retry, attempt, failure, sent, asked.gated)
-        if delay is None and not delivered and self._rendered.fallback is not None:
+        attempt = transfer.attempt - self._earlier
+        delay = self._ticket.retry_delay(attempt, failure, transfer.sent(failure))
+        if delay is None and self._rendered.fallback is not None:
             delay = 0.0
             self._earlier = transfer.attempt
-            self._rendered = self._rendered.fallback
+            self._rendered = asked = self._rendered.fallback
             self._mended = False
-            transfer.request = self._rendered.http
-            transfer.lane = self._enter_lane()
+            self._ticket = self._driver.lanes.ticket(asked.lane, asked.retry, asked.gated)
+            transfer.request, transfer.lane = asked.http, self._ticket.gate
         if delay is not None:
             self.delivery.post([RetryScheduled(transfer.attempt + 1, delay, failure)])
         return delay

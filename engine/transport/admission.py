@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from engine.transport.streams import StreamLimits
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Queued"]
 
 
 # Begun at once on the first connection to a host behind TLS.
@@ -82,9 +82,9 @@ class Admission:
         else:
             self._forget(host)
 
-    def multiplexes(self, transfer: Queued) -> None:
-        """The host of `transfer` answered over HTTP/2."""
-        host = self._hosts.get(transfer.host)
+    def multiplexes(self, name: str) -> None:
+        """The host `name` answered over HTTP/2."""
+        host = self._hosts.get(name)
         if host is not None and not host.multiplexes:
             host.multiplexes = host.known = True
             if host.queue:

@@ -66,20 +66,25 @@ class Connections:
         # Those found dead that several requests of HTTP/2 may have been given.
         self._dead: set[Name] = set()
 
-    def rests(self, fd: int) -> None:
-        """libcurl stops to watch `fd`; it is still open."""
+    def rests(self, fd: int) -> bool:
+        """libcurl stops to watch `fd`, which is still open; whether it is a connection."""
         if fd in self._no_sockets:
-            return
+            return False
         look = _look(fd)
         if look is None:
             self._no_sockets.add(fd)
-            return
+            return False
         self._seen[look.name] = fd
         self._names[fd] = look.name
         self._ends.setdefault(look.name, look)
         self._dead.discard(look.name)
         if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
+        return True
+
+    def at_rest(self, fd: int) -> bool:
+        """Whether `fd` is a connection that libcurl does not watch."""
+        return fd in self._names
 
     def used(self, fd: int) -> None:
         """libcurl watches `fd`."""

@@ -20,6 +20,7 @@ from engine.transport.descriptors import descriptors_left
 from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
 from engine.transport.lane import Lane, Lanes
+from engine.transport.poller import PEER_LEFT
 from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
@@ -48,9 +49,6 @@ _DELIVER_BYTES: Final = 128 * 1024
 _BATCH_READS: Final = 256
 _LARGE_READ: Final = 4096
 _BATCH_BYTES: Final = 64 * 1024
-_DEFAULTS: Final = Retry()
-# Connections kept for reuse beyond those in use.
-_SPARE_CONNECTIONS: Final = 32
 # What is done between two looks at the clock: ends of transfers, beginnings, calls of libcurl.
 _SLICE: Final = 8
 # Seconds between two looks at the timers, where a round of all ready sockets takes that long.
@@ -76,6 +74,7 @@ class Driver:
         closing: `close` was called.
         closed: everything is freed.
         hosts: what is learned of hosts and the connections to them.
+        lanes: the gates before the queue.
         attached: what hooks the `Multi` into a host loop, or None; told before the descriptors
             are closed.
     """
@@ -106,7 +105,6 @@ class Driver:
         self._admission = Admission(
             max_connections, max_host_connections, max_streams_per_connection
         )
-        self._cache_size = 0
         self._out_of_descriptors = False
         self._more_ended = False  # of libcurl's transfers, than one slice took
         self._transfers: dict[pycurl.Curl, Transfer] = {}
@@ -119,9 +117,8 @@ class Driver:
             ),
             self.affinity,
         )
-        sockets = self.sockets
-        self.hosts = Hosts(self._admission, sockets.curl, sockets.connections, self.call_later)
-        self._lanes: Lanes[Transfer] = Lanes(self._pass, self.call_at)
+        self.hosts = Hosts(self._admission, self.sockets, self.call_later)
+        self.lanes: Lanes[Transfer] = Lanes(self._admission, self.call_at)
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------
@@ -132,7 +129,7 @@ class Driver:
         owner: Owner,
         connect_timeout: float | None,
         work: Work,
-        retry: Retry = _DEFAULTS,
+        retry: Retry,
         lane: Lane[Transfer] | None = None,
     ) -> Transfer:
         """A new transfer, queued; `owner` is told of its way. `work` counts as open until its
@@ -141,8 +138,7 @@ class Driver:
         Args:
             connect_timeout: seconds, for libcurl, which spreads them over a host's addresses; the
                 deadline that counts is the owner's.
-            retry: what becomes of a request that may have been read, and how long it waits at a
-                gate; attempts are the owner's business.
+            retry: whether what may have been read is sent again; how long it waits at a gate.
             lane: whose gate it goes through; None: none.
 
         Raises:
@@ -167,22 +163,9 @@ class Driver:
             self.wake()
 
     def enqueue(self, transfer: Transfer) -> None:
-        """Queue `transfer` for its next attempt, at the gate of its lane."""
-        if transfer.lane is None:
-            self._pass(transfer)
-        else:
-            transfer.lane.enqueue(transfer)
+        """Queue `transfer` for its next attempt."""
+        self.lanes.enqueue(transfer)
         self.wake()
-
-    def lane(self, key: int, retry: Retry) -> Lane[Transfer]:
-        """The lane of those that ask the same: `key` stands for base URL, key and model. The first
-        that asks for it says how large its budget is."""
-        return self._lanes.lane(key, retry.budget, retry.budget_min)
-
-    def _pass(self, transfer: Transfer) -> None:
-        transfer.passed = transfer.lane is not None
-        # What goes out again uncounted has waited its turn.
-        self._admission.enqueue(transfer, ahead=transfer.repeats > 0)
 
     def wants_delivery(self, work: Work) -> None:
         """Call ``work.deliver`` later in this turn, or in the next."""
@@ -241,10 +224,6 @@ class Driver:
         self.counts[before] -= 1
         self.counts[after] += 1
 
-    def multiplexes(self, transfer: Transfer) -> None:
-        """The host of `transfer` speaks HTTP/2."""
-        self._admission.multiplexes(transfer)
-
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
         """Take `easy` out of libcurl, wherever its transfer is."""
         with SignalsHeld():
@@ -288,7 +267,7 @@ class Driver:
 
     def next_time(self) -> float | None:
         """When a timer is due, ours or libcurl's (seconds of time.monotonic), or None."""
-        due, curl_due = self._timers.next_time(), self.sockets.due
+        due, curl_due = self._timers.next_time(), self.sockets.next_time()
         return curl_due if due is None or (curl_due is not None and curl_due < due) else due
 
     @property
@@ -349,8 +328,8 @@ class Driver:
         taken = served = 0
         while ready:
             fd, events = ready.pop()
-            if fd == wakeup_fd:
-                sockets.wakeup.clear()
+            if fd == wakeup_fd or events >= PEER_LEFT:
+                sockets.notice(fd)
                 continue
             socket_action(fd, masks[events & 63])
             served += 1
@@ -394,7 +373,7 @@ class Driver:
             for transfer in self._admission.take(_SLICE if room is None else min(room, _SLICE)):
                 assert isinstance(transfer, Transfer)
                 self._start(transfer)
-            self._fit_cache()
+            self.hosts.fit_cache()
             self.sockets.run_timer(self.inbox.pieces)
             if not self._admission.waiting or self._out_of_descriptors or monotonic() >= until:
                 break
@@ -406,14 +385,6 @@ class Driver:
             self._transfers[easy] = transfer
         except (EngineError, pycurl.error) as error:
             transfer.could_not_start(error)
-
-    def _fit_cache(self) -> None:
-        needed = self._admission.active + _SPARE_CONNECTIONS
-        if not needed <= self._cache_size <= 4 * needed:
-            # libcurl closes a connection that comes free while more than this are open, so the
-            # bound follows the load: reuse under load, no pile of descriptors after it.
-            self._cache_size = 2 * needed
-            self.sockets.curl.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
 
     def shut(self) -> None:
         """Free descriptors and libcurl's handles."""

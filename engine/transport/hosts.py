@@ -9,9 +9,9 @@ from typing import Final
 import pycurl
 
 from engine.transport.admission import Admission
-from engine.transport.connections import Connections
 from engine.transport.peers import Peers
 from engine.transport.sending import Sending
+from engine.transport.sockets import Sockets
 from engine.transport.timers import Timer
 
 __all__ = ["Hosts"]
@@ -20,6 +20,8 @@ __all__ = ["Hosts"]
 # busy one may take on top (seconds).
 _ROUND_TRIPS: Final = 2
 _BUSY: Final = 0.005
+# Connections kept for reuse beyond those in use.
+_SPARE_CONNECTIONS: Final = 32
 
 
 class Hosts:
@@ -27,13 +29,13 @@ class Hosts:
 
     Args:
         admission: where the limits of hosts are kept.
-        curl: libcurl's multi handle.
-        connections: what is known of its sockets.
+        sockets: libcurl's, and what is known of each.
         call_later: calls a function so many seconds from now.
     """
 
     __slots__ = (
         "_admission",
+        "_cache_size",
         "_call_later",
         "_curl",
         "_peers",
@@ -44,16 +46,16 @@ class Hosts:
     def __init__(
         self,
         admission: Admission,
-        curl: pycurl.CurlMulti,
-        connections: Connections,
+        sockets: Sockets,
         call_later: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
         self._admission = admission
-        self._curl = curl
+        self._curl = sockets.curl
         self._call_later = call_later
         self._peers = Peers()
         self._settling: set[str] = set()
-        self.connections = connections
+        self._cache_size = 0
+        self.connections = sockets.connections
 
     def send(self, host: str, easy: pycurl.Curl, fresh: bool) -> Sending:
         """An attempt on `easy` to `host` begins; `fresh`: not on a pooled connection."""
@@ -101,6 +103,19 @@ class Hosts:
             and self._admission.streams.ended(sending.name)
         ):
             self._limit_streams()
+
+    def multiplexes(self, host: str) -> None:
+        """`host` answered over HTTP/2."""
+        self._admission.multiplexes(host)
+
+    def fit_cache(self) -> None:
+        """Let as many connections rest as the load may want."""
+        needed = self._admission.active + _SPARE_CONNECTIONS
+        if not needed <= self._cache_size <= 4 * needed:
+            # libcurl closes a connection that comes free while more than this are open, so the
+            # bound follows the load: reuse under load, no pile of descriptors after it.
+            self._cache_size = 2 * needed
+            self._curl.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
 
     def _settle(self, host: str) -> None:
         self._settling.discard(host)

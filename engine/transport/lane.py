@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from engine.errors import Category, EngineError, ProviderError
+from engine.transport.admission import Admission, Queued
 from engine.transport.budget import RetryBudget
 from engine.transport.gate import Gate
 from engine.transport.retry import Retry, Sent, retry_delay
@@ -16,17 +17,19 @@ from engine.transport.retry import Retry, Sent, retry_delay
 if TYPE_CHECKING:
     from engine.transport.timers import Timer
 
-__all__ = ["Lane", "Lanes", "Passenger"]
+__all__ = ["Lane", "Lanes", "Passenger", "Ticket"]
 
 # Lanes that are empty and open are forgotten when there are more than so many.
 _MOST_LANES: Final = 1000
 
 
-class Passenger(Protocol):
+class Passenger(Queued, Protocol):
     """What a lane needs to know of a transfer."""
 
-    @property
-    def over(self) -> bool: ...
+    lane: Lane[Any] | None
+    passed: bool
+    repeats: int
+
     @property
     def longest_hold(self) -> float: ...
     def fail_attempt(self, error: EngineError) -> None: ...
@@ -114,19 +117,6 @@ class Lane(Generic[P]):
             self._go_on()
         return news
 
-    def retry_delay(
-        self, retry: Retry, attempt: int, error: EngineError, sent: Sent, gated: bool
-    ) -> float | None:
-        """Seconds until the next attempt at a request of which nothing was delivered, or None to
-        give up; see `retry_delay`. Where the gate makes it wait, `gated`, it costs no budget."""
-        now = monotonic()
-        free = gated and error.category is Category.RATE_LIMIT
-        left = free or self.budget.left(now)
-        delay = retry_delay(retry, attempt, error, False, sent=sent, budget_left=left)
-        if delay is not None and not free:
-            self.budget.retried(now)
-        return delay
-
     def _go_on(self) -> None:
         now = monotonic()
         waiting = self._waiting
@@ -168,34 +158,86 @@ class Lane(Generic[P]):
         self._timer = self._call_at(when, self._go_on)
 
 
+class Ticket(Generic[P]):
+    """What one request has of its lane.
+
+    Args:
+        lane: the lane.
+        retry: the request's own policy.
+        gated: whether it waits at the gate, and tells it how it fared.
+    """
+
+    __slots__ = ("_lane", "_retry", "gate")
+
+    def __init__(self, lane: Lane[P], retry: Retry, gated: bool) -> None:
+        self._lane = lane
+        self._retry = retry
+        self.gate = lane if gated else None
+        lane.budget.requested(monotonic())
+
+    def tell(self, began_at: float, error: EngineError | None) -> None:
+        """The attempt that began then brought content (None), or failed."""
+        if self.gate is not None:
+            self.gate.ended(monotonic(), began_at, error)
+
+    def retry_delay(self, attempt: int, error: EngineError, sent: Sent) -> float | None:
+        """Seconds until the next attempt, nothing having been delivered, or None to give up; see
+        `retry_delay`. Where the gate makes it wait it costs no budget."""
+        now = monotonic()
+        budget = self._lane.budget
+        free = self.gate is not None and error.category is Category.RATE_LIMIT
+        left = free or budget.left(now)
+        delay = retry_delay(self._retry, attempt, error, False, sent=sent, budget_left=left)
+        if delay is not None and not free:
+            budget.retried(now)
+        return delay
+
+
 class Lanes(Generic[P]):
     """The lanes of a `Multi`, made as they are asked for.
 
     Args:
-        admit: takes a transfer that may go.
+        admission: the queue behind the gates.
         call_at: calls a function at a time.
     """
 
-    __slots__ = ("_admit", "_call_at", "_lanes")
+    __slots__ = ("_admission", "_call_at", "_lanes")
 
     def __init__(
         self,
-        admit: Callable[[P], None],
+        admission: Admission,
         call_at: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
-        self._admit = admit
+        self._admission = admission
         self._call_at = call_at
         self._lanes: dict[int, Lane[P]] = {}
 
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def lane(self, key: int, budget: float | None, budget_min: float) -> Lane[P]:
-        """The lane `key`; the first that asks for it says how large its budget is (`Retry`)."""
+    def lane(self, key: int, retry: Retry) -> Lane[P]:
+        """The lane of those that ask the same: `key` stands for base URL, key and model. The first
+        that asks for it says how large its budget is."""
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= _MOST_LANES:
                 self._lanes = {k: lane for k, lane in self._lanes.items() if not lane.idle}
-            fresh = RetryBudget(budget, budget_min, monotonic())
-            lane = self._lanes[key] = Lane(self._admit, self._call_at, fresh)
+            budget = RetryBudget(retry.budget, retry.budget_min, monotonic())
+            lane = self._lanes[key] = Lane(self._admit, self._call_at, budget)
         return lane
+
+    def ticket(self, key: int, retry: Retry, gated: bool) -> Ticket[P]:
+        """What a request needs of the lane `key`."""
+        return Ticket(self.lane(key, retry), retry, gated)
+
+    def enqueue(self, transfer: P) -> None:
+        """Queue `transfer`, at the gate of its lane if it has one."""
+        if transfer.lane is None:
+            self._admit(transfer)
+        else:
+            transfer.lane.enqueue(transfer)
+
+    def _admit(self, transfer: P) -> None:
+        transfer.passed = transfer.lane is not None
+        # What goes out again uncounted has waited its turn.
+        self._admission.enqueue(transfer, ahead=transfer.repeats > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Literal
+from typing import Final, Literal
 
 from engine.errors import (
     CallbackError,
@@ -19,9 +19,13 @@ from engine.request import HttpRequest
 from engine.response import HttpResponse
 from engine.transport.deadlines import Deadlines, Phase, Timeouts
 from engine.transport.driver import Driver
+from engine.transport.retry import Retry
 from engine.transport.transfer import State, Transfer
 
 __all__ = ["Reply"]
+
+# It is tried once; what was lost on a pooled connection is asked once more.
+_POLICY: Final = Retry()
 
 
 class Reply:
@@ -76,7 +80,9 @@ class Reply:
 
     def ask(self) -> None:
         """Begin, having done no I/O; signals held."""
-        self._transfer = self._driver.open(self._request, self, self._timeouts.connect, self)
+        self._transfer = self._driver.open(
+            self._request, self, self._timeouts.connect, self, _POLICY
+        )
         self._deadlines = Deadlines(
             self._driver, self._timeouts, self._expired, self._transfer.catch_up
         )

@@ -21,6 +21,9 @@ __all__ = ["HEARTBEAT", "Sockets"]
 # libcurl's own timers and wake-ups have been lost before (curl 8.10 endless still_running,
 # curl#21960): while transfers run, perform() is wanted at least so often (seconds).
 HEARTBEAT: Final = 1.0
+# Seconds after a server closed a connection at rest until ours is closed too: libcurl looks for
+# such at most once a second.
+_DROP_AFTER: Final = 1.05
 # libcurl asks for 0 ms again while a transfer goes through its first states.
 _CURL_ROUNDS: Final = 8
 
@@ -42,6 +45,7 @@ class Sockets:
 
     __slots__ = (
         "_affinity",
+        "_drop_at",
         "_heartbeat",
         "_poller",
         "_watched",
@@ -60,6 +64,7 @@ class Sockets:
         self._heartbeat = monotonic()
         self._watched: set[int] = set()
         self.connections = Connections()
+        self._drop_at: float | None = None
         opened: list[Callable[[], None]] = []
         try:
             self._poller = new_poller()
@@ -108,10 +113,17 @@ class Sockets:
         """Have libcurl read `fd` now, ready or not."""
         self.curl.socket_action(fd, IN)
 
+    def next_time(self) -> float | None:
+        """When `run_timer` is wanted, or None."""
+        due, drop_at = self.due, self._drop_at
+        return drop_at if due is None or (drop_at is not None and drop_at < due) else due
+
     def run_timer(self, stored: list[Any]) -> None:
         """Have libcurl do what its timer is due for, until bytes are `stored`: a transfer that has
         more to give waits until those were taken."""
         now = monotonic()
+        if self._drop_at is not None and now >= self._drop_at:
+            self._drop_left()
         if now - self._heartbeat > HEARTBEAT:
             self._heartbeat = self.due = now
         for _ in range(_CURL_ROUNDS):
@@ -119,6 +131,28 @@ class Sockets:
                 break
             self.due = None
             self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def notice(self, fd: int) -> None:
+        """What is ready is not for libcurl: others woke us, or the server of a connection that
+        rests has closed it."""
+        if fd == self.wakeup.fileno():
+            self.wakeup.clear()
+        elif self.connections.at_rest(fd):
+            self._poller.unwatch(fd)
+            self._drop_at = monotonic() + _DROP_AFTER
+
+    def _drop_left(self) -> None:
+        """Have libcurl close the connections whose servers left. It looks through them when a
+        request begins: this one goes nowhere."""
+        self._drop_at = None
+        easy = pycurl.Curl()
+        easy.setopt(pycurl.URL, "http://localhost/")
+        easy.setopt(pycurl.UNIX_SOCKET_PATH, "/dev/null/none")
+        easy.setopt(pycurl.NOSIGNAL, 1)
+        self.curl.add_handle(easy)
+        self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self.curl.remove_handle(easy)
+        easy.close()
 
     def close(self) -> None:
         """Free everything; no easy handle may be left."""
@@ -133,8 +167,10 @@ class Sockets:
             return  # the poller is shared with the parent, whose sockets these are
         if what == pycurl.POLL_REMOVE:
             self._watched.discard(fd)
-            self._poller.unwatch(fd)
-            self.connections.rests(fd)
+            if self.connections.rests(fd):
+                self._poller.rest(fd)
+            else:
+                self._poller.unwatch(fd)
         else:
             self._watched.add(fd)
             self._poller.watch(fd, what & (IN | OUT))

@@ -59,7 +59,6 @@ class Carrier(Protocol):
     def enqueue(self, transfer: Transfer) -> None: ...
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None: ...
     def count(self, before: State, after: State) -> None: ...
-    def multiplexes(self, transfer: Transfer) -> None: ...
     def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool: ...
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
     def wake(self) -> None: ...
@@ -179,7 +178,7 @@ class Transfer:
                 head.headers = clean_headers(head.headers, secrets_of(self.request))
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
-                    self._carrier.multiplexes(self)
+                    self._carrier.hosts.multiplexes(self.host)
                     if self._easy is not None:
                         self._easy.setopt(pycurl.VERBOSE, 0)  # see `Hosts.send`
                 self._lines.clear()  # held for the life of the stream otherwise
@@ -234,7 +233,7 @@ class Transfer:
     def _on_prereq(self, _: str, ip: str, __: int, port: int) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
         answer = self._sending.look((ip, port))
-        if answer == pycurl.PREREQFUNC_OK:
+        if not answer:
             self._inbox.connected.append(self)
         return answer
 

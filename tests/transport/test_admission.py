@@ -49,7 +49,7 @@ def test_over_http2_a_connection_carries_many() -> None:
     admission = Admission(0, 1, 10)
     items = filled(admission, "a" * 30)
     assert len(take(admission)) == 1
-    admission.multiplexes(items[0])
+    admission.multiplexes(items[0].host)
     assert len(take(admission)) == 9
     admission.release(items[0])
     assert len(take(admission)) == 1

@@ -249,7 +249,9 @@ def test_nothing_of_the_home_directory_is_read(
 # -- connections -------------------------------------------------------------------------------
 
 
-def test_a_post_on_a_connection_that_died_in_the_pool_is_sent_once(multi: Multi) -> None:
+def test_a_post_that_was_lost_on_a_pooled_connection_is_sent_once_more_under_its_key(
+    multi: Multi,
+) -> None:
     served = threading.Event()
 
     def handle(peer: Peer) -> None:
@@ -262,8 +264,9 @@ def test_a_post_on_a_connection_that_died_in_the_pool_is_sent_once(multi: Multi)
         assert ask(multi, server.url, "POST", body=b"1").body == b"first"
         response = ask(multi, server.url, "POST", body=b"2")
         assert served.is_set()
-        assert [r.body for r in server.requests] == [b"1", b"2"], "not a third time, unseen"
-    assert response.status == "error"
+        assert [r.body for r in server.requests] == [b"1", b"2", b"2"], "not a third time, unseen"
+        assert len({r.headers["idempotency-key"] for r in server.requests[1:]}) == 1
+    assert (response.status, response.possibly_billed) == ("error", 2)
     assert response.error is not None and response.error.retryable
 
 

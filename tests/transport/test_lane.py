@@ -9,13 +9,18 @@ from time import monotonic
 import pytest
 
 from engine.errors import Category, EngineError, NetworkError, ProviderError
+from engine.transport.admission import Admission
 from engine.transport.budget import RetryBudget
 from engine.transport.lane import Lane, Lanes
+from engine.transport.retry import Retry, Sent
 from engine.transport.timers import Timer
 
 
 class Passenger:
-    over = False
+    host = "https://llm.example"
+    over = passed = False
+    repeats = 0
+    lane: Lane[Passenger] | None = None
     longest_hold = 120.0
     error: EngineError | None = None
 
@@ -146,19 +151,54 @@ def test_one_timer_serves_a_thousand(world: World) -> None:
 
 
 def test_lanes_are_apart_and_the_first_sets_the_budget(world: World) -> None:
-    lanes: Lanes[Passenger] = Lanes(world.passed.append, world.call_at)
-    one, two = lanes.lane(1, 0.0, 0), lanes.lane(2, None, 0)
-    assert lanes.lane(1, None, 99) is one and one is not two
+    lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 100), world.call_at)
+    one = lanes.lane(1, Retry(budget=0.0, budget_min=0))
+    two = lanes.lane(2, Retry(budget=None))
+    assert lanes.lane(1, Retry(budget=None)) is one and one is not two
     assert not one.budget.left(monotonic()) and two.budget.left(monotonic())
 
 
 def test_empty_lanes_are_forgotten_and_busy_ones_kept(world: World) -> None:
-    lanes: Lanes[Passenger] = Lanes(world.passed.append, world.call_at)
-    busy = lanes.lane(-1, 0.1, 10)
+    lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 100), world.call_at)
+    busy = lanes.lane(-1, Retry())
     busy.enqueue(Passenger())
-    closed = lanes.lane(-2, 0.1, 10)
+    closed = lanes.lane(-2, Retry())
     closed.ended(monotonic(), monotonic() - 1, refusal(60.0))
     for key in range(5000):
-        lanes.lane(key, 0.1, 10)
+        lanes.lane(key, Retry())
     assert len(lanes) <= 1002
-    assert lanes.lane(-1, 0.1, 10) is busy and lanes.lane(-2, 0.1, 10) is closed
+    assert lanes.lane(-1, Retry()) is busy and lanes.lane(-2, Retry()) is closed
+
+
+def test_a_transfer_that_passes_is_queued_and_counts() -> None:
+    admission = Admission(0, 0, 100)
+    lanes: Lanes[Passenger] = Lanes(admission, World().call_at)
+    free, bound = Passenger(), Passenger()
+    bound.lane = lane = lanes.lane(1, Retry())
+    lanes.enqueue(free)
+    lanes.enqueue(bound)
+    assert (free.passed, bound.passed, lane.in_flight) == (False, True, 1)
+    again = Passenger()
+    again.repeats = 1
+    lanes.enqueue(again)
+    assert list(admission.take(None)) == [again, free, bound]
+
+
+def test_what_the_gate_makes_wait_costs_no_budget_and_what_it_does_not_does(world: World) -> None:
+    lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 100), world.call_at)
+    retry = Retry(budget=0, budget_min=1, max_attempts=9)
+    gated, free = lanes.ticket(1, retry, gated=True), lanes.ticket(1, retry, gated=False)
+    failed = ProviderError("x", category=Category.SERVER)
+    for _ in range(5):
+        assert gated.retry_delay(1, refusal(1.0), Sent.REFUSED) == 1.0
+    assert free.retry_delay(1, refusal(1.0), Sent.REFUSED) == 1.0
+    assert free.retry_delay(1, refusal(1.0), Sent.REFUSED) is None
+    assert gated.retry_delay(1, failed, Sent.REFUSED) is None
+    assert gated.retry_delay(1, refusal(1.0), Sent.REFUSED) == 1.0
+
+
+def test_who_is_not_gated_tells_the_gate_nothing(world: World) -> None:
+    lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 100), world.call_at)
+    free = lanes.ticket(1, Retry(), gated=False)
+    free.tell(monotonic(), refusal(60.0))
+    assert free.gate is None and lanes.lane(1, Retry()).wait(monotonic()) == 0.0
