@@ -247,7 +247,7 @@ def is_loopback(url: str) -> bool:
 def shown_url(url: str) -> str:
     """`url` as it may be printed: without user, password and query, which hold keys."""
     url = url.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = url.partition("//")
+    scheme, slashes, rest = url.partition("//") if "//" in url else ("", "", url)
     host, slash, path = rest.partition("/")
     _, at, host = host.rpartition("@")
     return f"{scheme}{slashes}{'…@' if at else ''}{host}{slash}{path}"

@@ -98,7 +98,8 @@ def test_a_fallbacks_way_is_looked_at_too(
         ("https://h/v1?key=k#f", "https://h/v1"),
         ("https://u:p@h:5/v1", "https://…@h:5/v1"),
         ("https://h", "https://h"),
-        ("u:p@h", "u:p@h"),
+        ("u:p@h:1/x", "…@h:1/x"),
+        ("https://h/a//b@c", "https://h/a//b@c"),
         ("", ""),
     ],
 )

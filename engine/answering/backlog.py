@@ -26,9 +26,9 @@ class Backlog:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._marks: deque[tuple[int, int]] = deque()  # (item after those of a read, its bytes)
-        self.size = 0
-        self.next = _NEVER
-        self.held_back = False
+        self.size: int = 0
+        self.next: int = _NEVER
+        self.held_back: bool = False
 
     def add(self, end: int, size: int) -> bool:
         """`size` bytes became the items before number `end`. True: hold the source back now."""

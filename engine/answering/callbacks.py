@@ -42,9 +42,9 @@ class StreamCallbacks:
         on_text: Listener | None,
         on_done: Listener | None,
     ) -> None:
-        self.face = stream
+        self.face: Any = stream
         self._stop = stop
-        self.on_event = fitted(on_event, 2) if on_event is not None else None
+        self.on_event: Listener | None = fitted(on_event, 2) if on_event is not None else None
         self._on_text = fitted(on_text, 2) if on_text is not None else None
         self._on_done = fitted(on_done, 2) if on_done is not None else None
         self._listeners: Listeners | None = None

@@ -106,4 +106,4 @@ class Step:
     __slots__ = ("work",)
 
     def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
+        self.work: Callable[[], None] = work

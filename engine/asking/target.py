@@ -202,10 +202,21 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return self.row.name or urlsplit(self.base_url).netloc
 
     def url(self, format: Dialect, request: ModelRequest) -> str:
-        """The URL of `request` in `format`."""
+        """The URL of `request` in `format`.
+
+        Raises:
+            ConfigError: the model's id would lead out of the base URL.
+        """
         if self.endpoint_url is not None and format.name == self.endpoint_dialect:
             return self.endpoint_url
-        return request_url(self.base_url, format.name, format.path(request))
+        path = format.path(request)
+        # libcurl resolves them, and so do servers, however they are encoded.
+        steps = unquote(path.partition("?")[0]).replace("\\", "/").split("/")[1:]
+        if not {"", ".", ".."}.isdisjoint(steps):
+            raise ConfigError(
+                f"model {request.model!r} is part of the URL and would lead out of it; give its id"
+            )
+        return request_url(self.base_url, format.name, path)
 
 
 def resolve_model(

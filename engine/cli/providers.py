@@ -8,6 +8,7 @@ import os
 from engine.cli.console import add_color, print_table
 from engine.cli.neutral import one_line
 from engine.providers import Endpoint, endpoints
+from engine.request import shown_url
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,7 +30,7 @@ def _base_url(row: Endpoint) -> str:
     """The row's address, or the one its environment variable puts in its place."""
     for name in row.base_variables:
         if os.environ.get(name):
-            return f"{one_line(os.environ[name])} ({name})"
+            return f"{one_line(shown_url(os.environ[name]))} ({name})"
     return row.base_url
 
 

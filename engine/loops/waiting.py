@@ -51,7 +51,7 @@ class Waiting:
     ) -> None:
         self._attachment = attachment
         self._pause = pause
-        self.task = task
+        self.task: Callable[[], object] = task
         self._when_cancelled = when_cancelled
 
     def reader(self, place: Place[E]) -> AsyncReader[E]:

@@ -59,7 +59,7 @@ class IdRule:
         self._pattern = re.compile(pattern)
         self._length = length
         self._alphabet = alphabet
-        self.unique = unique
+        self.unique: bool = unique
 
     def fits(self, id: str) -> bool:
         """Whether it takes `id` as it is."""

@@ -39,8 +39,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self.until = -math.inf
-        self.ramp = math.inf
+        self.until: float = -math.inf
+        self.ramp: float = math.inf
         self._closed_at = -math.inf
         self._stopped = False  # whether the last episode closed it
         self._closed_until = -math.inf  # by refusals; `until` may be later, by the caller's word

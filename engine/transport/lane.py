@@ -66,9 +66,9 @@ class Lane(Generic[P]):
     ) -> None:
         self._admit = admit
         self._call_at = call_at
-        self.gate = Gate()
-        self.budget = budget
-        self.in_flight = 0
+        self.gate: Gate = Gate()
+        self.budget: RetryBudget = budget
+        self.in_flight: int = 0
         self._waiting: deque[P] = deque()
         self._timer: Timer | None = None
         self._refusal: EngineError | None = None

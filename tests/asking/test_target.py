@@ -339,3 +339,30 @@ def test_requests_share_a_lane_where_they_share_address_key_and_model() -> None:
 def test_each_limit_is_checked(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"^{name} must be "):
         engine.Client(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["../../v1/files", "models/../../x", "a/./b", "/etc", "a//b", "..\\..\\x/.."],
+)
+def test_a_model_that_is_a_path_stays_inside_its_url(model: str) -> None:
+    place = Target(base_url="https://g.example/v1beta", dialect="gemini").place(model)
+    with pytest.raises(ConfigError, match="would lead out of it"):
+        place.url(place.dialect, ModelRequest(model=place.model, messages=[]))
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("gemini-x", "/models/gemini-x"),
+        ("tunedModels/a.b", "/tunedModels/a.b"),
+        ("publishers/google/models/x", "/publishers/google/models/x"),
+        ("x?key=1#f", "/models/x%3Fkey%3D1%23f"),
+        ("x y", "/models/x%20y"),
+        ("..", "/models/.."),  # "..:method" is a name
+        ("%2e%2e/x", "/%252e%252e/x"),
+    ],
+)
+def test_a_model_in_the_path_is_written_as_one(model: str, path: str) -> None:
+    url, _ = url_of("https://g.example/v1beta", model, dialect="gemini")
+    assert url == f"https://g.example/v1beta{path}:streamGenerateContent?alt=sse"

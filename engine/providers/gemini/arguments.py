@@ -46,7 +46,7 @@ class PartialArguments:
         self._pieces: list[str] = []
         self._holder: Any = None
         self._step: str | int = ""
-        self.valid = True
+        self.valid: bool = True
 
     def add(self, piece: PartialArg) -> None:
         """Put the value of `piece` in its place; a string goes on where one is."""
