@@ -26,6 +26,7 @@ __all__ = [
     "is_open",
     "is_secret_name",
     "merged_headers",
+    "public_url",
     "shown_url",
 ]
 
@@ -242,6 +243,13 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def public_url(url: str) -> str:
+    """`url` as it may be kept in a file: without the parameters of its query that hold keys."""
+    base, found, query = url.partition("?")
+    kept = [part for part in query.split("&") if not is_secret_name(part.partition("=")[0])]
+    return f"{base}?{'&'.join(kept)}" if found and kept else base
 
 
 def shown_url(url: str) -> str:

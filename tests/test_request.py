@@ -6,7 +6,7 @@ import pytest
 
 import engine
 from engine.errors import ConfigError
-from engine.request import check_way, is_loopback, is_open, is_secret_name, shown_url
+from engine.request import check_way, is_loopback, is_open, is_secret_name, public_url, shown_url
 
 CANARY = "canary-4b1d-never-to-be-seen"
 SECRET = (
@@ -105,6 +105,19 @@ def test_a_fallbacks_way_is_looked_at_too(
 )
 def test_what_is_printed_of_an_address(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://h/v1?key=k&api-version=1", "https://h/v1?api-version=1"),
+        ("https://h/v1?api_key=k", "https://h/v1"),
+        ("https://h/v1?api-version=1", "https://h/v1?api-version=1"),
+        ("https://h/v1", "https://h/v1"),
+    ],
+)
+def test_what_may_be_kept_of_an_address(url: str, kept: str) -> None:
+    assert public_url(url) == kept
 
 
 @pytest.mark.parametrize(

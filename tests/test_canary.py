@@ -1,0 +1,187 @@
+"""A key, wherever it was given and wherever a server echoes it, is nowhere to be read after."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import engine
+from engine.batch import Options, run
+from tests.server import OK_SSE, Peer, Server, serve
+
+CANARY = "canary-4b1d-never-to-be-seen"
+ECHO = f"x-echo: Bearer {CANARY}\r\nx-request-id: req-{CANARY}\r\nset-cookie: sid={CANARY}\r\n"
+ERROR = {
+    "error": {
+        "message": f"wrong key {CANARY}",
+        "type": f"bad_{CANARY}",
+        "code": CANARY,
+        "param": CANARY,
+    }
+}
+
+
+def refused(status: str) -> Callable[[Peer], object]:
+    return lambda peer: peer.json(json.dumps(ERROR).encode(), status, ECHO)
+
+
+def in_the_stream(peer: Peer) -> None:
+    peer.send(OK_SSE.replace(b"\r\n\r\n", f"\r\n{ECHO}\r\n".encode()))
+    peer.chunk(b"data: " + json.dumps(ERROR).encode() + b"\n\n")
+    peer.end()
+
+
+def odd(body: str, content_type: str) -> Callable[[Peer], object]:
+    data = body.replace("KEY", CANARY).encode()
+
+    def handler(peer: Peer) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{ECHO}"
+        peer.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        peer.keep_open = True
+
+    return handler
+
+
+ANSWERS: dict[str, Callable[[Peer], object]] = {
+    **{status: refused(status) for status in ("400 Bad Request", "401 Unauthorized")},
+    **{status: refused(status) for status in ("404 Not Found", "429 Too Many", "500 Error")},
+    "redirect": lambda peer: peer.json(
+        b"", "302 Found", f"Location: https://h/?key={CANARY}\r\n{ECHO}"
+    ),
+    "in the stream": in_the_stream,
+    "no JSON": odd("data: {KEY\n\n", "text/event-stream"),
+    "a page": odd("<html>Bearer KEY</html>", "text/html"),
+    "cut": odd('data: {"choices": [{"delta": {"content": "hi"}}]}\n\n', "text/event-stream"),
+    "a whole error": odd('{"error": "no such key: KEY"}', "application/json"),
+    "an odd object": odd('{"code": "KEY", "message": "KEY"}', "application/json"),
+}
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "api_key": {"client": {"api_key": CANARY}},
+    "headers": {"client": {"headers": {"Authorization": f"Bearer {CANARY}"}}},
+    "cookie": {"client": {"headers": {"Cookie": f"a=b; sid={CANARY}"}}},
+    "extra_headers": {"stream": {"extra_headers": {"X-Auth-Token": CANARY}}},
+    "query": {"query": f"?key={CANARY}"},
+    "anthropic": {"client": {"api_key": CANARY, "provider": "anthropic"}},
+    "gemini": {"client": {"api_key": CANARY, "provider": "gemini"}},
+    "responses": {"client": {"api_key": CANARY, "dialect": "responses"}},
+    "ollama": {"client": {"api_key": CANARY, "provider": "ollama"}},
+}
+
+
+def everything(error: BaseException | None) -> str:
+    """What may be printed of an error, all that it holds, and its traceback."""
+    if error is None:
+        return ""
+    held = {name: getattr(error, name) for name in vars(error)}
+    return f"{error} {error!r} {held!r} {error.args!r} {''.join(traceback.format_exception(error))}"
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        *(("api_key", answered) for answered in ANSWERS),
+        *((given, "401 Unauthorized") for given in GIVEN if given != "api_key"),
+        *((given, "in the stream") for given in ("query", "extra_headers", "responses")),
+    ],
+)
+def test_of_a_stream(
+    given: str, answered: str, caplog: pytest.LogCaptureFixture, multi: engine.Multi
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serve(ANSWERS[answered]) as server:
+        ask_and_look(server, GIVEN[given], multi)
+        sent = [f"{request.path} {request.headers}" for request in server.requests]
+        assert sent and all(CANARY in each for each in sent)
+    assert CANARY not in caplog.text
+
+
+def ask_and_look(server: Server, how: dict[str, Any], multi: engine.Multi) -> None:
+    url = f"{server.url}/v1{how.get('query', '')}"
+    retry = engine.Retry(max_attempts=2, base_delay=0.001, max_delay=0.002)
+    client = engine.Client(multi, base_url=url, retry=retry, **how.get("client", {}))
+    events: list[Any] = []
+    for ask in (client.stream, client.request):
+        stream = ask("m", "hi", on_event=events.append, **how.get("stream", {}))
+        shown = f"{client!r} {multi!r} {stream!r}"
+        completion = stream.result()
+        shown += f"{stream!r} {completion!r} {events!r} {completion.headers} "
+        shown += everything(completion.error)
+        try:
+            completion.raise_for_status()
+        except engine.EngineError:
+            shown += traceback.format_exc()
+        assert CANARY not in shown
+
+
+def test_of_a_plain_request(multi: engine.Multi) -> None:
+    with serve(refused("401 Unauthorized")) as server:
+        request = engine.HttpRequest(
+            "POST", f"{server.url}/v1?key={CANARY}", {"Authorization": f"Bearer {CANARY}"}, b"{}"
+        )
+        exchange = multi.add(request)
+        multi.run()
+    response = exchange.response
+    assert response is not None
+    shown = f"{request!r} {exchange!r} {response!r} {response.headers} {everything(response.error)}"
+    assert CANARY not in shown
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("answered", ["401 Unauthorized", "in the stream", "a whole error", "cut"])
+def test_of_a_batch(answered: str, streamed: bool, tmp_path: Path) -> None:
+    rows = [{"custom_id": "a", "prompt": "hi"}, {"custom_id": "b", "prompt": "ho"}]
+    with serve(ANSWERS[answered]) as server:
+        options = Options(
+            model="m",
+            base_url=f"{server.url}/v1",
+            api_key=CANARY,
+            max_attempts=1,
+            stream=streamed,
+        )
+        summary = run(rows, tmp_path / "out.jsonl", options)
+    written = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert "out.jsonl" in written
+    assert [name for name, data in written.items() if CANARY.encode() in data] == []
+    assert CANARY not in repr(summary) + repr(options)
+
+
+@pytest.mark.slow
+def test_of_the_commands(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"custom_id": "a", "prompt": "hi"}\n')
+    with serve(refused("401 Unauthorized")) as server:
+        url = f"{server.url}/v1?key={CANARY}"
+        environ = dict.fromkeys(("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"), url)
+        environ |= dict.fromkeys(("OPENAI_API_KEY", "MY_KEY"), CANARY)
+        environ |= {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        asked = ("--base-url", url, "--api-key-env", "MY_KEY", "-m", "m")
+        plain = ("--base-url", f"{server.url}/v1", "--report", "report.html", "-m", "m")
+        for command in (
+            ("providers",),
+            ("chat", *asked, "hi"),
+            ("chat", "-m", "openai/gpt-4o", "hi"),
+            ("agent", *asked, "hi"),
+            ("batch", "rows.jsonl", "-o", "out.jsonl", *plain),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "engine", *command],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+            )
+            assert CANARY not in done.stdout + done.stderr, command
+            assert "Traceback" not in done.stderr
+        assert len(server.requests) >= 4
+    held = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in held if CANARY.encode() in path.read_bytes()] == []
