@@ -15,7 +15,7 @@ from engine.providers import Dialect, split_model
 from engine.request import HttpRequest, check_way, merged_headers
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
-from engine.wire.redaction import hide_secrets, secrets_of
+from engine.wire.redaction import clean_bytes, hide_secrets, secrets_of
 
 __all__ = ["Rendered", "encode_body", "mended_request", "render"]
 
@@ -74,6 +74,10 @@ class Rendered(msgspec.Struct, frozen=True):
             )
             error.args = (error.message,)
         return error
+
+    def without_key(self, body: bytes) -> bytes:
+        """`body` of an answer that is none, without the key where it echoes it."""
+        return clean_bytes(body, secrets_of(self.http))
 
 
 def render(target: Target, question: Question, *, streaming: bool) -> Rendered:

@@ -54,8 +54,18 @@ def send(
     return multi.add(
         rendered.http,
         timeouts=timeouts,
-        on_done=lambda response, _: on_end(partial(read, response, rendered)),
+        on_done=lambda response, _: on_end(lambda: _clean(read(response, rendered), rendered)),
     )
+
+
+def _clean(outcome: Outcome, rendered: Rendered) -> Outcome:
+    """`outcome`, without the key where what is no answer echoes it."""
+    if outcome.error is None:
+        return outcome
+    rendered.explained(outcome.error)
+    if outcome.body is None:
+        return outcome
+    return msgspec.structs.replace(outcome, body=rendered.without_key(outcome.body))
 
 
 def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
@@ -66,8 +76,6 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         answer.head(Head(response.http_status, dict(headers), True))
         events = answer.feed(response.body) + answer.end(response.error)
     error = answer.failure or response.error
-    if error is not None:
-        rendered.explained(error)
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")

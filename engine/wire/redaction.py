@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from engine.errors import EngineError
 from engine.request import HttpRequest, is_secret_name
 
-__all__ = ["clean_headers", "hide_secrets", "redact", "secrets_of"]
+__all__ = ["clean_bytes", "clean_headers", "hide_secrets", "redact", "secrets_of"]
 
 # Keys are echoed in "incorrect API key" messages, some of them whole.
 _LOOKS_SECRET: Final = re.compile(
@@ -64,6 +64,16 @@ def clean_headers(headers: dict[str, str], secrets: tuple[str, ...]) -> dict[str
             value = _without(value, secret)
         cleaned[name] = value
     return cleaned
+
+
+def clean_bytes(data: bytes, secrets: tuple[str, ...]) -> bytes:
+    """`data` itself where it echoes none of the `secrets`, else a copy without."""
+    if not any(secret.encode() in data for secret in secrets):
+        return data
+    text = data.decode("utf-8", "surrogateescape")
+    for secret in secrets:
+        text = _without(text, secret)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _without(text: str, secret: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import ProviderError
 from engine.request import HttpRequest
-from engine.wire.redaction import clean_headers, hide_secrets, redact, secrets_of
+from engine.wire.redaction import clean_bytes, clean_headers, hide_secrets, redact, secrets_of
 
 URL = "https://h.example/v1"
 KEY = "canary-4b1d-never-to-be-seen"
@@ -83,3 +83,11 @@ def test_a_header_that_echoes_the_key_is_cleaned_and_the_others_are_left() -> No
     assert headers["x-echo"] == f"Bearer {KEY}"
     plain = {"server": "s"}
     assert clean_headers(plain, (KEY,)) is plain
+
+
+def test_bytes_are_cleaned_whatever_they_are() -> None:
+    assert clean_bytes(f'{{"k": "{KEY}"}}'.encode() + b"\xff", (KEY,)) == (
+        '{"k": "…"}'.encode() + b"\xff"
+    )
+    plain = b"\xfflatesttest"
+    assert clean_bytes(plain, ("testtest",)) is plain
