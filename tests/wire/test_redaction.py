@@ -89,5 +89,4 @@ def test_bytes_are_cleaned_whatever_they_are() -> None:
     assert clean_bytes(f'{{"k": "{KEY}"}}'.encode() + b"\xff", (KEY,)) == (
         '{"k": "…"}'.encode() + b"\xff"
     )
-    plain = b"\xfflatesttest"
-    assert clean_bytes(plain, ("testtest",)) is plain
+    assert clean_bytes(b"\xfflatesttest", ("testtest",)) == b"\xfflatesttest"
