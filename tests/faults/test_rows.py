@@ -1,0 +1,42 @@
+"""Each row of the matrix is a test of this folder, or says where it is or why it is none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rows import ROWS
+from tests.faults.table import ids_in
+
+HERE = Path(__file__).parent
+SOURCE = "".join(
+    path.read_text() for path in HERE.glob("test_*.py") if path.name != Path(__file__).name
+)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_is_a_test_or_says_where_it_is(row: str) -> None:
+    """As "H04 …" in the id of a case, f"H0{…}" for several, or `test_h04_…`."""
+    elsewhere = ROWS[row].elsewhere
+    if elsewhere and not elsewhere.startswith("does not apply"):
+        assert (HERE.parent / elsewhere).exists(), elsewhere
+        return
+    written = (
+        rf'"{row}\b|test_{row.lower()}\b|test_{row.lower()}_|{row} |f"{row[:2]}\{{|f"{row[0]}\{{'
+    )
+    assert elsewhere or re.search(written, SOURCE), f"no test of {row}"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("tests/faults/test_http.py::test_of_the_head[H01 400]", ["H01"]),
+        ("tests/faults/test_connect.py::test_n07_a_good_name", ["N07"]),
+        ("tests/faults/test_connect.py::test_a_certificate[T02 another name]", ["T02"]),
+        ("tests/faults/test_http.py::test_other", []),
+    ],
+)
+def test_a_row_is_found_in_the_name_of_its_test(name: str, rows: list[str]) -> None:
+    assert ids_in(name) == rows
