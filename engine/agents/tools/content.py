@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.messages import Document, Image, Part, Text
+from engine.messages import Document, Image, Text
 
 __all__ = ["as_content", "mended"]
 
@@ -24,7 +24,7 @@ _MAGIC: Final = (
 _MAX_IMAGE: Final = 5 << 20
 
 
-def as_content(value: Any) -> tuple[str, list[Part]]:
+def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
     """`value` as text, and all of it as parts where it holds images or documents (else none).
 
     Text is left as it is, images are recognised among bytes, objects that draw themselves
@@ -57,7 +57,7 @@ def mended(text: str) -> str:
     return text
 
 
-def _as_part(value: Any) -> Part | None:
+def _as_part(value: Any) -> Text | Image | Document | None:
     """`value` as a part; None where it is text or JSON."""
     if isinstance(value, Image | Document | Text):
         return value
@@ -68,7 +68,7 @@ def _as_part(value: Any) -> Part | None:
     return _picture(drawn) if isinstance(drawn, bytes) else None
 
 
-def _picture(data: bytes) -> Part | None:
+def _picture(data: bytes) -> Text | Image | None:
     kind = next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
     if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         kind = "image/webp"
@@ -79,7 +79,7 @@ def _picture(data: bytes) -> Part | None:
     return Image(data=b64encode(data).decode(), media_type=kind)
 
 
-def _told(part: Part) -> str:
+def _told(part: Text | Image | Document) -> str:
     """What stands for `part` where a format takes text only."""
     if isinstance(part, Text):
         return mended(part.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from engine.agents.tools.tool import FunctionTool, Running, ToolContext
 from engine.agents.tools.worker import void, worker_of
 from engine.agents.tools.workers import ProcessCall, run_in_thread
 from engine.errors import CallbackError, DeadlineError, EngineError, describe
-from engine.messages import Part, ToolCall, ToolResult, Usage
+from engine.messages import Document, Image, Text, ToolCall, ToolResult, Usage
 from engine.request import HttpRequest
 from engine.response import HttpResponse
 from engine.transport.exchange import Exchange
@@ -219,7 +219,9 @@ class Execution:
     def _fail(self, error: EngineError) -> None:
         self._end(mended(f"Error: {error.message}"), [], error)
 
-    def _end(self, content: str, parts: list[Part], error: EngineError | None) -> None:
+    def _end(
+        self, content: str, parts: Sequence[Text | Image | Document], error: EngineError | None
+    ) -> None:
         if self._over:
             return
         self._over = True
@@ -229,7 +231,9 @@ class Execution:
         if len(content) > most:
             content = f"{content[:most]}\n[cut: {most} of {len(content)} characters]"
         content = self._note + content
-        self.result = ToolResult(self.call.id, content, self.call.name, error is not None)
+        self.result = ToolResult(
+            self.call.id, content, self.call.name, error is not None, parts=[*parts]
+        )
         self._stop = None if error is None else self._stop
         self._clean_up()
         self._on_end(self)
