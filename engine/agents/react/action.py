@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.agents.react.markers import MARKERS, word_of
 from engine.agents.tools.tool import FunctionTool
 from engine.errors import EngineError
 
@@ -23,6 +24,7 @@ FINAL: Final = frozenset(
 _NAMES: Final = ("action", "tool", "tool_name", "name", "function")
 _INPUTS: Final = ("action_input", "input", "arguments", "args", "parameters", "tool_input")
 _FENCE: Final = re.compile(r"\A`{3,}\w*\s*\n?(.*?)\n?\s*`{3,}.*\Z", re.DOTALL)
+_OPEN_FENCE: Final = re.compile(r"\A`{3,}\w*\s*\n(.*)\Z", re.DOTALL)
 _CALL: Final = re.compile(
     r"\A[`*\"']*([\w.-]+)[`*\"']*\s*(?:([\[({])|[:=,-]\s|->\s*|\n)(.*)\Z", re.DOTALL
 )
@@ -41,7 +43,7 @@ _LIKE_JSON: Final = re.compile(
 _LABEL: Final = re.compile(r"(?:json|arguments?|args|input)\s*[:=]?\s*(?=[{\[])", re.IGNORECASE)
 # In a sentence about a tool: it is spoken of, and perhaps not asked for.
 _NEGATED: Final = re.compile(
-    r"\b(?:not|don'?t|never|no|without|instead|avoid|cannot|can'?t|won'?t|shouldn'?t)\b",
+    r"\b(?:not|don'?t|never|no|none|nothing|neither|without|instead|avoid|cannot|can'?t|won'?t|shouldn'?t)\b",
     re.IGNORECASE,
 )
 
@@ -136,9 +138,11 @@ def _is_plain_list(value: Any) -> bool:
 
 
 def _is_unclosed(text: str) -> bool:
-    """Whether `text` is a quotation that never ends."""
-    quote = text[:1]
-    return quote in ('"', "'") and len(re.findall(rf"(?<!\\){quote}", text)) == 1
+    """Whether `text` is a quotation that never ends, or begins with a bracket that does not."""
+    first = text[:1]
+    if first in ("{", "["):
+        return text.count(first) > text.count(_CLOSING[first])
+    return first in ('"', "'") and len(re.findall(rf"(?<!\\){first}", text)) == 1
 
 
 def _is_schema(given: dict[str, Any], tool: FunctionTool) -> bool:
@@ -173,7 +177,10 @@ def _value(text: str) -> tuple[Any, bool]:
         if not rest or (isinstance(value, dict) and not rest.startswith(("{", "[", ","))):
             return value, True
     try:
-        return ast.literal_eval(text), True
+        value = ast.literal_eval(text)
+        # A set is an object whose colons are missing, a tuple of objects is two calls.
+        odd = isinstance(value, set | tuple) and text.startswith("{")
+        return (None, False) if odd else (value, True)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None, False
 
@@ -227,7 +234,9 @@ def _split(action: str, tools: Mapping[str, FunctionTool]) -> tuple[str, str]:
         return action, ""
     rest = match[3].strip()
     if match[2] is None:
-        return match[1], rest
+        # The beginning of a marker on the next line is no input: the model broke off there.
+        begun = any(marker.startswith(word_of(rest)) for marker in MARKERS)
+        return match[1], "" if begun else rest
     closing = _CLOSING[match[2]]
     end = rest.rfind(closing)
     inside = rest[:end] if end >= 0 else rest
@@ -257,7 +266,7 @@ def _plain(name: str) -> str:
 def _unfenced(text: str) -> str:
     text = text.strip()
     text = text.removesuffix("</tool_call>").strip()
-    fence = _FENCE.match(text)
+    fence = _FENCE.match(text) or _OPEN_FENCE.match(text)
     if fence is not None:
         return fence[1].strip()
     if text.count("`") == 1:

@@ -9,66 +9,26 @@ it is cut.
 
 from __future__ import annotations
 
-import re
-from enum import StrEnum
-from typing import Final
-
+from engine.agents.react.markers import (
+    AFTER_THOUGHT,
+    ANSWER_END,
+    ANSWER_SO_FAR,
+    INLINE,
+    INLINE_SO_FAR,
+    LAST,
+    MARKERS,
+    NOTHING,
+    SPEAKS,
+    TAGS,
+    THINK_END,
+    Section,
+    marker_at,
+    may_be_marker,
+    word_of,
+)
 from engine.agents.turn import Said
 
 __all__ = ["ReActParser"]
-
-
-class Section(StrEnum):
-    """What the text at hand is."""
-
-    PREFACE = "preface"
-    THOUGHT = "thought"
-    THINK = "think"
-    ACTION = "action"
-    INPUT = "input"
-    ANSWER = "answer"
-
-
-# Marker, in small letters and with single spaces → the section it begins; None: it only ends one.
-_MARKERS: Final[dict[str, Section | None]] = {
-    **dict.fromkeys(("thought", "thoughts", "thinking", "reasoning"), Section.THOUGHT),
-    **dict.fromkeys(("action", "action name", "tool", "tool name"), Section.ACTION),
-    **dict.fromkeys(
-        ("action input", "actioninput", "action arguments", "action args"), Section.INPUT
-    ),
-    **dict.fromkeys(("tool input", "input", "arguments", "args", "parameters"), Section.INPUT),
-    **dict.fromkeys(("final answer", "finalanswer", "answer", "final response"), Section.ANSWER),
-    **dict.fromkeys(("observation", "observations"), None),
-}
-# Words of ordinary prose that are markers only where the format leads one to expect them.
-_AFTER_THOUGHT: Final = frozenset({"tool", "tool name"})
-
-_DECORATION: Final = r"[ \t>*#_`~\-+.()\[\]\d]{0,24}"
-_AFTER: Final = r"[ \t]*\d{0,3}[ \t]*[*_`\]]{0,3}[ \t]*"
-_LETTERS: Final = r"[A-Za-z]+(?:[ \t_]+[A-Za-z]+)?"
-_MARKER: Final = re.compile(rf"({_DECORATION})({_LETTERS})({_AFTER})[:：]")
-# A heading has no colon: "## Final Answer".
-_HEADING: Final = re.compile(
-    rf"([ \t]*(?:#+[ \t]*|\*\*)\**)(Thought|Action|Action Input|Final Answer)({_AFTER})(?=\n)",
-    re.IGNORECASE,
-)
-_DECORATED: Final = re.compile(_DECORATION)
-_WORD_SO_FAR: Final = re.compile(r"[A-Za-z]*(?:[ \t_]+[A-Za-z]*)?")
-_AFTER_SO_FAR: Final = re.compile(_AFTER)
-
-_INLINE: Final = re.compile(r"(?<=[.!?])[*_\"')”]*[ \t]+\**(Action|Final Answer)\**[ \t]*[:：]")
-_INLINE_SO_FAR: Final = re.compile(
-    r"[.!?][*_\"')”]*(?:[ \t]+\**(?:"
-    + "|".join(word[:end] for word in ("Action", "Final Answer") for end in range(1, len(word)))
-    + r"|(?:Action|Final Answer)\**[ \t]*)?)?\Z"
-)
-_TAGS: Final = {"<think>": Section.THINK, "<tool_call>": Section.INPUT}
-_THINK_END: Final = "</think>"
-# What may still turn out to be the end of a section, or of its bold, italic or code type.
-_LOOSE_END: Final = re.compile(r"[\s*_`]*\Z")
-_TYPE: Final = re.compile(r"[*_`]+\Z")
-_NOTHING: Final = frozenset({"", "none", "n/a", "no action", "null", "nothing"})
-_SPEAKS: Final = (Section.PREFACE, Section.THOUGHT, Section.THINK, Section.ANSWER)
 
 
 class ReActParser:
@@ -117,8 +77,31 @@ class ReActParser:
         while self._pending and not self.over and self._step(said, last=True):
             pass
         if not self.over:
+            unclosed = self._held_in_think() if self._section is Section.THINK else ""
             self._end_section(said, None)
+            if unclosed:
+                self._look_into(said, unclosed)
         return said
+
+    def _held_in_think(self) -> str:
+        return self._said + self._held
+
+    def _look_into(self, said: list[Said], thought: str) -> None:
+        """A thought that was never closed: some models forget to, and act or answer in it. Only
+        what it ends with counts: before that, they try out what they might do."""
+        place = max((match.start() for match in LAST.finditer(thought)), default=-1)
+        if place < 0:
+            return
+        inner = ReActParser()
+        inner.feed(thought[place:])
+        inner.finish()
+        if inner.answer:
+            self.answer = inner.answer
+            said.append(Said("token", inner.answer))
+        elif inner.action is not None and not inner.input.strip().endswith("}"):
+            return
+        else:
+            self.action, self.input = inner.action, inner.input
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -127,8 +110,7 @@ class ReActParser:
         if self._closing:
             return self._eat_closing()
         if self._section is Section.ANSWER:
-            self._take(said, len(self._pending))
-            return True
+            return self._answer(said, last)
         if self._section is Section.THINK:
             return self._think(said, last)
         if self._line_start and self._pending[0] != "\n":
@@ -153,19 +135,19 @@ class ReActParser:
             return False
         if tag:
             self._consume(pending.index(tag) + len(tag))
-            self._enter(said, _TAGS[tag])
+            self._enter(said, TAGS[tag])
             return True
-        marker = _marker(pending)
+        marker = marker_at(pending)
         if marker is not None and self._expects(marker[0]):
             word, end, opened = marker
             until = self.text
             self._consume(end)
-            self._enter(said, _MARKERS[word])
+            self._enter(said, MARKERS[word])
             if self.over:
                 self.text = until
             self._type = self._closing = opened
             return True
-        if not last and _may_be_marker(pending):
+        if not last and may_be_marker(pending):
             return False
         self._line_start = False
         return True
@@ -175,13 +157,13 @@ class ReActParser:
         newline = pending.find("\n")
         end = len(pending) if newline < 0 else newline + 1
         if self._section in (Section.PREFACE, Section.THOUGHT):
-            inline = _INLINE.search(pending, 0, end)
+            inline = INLINE.search(pending, 0, end)
             if inline is not None:
                 self._take(said, inline.start())
                 self._consume(inline.end() - inline.start())
-                self._enter(said, _MARKERS[_word(inline[1])])
+                self._enter(said, MARKERS[word_of(inline[1])])
                 return True
-            if newline < 0 and not last and (so_far := _INLINE_SO_FAR.search(pending)):
+            if newline < 0 and not last and (so_far := INLINE_SO_FAR.search(pending)):
                 end = so_far.start()
                 self._take(said, end)
                 return False
@@ -189,22 +171,35 @@ class ReActParser:
         self._line_start = newline >= 0
         return True
 
+    def _answer(self, said: list[Said], last: bool) -> bool:
+        """The answer, up to what the model goes on with after it."""
+        pending = self._pending
+        end = ANSWER_END.search(pending)
+        if end is not None and (self._said or end.start()):
+            self._take(said, end.start())
+            self._end_section(said, None)
+            self.over = True
+            return False
+        so_far = None if last else ANSWER_SO_FAR.search(pending)
+        self._take(said, so_far.start() if so_far is not None else len(pending))
+        return bool(self._pending) and so_far is None
+
     def _think(self, said: list[Said], last: bool) -> bool:
-        place = self._pending.find(_THINK_END)
+        place = self._pending.find(THINK_END)
         if place >= 0:
             self._take(said, place)
-            self._consume(len(_THINK_END))
+            self._consume(len(THINK_END))
             self._end_section(said, Section.PREFACE)
             self._line_start = True
             return True
-        held = 0 if last else _overlap(self._pending, _THINK_END)
+        held = 0 if last else _overlap(self._pending, THINK_END)
         self._take(said, len(self._pending) - held)
         return not held
 
     def _tag(self, last: bool) -> str | None:
         """The tag the line begins with, "" for none, None where that is not certain yet."""
         line = self._pending.lstrip(" \t")
-        for tag in _TAGS:
+        for tag in TAGS:
             if line.startswith(tag):
                 return tag
             if not last and tag.startswith(line):
@@ -212,11 +207,11 @@ class ReActParser:
         return ""
 
     def _expects(self, word: str) -> bool:
-        if _MARKERS[word] is Section.INPUT:
+        if MARKERS[word] is Section.INPUT:
             return self._section is Section.ACTION
-        if word in _AFTER_THOUGHT:
+        if word in AFTER_THOUGHT:
             return self._section is Section.THOUGHT
-        return _MARKERS[word] is not None or self._section is not Section.PREFACE
+        return MARKERS[word] is not None or self._section is not Section.PREFACE
 
     # -- sections ------------------------------------------------------------------------------
 
@@ -280,15 +275,14 @@ class ReActParser:
         """The next `count` characters belong to the section."""
         text = self._held + self._pending[:count]
         self._consume(count)
-        if self._section not in _SPEAKS:
+        if self._section not in SPEAKS:
             self._held = text
             return
         if not self._said:
             text = text.lstrip()
         # A fence or a rule before the first marker is no text yet.
         waits = self._section is not Section.ANSWER and not any(map(str.isalnum, text))
-        loose = _LOOSE_END.search(text)
-        end = loose.start() if loose is not None else len(text)
+        end = _loose_end(text)
         if not self._said and waits:
             end = 0
         self._held = text[end:]
@@ -300,34 +294,14 @@ class ReActParser:
         return Said("token", text, self._section in (Section.THOUGHT, Section.THINK))
 
 
-def _word(text: str) -> str:
-    return " ".join(text.replace("_", " ").lower().split())
-
-
-def _marker(text: str) -> tuple[str, int, str] | None:
-    """The marker `text` begins with: its word, where it ends, and the bold, italic or code type it
-    opens and does not close."""
-    match = _MARKER.match(text) or _HEADING.match(text)
-    if match is None or _word(match[2]) not in _MARKERS:
-        return None
-    opened = _TYPE.search(match[1])
-    closed = _TYPE.search(match[3].rstrip())
-    return _word(match[2]), match.end(), opened[0] if opened and not closed else ""
-
-
-def _may_be_marker(text: str) -> bool:
-    """Whether text could be added to `text`, the beginning of a line, that makes it a marker."""
-    place = 0
-    match = _DECORATED.match(text)
-    if match is not None:
-        place = match.end()
-    word = _WORD_SO_FAR.match(text, place)
-    end = word.end() if word is not None else place
-    so_far = _word(text[place:end])
-    if end == len(text):
-        return any(marker.startswith(so_far) for marker in _MARKERS)
-    after = _AFTER_SO_FAR.match(text, end)
-    return so_far in _MARKERS and after is not None and after.end() == len(text)
+def _loose_end(text: str) -> int:
+    """Where what may still turn out to be the end of a section, or of its bold, italic or code
+    type, begins."""
+    length = -1
+    while length != len(text):
+        length = len(text)
+        text = text.rstrip().rstrip("*_`")
+    return length
 
 
 def _overlap(text: str, ending: str) -> int:
@@ -337,4 +311,4 @@ def _overlap(text: str, ending: str) -> int:
 
 
 def _is_none(action: str) -> bool:
-    return action.strip(" \t\n*`.'\"[]()").lower() in _NOTHING
+    return action.strip(" \t\n*`.'\"[]()").lower() in NOTHING
