@@ -70,6 +70,24 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
     logprobs: list[dict[str, Any]] = []
     possibly_billed: int = 0
 
+    def __repr__(self) -> str:
+        """The gist, in two lines of a terminal: for what is longer ask the attributes."""
+        said = [self.status, _cut(repr(self.text), 60)]
+        if self.message.tool_calls:
+            said.append(f"calls {_cut(', '.join(c.name for c in self.message.tool_calls), 40)}")
+        if self.finish_reason_raw is not None:
+            said.append(f"finish {_cut(self.finish_reason_raw, 20)}")
+        if self.usage is not None:
+            said.append(f"{self.usage.input_tokens}+{self.usage.output_tokens} tokens")
+        if self.attempts != 1:
+            said.append(f"{self.attempts} attempts")
+        if self.timing.total is not None:
+            said.append(f"{self.timing.total:.3g} s")
+        if self.error is not None:
+            shown = f"{type(self.error).__name__}: {self.error.message}"
+            said.append(_cut(" ".join(shown.split()), 90))
+        return f"<Completion {' · '.join(said)}>"
+
     @property
     def text(self) -> str:
         """The answer's text, as far as it came."""
@@ -84,3 +102,7 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
         if self.error is not None:
             raise self.error
         return self
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

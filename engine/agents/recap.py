@@ -47,6 +47,10 @@ class Recap:
         """An empty one."""
         return Recap()
 
+    def text(self) -> str:
+        """None: a run is no answer of a model."""
+        return ""
+
     def _join(self) -> None:
         if len(self._pieces) > 1:
             whole = "".join(self._pieces)

@@ -10,7 +10,7 @@ from engine.answering.accumulate import Accumulator
 from engine.answering.callbacks import StreamCallbacks
 from engine.answering.conclusion import Ending, completion_of
 from engine.answering.delivery import Delivery
-from engine.answering.preamble import Preamble
+from engine.answering.preamble import Preamble, is_content
 from engine.answering.response_reader import Answer
 from engine.asking.rendered import Rendered, mended_request
 from engine.completion import Completion, Status
@@ -22,7 +22,7 @@ from engine.errors import (
     TruncatedError,
     describe,
 )
-from engine.events import Done, Event, Ping, RetryScheduled, StreamError
+from engine.events import Done, Event, RetryScheduled, StreamError
 from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.transfer import State as TransferState
@@ -183,7 +183,7 @@ class Attempts:
             events.pop()
         if self._state is State.ASKING:
             events = self._after_preamble(events)
-        elif kind is not Ping or any(type(event) is not Ping for event in events):
+        elif any(map(is_content, events)):
             deadlines.content_at = now
         self.delivery.post(events, len(data))
         if kind is Done:

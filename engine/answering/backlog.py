@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["Backlog"]
+__all__ = ["NOBODY", "Backlog"]
 
-_NEVER = 1 << 62
+NOBODY = 1 << 62
+"""How far the slowest reader is where nobody reads."""
 
 
 class Backlog:
@@ -27,7 +28,7 @@ class Backlog:
         self._limit = limit
         self._marks: deque[tuple[int, int]] = deque()  # (item after those of a read, its bytes)
         self.size: int = 0
-        self.next: int = _NEVER
+        self.next: int = NOBODY
         self.held_back: bool = False
 
     def add(self, end: int, size: int) -> bool:
@@ -44,12 +45,8 @@ class Backlog:
         """Every reader has the items before number `slowest`. True: let the source go on now."""
         while self._marks and self._marks[0][0] <= slowest:
             self.size -= self._marks.popleft()[1]
-        self.next = self._marks[0][0] if self._marks else _NEVER
+        self.next = self._marks[0][0] if self._marks else NOBODY
         if not self.held_back or self.size > self._limit // 2:
             return False
         self.held_back = False
         return True
-
-    def forget(self) -> bool:
-        """Nobody reads any more. True: let the source go on now."""
-        return self.taken(_NEVER)

@@ -66,7 +66,10 @@ class History(Protocol[E]):
         """What was taken, joined where that loses nothing."""
 
     def fresh(self) -> History[E]:
-        """An empty one."""
+        """An empty one, for what comes from now on."""
+
+    def text(self) -> str:
+        """The text of what was taken; empty where it is no answer of a model."""
 
 
 class Kept(Generic[E]):
@@ -86,6 +89,10 @@ class Kept(Generic[E]):
     def fresh(self) -> Kept[E]:
         """An empty one."""
         return Kept()
+
+    def text(self) -> str:
+        """None: these are no answers."""
+        return ""
 
 
 class Reading(Protocol[E]):

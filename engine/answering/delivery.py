@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from engine.answering.backlog import Backlog
+from engine.answering.backlog import NOBODY, Backlog
 from engine.answering.contract import Callbacks, History, Reading, Source, Step
 from engine.answering.listeners import STOP
 from engine.transport.multi import Multi, driver_of
@@ -22,8 +22,10 @@ R = TypeVar("R")
 _FOLD = 8
 # The same where a reader takes them one by one.
 _FOLD_READ = 256
-# Events that callbacks get between two looks at the clock.
+# Events that callbacks get between two looks at the clock, where those take less than `_FAST`
+# seconds.
 _LOOK = 8
+_FAST = 0.0005
 
 
 class Delivery(Generic[E, R]):
@@ -66,6 +68,7 @@ class Delivery(Generic[E, R]):
         "_readers",
         "_source",
         "_stepping",
+        "_turn",
         "_watchers",
         "awaited",
         "backlog",
@@ -104,6 +107,7 @@ class Delivery(Generic[E, R]):
         self._joined: list[Reading[E]] | None = None  # those that were let go
         self._let_go = False
         self.awaited = 0
+        self._turn: History[E] | None = None  # what was delivered since the last `turn_text`
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
 
@@ -187,6 +191,14 @@ class Delivery(Generic[E, R]):
         self.wake()
         return False
 
+    def turn_text(self) -> tuple[object, str] | None:
+        """What the user holds, and the text that was delivered since the last time; at the first
+        time, all of it. None: there was none."""
+        self.fold_now()
+        text = (self._turn or self._history).text()
+        self._turn = self._history.fresh()
+        return (self.callbacks.face, text) if text else None
+
     def cancel(self) -> None:
         """End it, as `Multi.cancel_all` does."""
         self._source.cancel()
@@ -229,8 +241,7 @@ class Delivery(Generic[E, R]):
         return self._readers is not None or self._joined is not None or self.awaited > 0
 
     def leave(self) -> None:
-        """The last one who read it and owned it left before the end: nobody pays for what nobody
-        reads. Nothing where a callback takes the events."""
+        """Who read and owned it left before the end: cancel it, unless a callback takes events."""
         if not self._handed_in and not self.callbacks.take_events:
             self._source.cancel()
 
@@ -255,8 +266,8 @@ class Delivery(Generic[E, R]):
             self._wanted()
 
     def advance(self) -> bool:
-        """Deliver the next event, for the reader that is furthest ahead, and take the steps before
-        it. False: nothing waits, or callbacks go first."""
+        """Deliver the next event, to the reader that is furthest ahead, after the steps before it.
+        False: nothing waits, or callbacks go first."""
         if self._called:
             return False
         while (index := self.cursor - self.base) < len(self.queue):
@@ -277,15 +288,9 @@ class Delivery(Generic[E, R]):
         return None if type(item) is Step else item
 
     def settle(self) -> None:
-        """Count what the slowest reader has not taken, and let the source go on when it is
-        little."""
-        if self.backlog is None:
-            return
-        if self._readers is None:
-            little = self.backlog.forget()
-        else:
-            little = self.backlog.taken(min(reader.position for reader in self._readers))
-        if little:
+        """Let the source go on where the slowest reader is little behind."""
+        slowest = min((reader.position for reader in self._readers or ()), default=NOBODY)
+        if self.backlog is not None and self.backlog.taken(slowest):
             self._source.go_on("reader")
 
     def watch(self, call: Callable[[], None]) -> None:
@@ -322,6 +327,8 @@ class Delivery(Generic[E, R]):
             for reader in self._joined or ():
                 assert reader.rest is not None
                 reader.rest.extend(events)
+            if self._turn is not None:
+                self._turn.extend(events)
             self._folded = cursor
         if self._readers is not None:
             cursor = min(cursor, *(reader.position for reader in self._readers))
@@ -346,7 +353,8 @@ class Delivery(Generic[E, R]):
                 self.cursor = self.base + len(queue)
                 return False
         face, stepping = callbacks.face, self._stepping
-        position, left = self.cursor - self.base, _LOOK
+        position, left, stride = self.cursor - self.base, 1, 1
+        looked = monotonic()
         while position < len(queue) and not self.paused:  # `fold` and `drop` change it in place
             item = queue[position]
             # Before the call: what interrupts it must not make the event come twice.
@@ -361,9 +369,12 @@ class Delivery(Generic[E, R]):
             position = self.cursor - self.base
             left -= 1
             if not left:
-                if monotonic() > until:
+                now = monotonic()
+                if now > until:
                     return position < len(queue)
-                left = _LOOK
+                # Slow callbacks have the clock looked at after each.
+                left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
+                looked = now
         return False
 
     def _take(self, step: Step) -> None:

@@ -3,9 +3,22 @@ repeats nothing."""
 
 from __future__ import annotations
 
-from engine.events import Event, Ping, Start, UsageUpdate
+from typing import Final
 
-__all__ = ["Preamble"]
+from engine.events import Event, ModelUpdate, Ping, Start, TextDelta, Unknown, UsageUpdate
+
+__all__ = ["Preamble", "is_content"]
+
+# What says who answers, what it costs, that somebody is at work: no word of the answer.
+_SIGNS: Final = frozenset({Start, ModelUpdate, UsageUpdate, Unknown, Ping})
+
+
+def is_content(event: Event) -> bool:
+    """Whether `event` is part of the answer."""
+    kind = type(event)
+    if kind is TextDelta:
+        return bool(event.text)  # type: ignore[union-attr]
+    return kind not in _SIGNS
 
 
 class Preamble:
@@ -24,11 +37,10 @@ class Preamble:
         """What of `events` may be handed over now, with what was held before it; and whether
         there is content in it. Pings are never held: they say that somebody is at work."""
         for position, event in enumerate(events):
-            kind = type(event)
-            if kind is Start or kind is UsageUpdate:
-                self.held.append(event)
-            elif kind is not Ping:
+            if is_content(event):
                 held, self.held = self.held, []
                 pings = [e for e in events[:position] if type(e) is Ping]
                 return [*held, *pings, *events[position:]], True
+            if type(event) is not Ping:
+                self.held.append(event)
         return [event for event in events if type(event) is Ping], False

@@ -125,6 +125,38 @@ def test_completion_handlers_are_called_one_a_time() -> None:
     assert called == [1, 2]
 
 
+def test_slow_callbacks_have_the_clock_looked_at_after_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixture, seen, now = Fixture(), list[Any](), [0.0]
+    monkeypatch.setattr("engine.answering.delivery.monotonic", lambda: now[0])
+
+    def slow(event: Any, _: Any) -> None:
+        seen.append(event)
+        now[0] += 0.010
+
+    fixture.callbacks.on_event = slow
+    fixture.delivery.post([TEXT(str(n)) for n in range(100)])
+    assert fixture.delivery.deliver(0.035) is True
+    assert len(seen) == 4
+
+
+def test_the_text_of_a_turn_is_told_once() -> None:
+    fixture = Fixture()
+    fixture.delivery.post([START, *texts("a", "b")])
+    fixture.multi.turn()
+    assert fixture.delivery.turn_text() == ("face", "ab")
+    assert fixture.delivery.turn_text() is None
+    fixture.delivery.post([TEXT(str(n)) for n in range(20)])
+    fixture.multi.turn()
+    fixture.delivery.post([events.TextDelta("other", 0, 1), events.Ping()])
+    fixture.multi.turn()
+    assert fixture.delivery.turn_text() == ("face", "".join(map(str, range(20))))
+    fixture.delivery.post([events.Ping()])
+    fixture.multi.turn()
+    assert fixture.delivery.turn_text() is None
+
+
 # -- steps ------------------------------------------------------------------------------------
 
 

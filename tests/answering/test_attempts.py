@@ -1,0 +1,220 @@
+"""Attempts: how far a question got is a table, and each wait, retry and end is a move in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import engine
+from engine import events
+from engine.answering.attempts import LEGAL_MOVES, Attempts, State
+from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
+
+TEXT = "".join(HEALTHY)
+FAST = engine.Retry(base_delay=0.001, max_delay=0.001)
+
+
+def test_every_state_can_end_and_the_end_is_the_end() -> None:
+    assert set(LEGAL_MOVES) == set(State)
+    assert LEGAL_MOVES[State.OVER] == frozenset()
+    for state, moves in LEGAL_MOVES.items():
+        assert state is State.OVER or State.OVER in moves
+        assert state not in moves
+
+
+def test_after_content_there_is_no_other_attempt() -> None:
+    reached, front = set[State](), {State.FLOWING}
+    while front:
+        reached |= front
+        front = {to for state in front for to in LEGAL_MOVES[state]} - reached
+    assert not reached & {State.WAITING, State.ASKING}
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> list[State]:
+    """The states a question goes through."""
+    seen: list[State] = []
+    move = Attempts._move
+
+    def noted(self: Attempts, to: State) -> None:
+        move(self, to)
+        seen.append(to)
+
+    monkeypatch.setattr(Attempts, "_move", noted)
+    return seen
+
+
+def whole(peer: Peer) -> None:
+    peer.stream(chat(*HEALTHY))
+
+
+def marker_and_open(peer: Peer) -> None:
+    peer.send(OK_SSE)
+    peer.chunk(b"".join(chat(*HEALTHY)))
+    peer.wait_closed()
+
+
+def cut(peer: Peer) -> None:
+    peer.send(OK_SSE)
+    peer.chunk(chat_chunk("All "))
+
+
+def refused_once(peer: Peer) -> None:
+    if len(peer.server.requests) == 1:
+        peer.json(b"{}", "503 Busy")
+    else:
+        whole(peer)
+
+
+def start_alone_once(peer: Peer) -> None:
+    if len(peer.server.requests) == 1:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk(""))
+    else:
+        whole(peer)
+
+
+W, A, F, L, END = State.WAITING, State.ASKING, State.FLOWING, State.LINGERING, State.OVER
+
+
+@pytest.mark.parametrize(
+    ("handler", "path", "status"),
+    [
+        (whole, [A, F, L, END], "complete"),
+        (marker_and_open, [A, F, L, END], "complete"),
+        (cut, [A, F, END], "truncated"),
+        (refused_once, [A, W, A, F, L, END], "complete"),
+        (start_alone_once, [A, W, A, F, L, END], "complete"),
+        (lambda peer: peer.json(b"{}", "401 No"), [A, END], "error"),
+    ],
+)
+def test_the_way_of_a_question(
+    multi: engine.Multi,
+    moves: list[State],
+    handler: Callable[[Peer], object],
+    path: list[State],
+    status: str,
+) -> None:
+    with serve(handler) as server:
+        client = engine.Client(multi, base_url=server.url, retry=FAST)
+        assert client.stream("m", "hi").result().status == status
+    assert moves == path
+
+
+def test_each_model_to_fall_back_to_has_its_own_attempts_and_its_own_mend(
+    multi: engine.Multi,
+) -> None:
+    def busy(peer: Peer) -> None:
+        if b'"first"' in peer.request.body:
+            peer.json(b"{}", "503 Busy")
+        else:
+            refused_second(peer)
+
+    refusals = []
+
+    def refused_second(peer: Peer) -> None:
+        refusals.append(1)
+        if len(refusals) < 3:
+            peer.json(b"{}", "503 Busy")
+        else:
+            whole(peer)
+
+    with serve(busy) as server:
+        retry = engine.Retry(max_attempts=3, base_delay=0.001, max_delay=0.001)
+        client = engine.Client(multi, base_url=server.url, retry=retry)
+        scheduled: list[Any] = []
+        stream = client.stream("first", "hi", fallback=["second"])
+        stream.on("event", lambda e: isinstance(e, events.RetryScheduled) and scheduled.append(e))
+        completion = stream.result()
+        asked = [b'"first"' in request.body for request in server.requests]
+    assert asked == [True] * 3 + [False] * 3
+    assert (completion.status, completion.attempts) == ("complete", 6)
+    assert [event.attempt for event in scheduled] == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("signs", [[b": hello\n\n"], [chat_chunk("")], []])
+def test_what_says_no_word_of_the_answer_is_not_handed_over_before_it(
+    multi: engine.Multi, signs: list[bytes]
+) -> None:
+    seen: list[list[type]] = []
+
+    def slow(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        for sign in signs:
+            peer.chunk(sign)
+        while not connected:
+            pass
+        peer.chunk(b"".join(chat(*HEALTHY)))
+        peer.end()
+
+    connected: list[int] = []
+    with serve(slow) as server:
+        told: list[Any] = []
+        client = engine.Client(multi, base_url=server.url)
+        stream = client.stream("m", "hi", on_event=told.append)
+        for _ in range(5):
+            multi.poll(0.01)
+        seen.append([type(e) for e in told])
+        connected.append(1)
+        assert stream.result().text == TEXT
+    assert seen == [[]]
+    assert type(told[0]) is events.Start
+
+
+def test_bytes_after_a_cancel_are_nobodys(multi: engine.Multi) -> None:
+    with serve(marker_and_open) as server:
+        heard: list[str] = []
+        stream = engine.Client(multi, base_url=server.url).stream("m", "hi", on_text=heard.append)
+        stream.once("text", stream.cancel)
+        completion = stream.result()
+        stream._attempts.received(chat_chunk("late"))
+        multi.poll(0)
+    assert (completion.status, completion.text, heard) == ("cancelled", "All ", ["All "])
+
+
+def test_the_idle_clock_rests_while_a_reader_holds_the_server_back(multi: engine.Multi) -> None:
+    def flood(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        for _ in range(100):
+            peer.chunk(chat_chunk("x" * 100) * 10)
+        peer.chunk(chat_chunk(finish="stop") + DONE)
+        peer.end()
+
+    with serve(flood) as server:
+        timeouts = engine.Timeouts(idle=0.05)
+        client = engine.Client(multi, base_url=server.url, timeouts=timeouts, max_unread_bytes=2000)
+        stream = client.stream("m", "hi")
+        reader = iter(stream)
+        next(reader)
+        for _ in range(15):
+            multi.poll(0.01)  # three times the limit
+        assert stream.completion is None
+        assert sum(isinstance(e, events.TextDelta) for e in reader) == 1000
+        assert stream.result().status == "complete"
+
+
+def test_a_pause_before_the_connection_leaves_its_deadline_alone(multi: engine.Multi) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        host = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        full = [socket.socket() for _ in range(3)]
+        for each in full:  # fills the backlog: the next connection is never made
+            each.setblocking(False)
+            each.connect_ex(deaf.getsockname())
+        client = engine.Client(
+            multi,
+            base_url=host,
+            timeouts=engine.Timeouts(connect=0.1, total=3),
+            retry=engine.Retry(max_attempts=1),
+        )
+        stream = client.stream("m", "hi")
+        stream.pause()
+        while stream.completion is None:
+            multi.poll(0.05)
+        for each in full:
+            each.close()
+    error = stream.completion.error
+    assert error is not None and error.phase == "connect"

@@ -1,0 +1,41 @@
+"""What may be repeated by another attempt is not handed over."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import events
+from engine.answering.preamble import Preamble, is_content
+from engine.messages import Usage
+
+START, USAGE, PING = events.Start("a", "m"), events.UsageUpdate(Usage(1)), events.Ping()
+UNKNOWN, WORD = events.Unknown("new", {}), events.TextDelta("a")
+
+
+def test_it_is_held_until_there_is_content() -> None:
+    preamble = Preamble()
+    assert preamble.sift([START, PING, UNKNOWN]) == ([PING], False)
+    assert preamble.held == [START, UNKNOWN]
+    assert preamble.sift([USAGE, PING, WORD, PING]) == (
+        [START, UNKNOWN, USAGE, PING, WORD, PING],
+        True,
+    )
+    assert preamble.held == []
+
+
+@pytest.mark.parametrize(
+    ("event", "content"),
+    [
+        (START, False),
+        (USAGE, False),
+        (PING, False),
+        (UNKNOWN, False),
+        (events.TextDelta(""), False),
+        (WORD, True),
+        (events.ThinkingDelta("a"), True),
+        (events.ToolCallStart("id", "name"), True),
+        (events.RefusalDelta("no"), True),
+    ],
+)
+def test_what_is_content(event: events.Event, content: bool) -> None:
+    assert is_content(event) is content
