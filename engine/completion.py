@@ -68,6 +68,7 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
     delivered: int
     parsed: Parsed | None = None
     logprobs: list[dict[str, Any]] = []
+    provider_metadata: dict[str, Any] = {}
     possibly_billed: int = 0
 
     def __repr__(self) -> str:

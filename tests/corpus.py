@@ -94,6 +94,10 @@ class Recording:
         sdk = json.loads(path.read_text())
         concat = {**sdk["concat"], "choices": ()}
         sdk["error"] = concat["error"] or sdk.get("stream_error")
+        if self.wire == "openai-chat":  # no SDK reads what only reasoning_details has
+            details = _reasoning_details(self.body)
+            for reading in (sdk, concat):
+                reading["reasoning"] = reading.get("reasoning") or details
         return {"sdk": [sdk], "concat": [concat]}.get(sdk["best"], [sdk, concat])
 
     @property
@@ -235,6 +239,13 @@ def _reasoning(value: Any) -> str:
     return next((value[name] for name in names if value.get(name)), "")
 
 
+def _reasoning_details(body: bytes) -> str:
+    lines = [line[5:] for line in body.splitlines() if line.startswith(b"data: {")]
+    choices = [choice for line in lines for choice in json.loads(line).get("choices") or ()]
+    details = [d for c in choices for d in (c.get("delta") or {}).get("reasoning_details") or ()]
+    return "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
+
+
 def _canonical(arguments: Any) -> Any:
     if not isinstance(arguments, str):
         return arguments
@@ -251,6 +262,8 @@ def _wanted_calls(wanted: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     partial: list[Any] = []
     cut = wanted.get("finish_reason") in ("length", "max_tokens")
     for call in wanted.get("tool_calls") or ():
+        if (call.get("id") or "").startswith("xs_call"):
+            continue  # xAI ran it, and its answer followed
         arguments = _canonical(call.get("arguments"))
         bad = isinstance(arguments, str) or (cut and not call.get("arguments"))
         row = (call.get("id"), call.get("name"), arguments)
@@ -273,6 +286,10 @@ def _calls(message: Message, wanted: dict[str, Any]) -> tuple[list[Any], list[An
 def _usage(wire: str, given: dict[str, Any]) -> dict[str, int]:
     """The provider's numbers in the terms of `engine.messages.Usage`."""
     rows = _USAGE[wire]
+    passes = given.get("iterations")
+    if passes:  # Anthropic bills each pass; the top level is the last one alone
+        names = {name for one in passes for name in one if isinstance(one[name], int)}
+        given = {name: sum(one.get(name) or 0 for one in passes) for name in names}
     usage: dict[str, int] = {}
     for name, paths in rows.items():
         numbers = [number for path in paths if (number := _dig(given, path)) is not None]

@@ -26,6 +26,7 @@ from engine.events import Done, Event, RetryScheduled, StreamError
 from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.transfer import State as TransferState
+from engine.wire.headers import request_id
 
 if TYPE_CHECKING:
     from engine.transport.driver import Driver
@@ -148,8 +149,7 @@ class Attempts:
     @property
     def request_id(self) -> str | None:
         """The provider's id of the request; None until the response."""
-        headers = self._transfer.head.headers if self._transfer.head is not None else {}
-        return headers.get("x-request-id") or headers.get("request-id")
+        return request_id(self._transfer.head.headers if self._transfer.head is not None else {})
 
     # -- Owner: the transfer tells, signals held ------------------------------------------------
 
@@ -196,9 +196,9 @@ class Attempts:
     def attempt_ended(self, error: EngineError | None) -> float | None:
         if self._state is State.OVER:
             return None
-        answer, head = self._answer, self._transfer.head
-        if head is not None:
-            answer.head(head)
+        answer = self._answer
+        if self._transfer.head is not None:
+            answer.head(self._transfer.head)
         events = answer.end(error)
         if self._state is State.ASKING and events:
             events = self._after_preamble(events)
@@ -273,6 +273,7 @@ class Attempts:
             error=self._error,
             done=self._done,
             untold_usage=self._answer.untold_usage,
+            metadata=self._answer.metadata,
             provider=self.provider,
             head=transfer.head,
             attempts=transfer.attempt,
@@ -381,8 +382,6 @@ class Attempts:
         if status != "complete":
             self.delivery.paused = False  # there is nothing left to wait for
         self.delivery.finish()
-
-    # ----------------------------------------------------------------------------------------
 
     def _pause(self) -> None:
         self._transfer.pause()

@@ -14,7 +14,7 @@ from engine.errors import EngineError, ProtocolError
 from engine.events import Done
 from engine.messages import Usage
 from engine.response import Timing
-from engine.wire.headers import Head, parse_rate_limit
+from engine.wire.headers import Head, parse_rate_limit, request_id
 
 __all__ = ["Ending", "completion_of"]
 
@@ -27,6 +27,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
         error: why it is not complete.
         done: the last event of a complete answer.
         untold_usage: a count of tokens that no event told.
+        metadata: what the provider said that has no name of ours.
         provider: who answered.
         head: of the last response.
         attempts: how often it was tried.
@@ -42,6 +43,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: EngineError | None
     done: Done | None
     untold_usage: Usage | None
+    metadata: dict[str, Any]
     provider: str
     head: Head | None
     attempts: int
@@ -79,7 +81,7 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         error=error,
         http_status=ending.head.status if ending.head is not None else None,
         headers=headers,
-        request_id=headers.get("x-request-id") or headers.get("request-id"),
+        request_id=request_id(headers),
         rate_limit=parse_rate_limit(headers),
         attempts=ending.attempts,
         timing=msgspec.structs.replace(
@@ -92,6 +94,7 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         parsed=parsed,
         logprobs=accumulator.logprobs,
         possibly_billed=ending.possibly_billed,
+        provider_metadata=ending.metadata,
     )
 
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from engine.answering.think_tags import ThinkTags
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
 from engine.messages import Usage
 from engine.providers.contract import Decoder, Dialect, Parser
-from engine.wire.headers import Head
+from engine.wire.headers import Head, request_id
+from engine.wire.sse import MAX_EVENT_BYTES
 
 __all__ = ["Answer"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 64 * 1024 * 1024
+
+# How the parser's errors name the provider, whom it does not know.
+NOBODY = "the provider"
+
+# Formats of vendors who have one that is spoken here beside it.
+_NATIVE = {
+    "application/vnd.amazon.eventstream": "that is Bedrock's own framing, which is not spoken "
+    "here: use Bedrock's OpenAI-compatible endpoint, or a gateway",
+}
 
 _Kind = Literal["stream", "whole", "refusal", "page"]
 Stages = tuple[Callable[[bytes], list[Any]], Callable[[list[Any]], list[Event]]]
@@ -28,6 +39,10 @@ class Answer:
         provider: the provider's name, for errors.
         key_variable: the variable that holds the key, for advice.
         streaming: whether a stream was asked for.
+        max_event_bytes: the most bytes one event of a stream may have.
+        max_answer_bytes: the most bytes the answer may have; None: no limit of a stream, and
+            64 MiB of an answer that comes whole.
+        think_tags: whether ``<think>…</think>`` in the text is thinking.
 
     Attributes:
         complete: the end marker came.
@@ -44,17 +59,31 @@ class Answer:
         "_head",
         "_key_variable",
         "_kind",
+        "_max_answer_bytes",
+        "_max_event_bytes",
         "_parser",
         "_provider",
         "_size",
         "_streaming",
+        "_tags",
         "failure",
         "stages",
     )
 
     def __init__(
-        self, dialect: Dialect, provider: str, key_variable: str | None, streaming: bool
+        self,
+        dialect: Dialect,
+        provider: str,
+        key_variable: str | None,
+        streaming: bool,
+        *,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        max_answer_bytes: int | None = None,
+        think_tags: bool = False,
     ) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._max_answer_bytes = max_answer_bytes
+        self._tags = ThinkTags() if think_tags else None
         self._dialect = dialect
         self._provider = provider
         self._key_variable = key_variable
@@ -82,6 +111,16 @@ class Answer:
         untold = getattr(self._parser, "untold_usage", None)
         return untold() if untold is not None else None
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the provider said that has no name of ours."""
+        return getattr(self._parser, "metadata", {})
+
+    @property
+    def failing(self) -> bool:
+        """Whether an error came, which is held back until what belongs to it has come too."""
+        return getattr(self._parser, "failing", False)
+
     def head(self, head: Head) -> None:
         """Status and headers, before the first `feed`."""
         self._head = head
@@ -101,12 +140,39 @@ class Answer:
                 return []
             self._kind = self._classify(data.lstrip())
             if self._kind == "stream":
-                self._decoder = self._dialect.decoder()
-                self._parser = self._dialect.parser()
-                self.stages = self._decoder.feed, self._parser.feed
+                self._begin_stream()
                 return self.feed(data)
         self._keep(data)
         return []
+
+    def _begin_stream(self) -> None:
+        decoder = self._decoder = self._dialect.decoder()
+        parser = self._parser = self._dialect.parser()
+        if hasattr(decoder, "limit"):
+            decoder.limit = self._max_event_bytes
+        decode, parse = decoder.feed, parser.feed
+        if self._max_answer_bytes is not None:
+            decode = self._counted(decode, self._max_answer_bytes)
+        if self._tags is not None:
+            tags = self._tags
+            self.stages = decode, lambda records: tags.split(parse(records))
+        else:
+            self.stages = decode, parse
+
+    def _counted(self, decode: Callable[[bytes], list[Any]], limit: int) -> Callable[..., Any]:
+        def counted(data: bytes) -> list[Any]:
+            self._size += len(data)
+            if self._size > limit:
+                raise self._too_large(limit)
+            return decode(data)
+
+        return counted
+
+    def _too_large(self, limit: int) -> ProtocolError:
+        return ProtocolError(
+            f"{self._provider}: the answer is larger than max_answer_bytes={limit}; raise that "
+            "limit of the client if the server is meant to answer so much"
+        )
 
     def end(self, error: EngineError | None) -> list[Event]:
         """The response is over; `error` is the transport's. The last events; `failure` is set
@@ -155,15 +221,14 @@ class Answer:
         return "stream" if content_type in wanted or "json" not in content_type else "whole"
 
     def _keep(self, data: bytes) -> None:
-        limit = _MAX_WHOLE_BYTES if self._kind == "whole" else _MAX_ERROR_BYTES
+        whole = self._max_answer_bytes or _MAX_WHOLE_BYTES
+        limit = whole if self._kind == "whole" else _MAX_ERROR_BYTES
         room = limit - self._size
         self._size += len(data)
         if room > 0:
             self._body.append(data[:room])
         if self._kind == "whole" and self._size > limit:
-            raise ProtocolError(
-                f"{self._provider}: the answer is larger than {limit} bytes; ask for a stream"
-            )
+            raise self._too_large(limit)
 
     def _end_stream(
         self, decoder: Decoder, parser: Parser, error: EngineError | None
@@ -173,19 +238,30 @@ class Answer:
         except ProtocolError as failure:
             self.failure = failure
             return []
-        events = self._without_error(events)
+        events = self._without_error(self._split(events))
         if self.failure is None and not parser.complete:
-            events += self._without_error(parser.finish())
+            events += self._without_error(self._split(parser.finish(), last=True))
         if self.failure is None and not parser.complete:
-            self.failure = error or self._truncated("no end marker: it is not whole")
+            strange = getattr(decoder, "strange", None) or getattr(parser, "strange", None)
+            if error is None and strange and not getattr(parser, "understood", True):
+                self.failure = self._foreign(strange)
+            else:
+                self.failure = error or self._truncated("no end marker: it is not whole")
         return events
 
     def _end_whole(self) -> list[Event]:
+        body = b"".join(self._body)
+        parser = self._parser = self._dialect.parser()
         try:
-            return self._without_error(self._dialect.parse_answer(b"".join(self._body)))
+            read_whole = getattr(parser, "read_whole", self._dialect.parse_answer)
+            events: list[Event] = read_whole(body)
         except ProtocolError as failure:
             self.failure = failure
             return []
+        return self._without_error(self._split(events, last=True))
+
+    def _split(self, events: list[Event], *, last: bool = False) -> list[Event]:
+        return events if self._tags is None else self._tags.split(events, last=last)
 
     def _without_error(self, events: list[Event]) -> list[Event]:
         if events and type(events[-1]) is StreamError:
@@ -196,9 +272,12 @@ class Answer:
         """`error` from inside the stream, with the provider and the request id it belongs to."""
         if error.provider is None:
             error.provider = self._provider
+            if error.message.startswith(NOBODY):
+                error.message = self._provider + error.message.removeprefix(NOBODY)
+                error.args = (error.message,)
         head = self._head
         if head is not None and error.request_id is None:
-            error.request_id = head.headers.get("x-request-id") or head.headers.get("request-id")
+            error.request_id = request_id(head.headers)
         return error
 
     def _truncated(self, what: str) -> TruncatedError:
@@ -206,6 +285,21 @@ class Answer:
             f"{self._provider} ended the answer with {what}; send the request again",
             http_status=self._head.status if self._head is not None else None,
             provider=self._provider,
+        )
+
+    def _foreign(self, seen: bytes) -> ProtocolError:
+        """What came is in no way the format expected: to ask again would bring it again."""
+        assert self._head is not None
+        kind = self._head.headers.get("content-type", "no content type")
+        native = _NATIVE.get(kind.partition(";")[0].strip().lower())
+        return ProtocolError(
+            f"{self._provider} answered with {kind!r}, and nothing in it is of the format "
+            f"{self._dialect.name!r}; it begins with {seen[:80]!r}; "
+            + (native or "check that the base URL and the dialect belong together"),
+            http_status=self._head.status,
+            provider=self._provider,
+            request_id=request_id(self._head.headers),
+            detail=seen.decode("utf-8", "replace"),
         )
 
     def _page(self) -> ProtocolError:

@@ -6,27 +6,31 @@ https://platform.openai.com/docs/api-reference/completions. There are no message
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from engine.errors import ConfigError, EngineError, ProtocolError
-from engine.events import Done, Event, LogprobsDelta, Start, StreamError, TextDelta, UsageUpdate
-from engine.messages import FinishReason, Text, Usage
+from engine.errors import ConfigError
+from engine.events import (
+    Done,
+    Event,
+    LogprobsDelta,
+    Ping,
+    TextDelta,
+    Unknown,
+    UsageUpdate,
+)
+from engine.messages import Text, Usage
+from engine.providers.blocks import AnswerParser, DialectShell, merge
+from engine.providers.chat.chunk import ChunkUsage, as_usage
 from engine.providers.contract import Endpoint
-from engine.providers.refusal import is_error, stream_error
+from engine.providers.finish import Finish
+from engine.providers.refusal import is_error, is_ping, stream_error
 from engine.request import ModelRequest
-from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import UNREADABLE, TypedDecoder, decode_json
+from engine.wire import SSERecord
+from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
 __all__ = ["CompletionsDialect", "CompletionsParser"]
-
-FINISH_REASONS: Final = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-}
 
 
 class _Choice(msgspec.Struct):
@@ -36,41 +40,29 @@ class _Choice(msgspec.Struct):
     logprobs: Any = None
 
 
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-
-
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     id: str | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: ChunkUsage | None = None
     error: Any = None
 
 
-_decoder = TypedDecoder(_Chunk)
+# Where the answer's own words stand, and what holds them.
+_NEEDED: Final = frozenset({"choices", "text", "index"})
+
+_decoder = TypedDecoder(_Chunk, _NEEDED)
+
+# Of a chunk: what has events, or a place of its own.
+_TOLD: Final = frozenset({"choices", "id", "model", "error"})
+_TOLD_OF_CHOICE: Final = frozenset({"index", "text", "finish_reason", "logprobs"})
 
 
-class CompletionsDialect:
+class CompletionsDialect(DialectShell):
     """Legacy Completions."""
 
     name = "completions"
-    content_types = ("text/event-stream",)
-
-    def path(self, request: ModelRequest) -> str:
-        return "/completions"
-
-    def headers(self, request: ModelRequest) -> Mapping[str, str]:
-        return {}
+    _path = "/completions"
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         _refuse(request)
@@ -87,27 +79,19 @@ class CompletionsDialect:
                 body["stream_options"] = {"include_usage": True}
         return body
 
-    def decoder(self) -> SSEDecoder:
-        return SSEDecoder()
-
     def parser(self) -> CompletionsParser:
         return CompletionsParser()
 
-    def parse_answer(self, body: bytes) -> list[Event]:
-        parser = CompletionsParser()
-        events = parser.feed([SSERecord(body)])
-        return events + parser.whole()
 
-
-class CompletionsParser:
+class CompletionsParser(AnswerParser):
     """Turns the chunks of one stream into events. Each choice is one text block."""
 
+    __slots__ = ("_finishes", "_usage")
+
     def __init__(self) -> None:
-        self.complete = False
-        self._started = False
-        self._ended = False
+        super().__init__()
         self._usage: Usage | None = None
-        self._reasons: dict[int, str | None] = {}  # of each choice
+        self._finishes: dict[int, Finish] = {}  # of each choice
 
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
@@ -118,83 +102,124 @@ class CompletionsParser:
             try:
                 chunk = decode(record.data)
             except UNREADABLE as error:
-                again = self._unreadable(record.data, error, events)
-                if again is None:
-                    break
-                chunk = again
-            if not self._started or not chunk.choices or chunk.usage is not None or chunk.error:
-                self._envelope(chunk, record.data, events)
-                if self._ended:
-                    break
-            for choice in chunk.choices or ():
-                number = choice.index or 0
-                if choice.text:
-                    events.append(TextDelta(choice.text, number, number))
-                if isinstance(choice.logprobs, dict):
-                    events.append(LogprobsDelta([choice.logprobs], number, number))
-                self._reasons[number] = choice.finish_reason or self._reasons.get(number)
+                self._odd(record, error, events)
+                continue
+            self._chunk(chunk, record, events)
         return events
 
     def finish(self) -> list[Event]:
         # Some never send [DONE]: then every choice must have said why it finished.
-        return self.whole() if self._reasons and all(self._reasons.values()) else []
-
-    def whole(self) -> list[Event]:
-        """The last events of an answer that was not streamed."""
+        if self._ended:
+            return []
         events: list[Event] = []
+        if self.failing or self._over():
+            self._end(events)
+        return events or self._halves.give_up()
+
+    def read_whole(self, body: bytes) -> list[Event]:
+        events = self.feed([SSERecord(body)])
         if not self._ended:
             self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
 
-    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> _Chunk | None:
-        """The end marker, which is not JSON; or what can be mended; or the end of the stream."""
-        if data.strip() == b"[DONE]":
-            self._end(events)
-            return None
-        try:
-            return _decoder.recover(data, error)
-        except ProtocolError as failure:
-            self._fail(failure, events)
-            return None
+    def _over(self) -> bool:
+        finishes = self._finishes.values()
+        return bool(finishes) and all(finish.stands for finish in finishes)
 
-    def _envelope(self, chunk: _Chunk, data: bytes, events: list[Event]) -> None:
+    def _odd(self, record: SSERecord, error: Exception, events: list[Event]) -> None:
+        """The end marker, which is not JSON; or what can be mended; or the end of the stream."""
+        data = record.data.strip()
+        if data == b"[DONE]":
+            self._end(events)
+            return
+        lines = [line.strip() for line in data.split(b"\n") if line.strip()]
+        if len(lines) > 1 and all(line[:1] == b"{" or line == b"[DONE]" for line in lines):
+            # Events without a blank line between them are one event to the standard.
+            events += self.feed([SSERecord(line, record.event) for line in lines])
+            return
+        since = len(events)
+        chunk = self._unreadable(_decoder, record.event, record.data, error, events)
+        if chunk is not None:
+            self._chunk(chunk, record, events)
+            self._halves.mend(events, since)
+
+    def _chunk(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
+        since = len(events)
+        ends = any(choice.finish_reason for choice in chunk.choices or ())
+        if ends or not self._started or not chunk.choices or chunk.usage or chunk.error:
+            self._envelope(chunk, record, events)
+        if self._ended or self.failing:
+            return
+        for choice in chunk.choices or ():
+            number = choice.index or 0
+            finish = self._finishes.get(number)
+            if finish is None:
+                finish = self._finishes[number] = Finish()
+            if choice.text:
+                events.append(TextDelta(choice.text, number, number))
+                if finish.word is not None and not choice.finish_reason:
+                    finish.withdraw()
+            if isinstance(choice.logprobs, dict):
+                events.append(LogprobsDelta([choice.logprobs], number, number))
+            elif choice.logprobs:
+                events.append(Unknown("logprobs", choice.logprobs, number))
+            if choice.finish_reason:
+                finish.say(choice.finish_reason)
+        if self._halves.open:
+            self._halves.mend(events, since)
+
+    def _envelope(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         """The start, usage, and errors of a stream that began well."""
-        if chunk.error:
+        told = json_or_text(record.data)
+        if chunk.choices is None and chunk.usage is None and not chunk.error:
+            if record.event == "error" or is_error(told):
+                self._fail(stream_error(told), events)
+            elif is_ping(record.event, told):
+                events.append(Ping())
+            else:
+                self._foreign(record.event, record.data, events)
+            return
+        if isinstance(told, dict):
+            self._absorb(told, events)
+        if chunk.error and chunk.choices is None:
             self._fail(stream_error({"error": chunk.error}), events)
             return
-        if chunk.choices is None and chunk.usage is None:
-            plain = decode_json(data)
-            if is_error(plain):
-                self._fail(stream_error(plain), events)
-            return
-        if not self._started:
-            self._started = True
-            events.append(Start(chunk.id, chunk.model))
+        if not self._started and (chunk.choices or chunk.usage is not None):
+            self._begin(events)
         if chunk.usage is not None:
-            self._usage = _usage(chunk.usage)
-            events.append(UsageUpdate(self._usage))
+            self._usage = as_usage(chunk.usage) or self._usage
+            if self._usage is not None:
+                events.append(UsageUpdate(self._usage))
+        if chunk.error:
+            self._failure = self._failure or stream_error({"error": chunk.error})
+
+    def _absorb(self, told: dict[str, Any], events: list[Event]) -> None:
+        """What a chunk says that has no name of ours, and who answers."""
+        self._answers(told.get("id"), told.get("model"), events)
+        merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
+        choices = told.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                rest = {k: v for k, v in choice.items() if k not in _TOLD_OF_CHOICE}
+                number = choice.get("index") or 0
+                merge(self.metadata, {"choices": {str(number): rest}} if number else rest)
 
     def _end(self, events: list[Event]) -> None:
+        if self._failure is not None:
+            self._fail(self._failure, events)
+            return
         if not self._started:
-            self._fail(_no_answer(), events)
+            self._fail(self._no_answer("a completion"), events)
             return
         self.complete = self._ended = True
-        word = self._reasons.get(0)
-        reason = FINISH_REASONS.get(word or "", FinishReason.UNKNOWN)
-        events.append(Done(reason, self._usage, word))
-
-    def _fail(self, error: EngineError, events: list[Event]) -> None:
-        self._ended = True
-        events.append(StreamError(error))
-
-
-def _no_answer() -> ProtocolError:
-    return ProtocolError(
-        "the answer ended without one chunk of a completion; check that the base URL and the "
-        "dialect belong together"
-    )
+        events += self._halves.give_up()
+        words = {str(number): finish.word for number, finish in self._finishes.items()}
+        if len(words) > 1:
+            self.metadata["finish_reasons"] = words
+        finish = self._finishes.get(0) or Finish()
+        events.append(Done(finish.reason, self._usage, finish.word))
 
 
 def _refuse(request: ModelRequest) -> None:
@@ -218,15 +243,3 @@ def _prompt(request: ModelRequest) -> str:
     if not all(isinstance(part, Text) for part in messages[0].parts):
         raise ConfigError("input: legacy completions take text only; use dialect='chat'")
     return messages[0].text
-
-
-def _usage(usage: _Usage) -> Usage:
-    prompt = usage.prompt_tokens_details or _Details()
-    completion = usage.completion_tokens_details or _Details()
-    return Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        cached_tokens=prompt.cached_tokens,
-        reasoning_tokens=completion.reasoning_tokens,
-    )

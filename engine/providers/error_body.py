@@ -11,6 +11,8 @@ from engine.wire.headers import parse_duration
 __all__ = ["ErrorBody"]
 
 _NAMES = ("code", "type", "status", "error_type", "__type")
+_WORDS = ("message", "detail", "msg", "error", "Message", "status_msg", "error_msg", "errmsg")
+_NUMBERS = ("code", "status_code", "errcode", "error_code")
 
 
 class ErrorBody:
@@ -21,17 +23,28 @@ class ErrorBody:
         code: its code or type, or None.
         words: all codes, types and reasons in lower case letters, digits and spaces.
         status: the HTTP status it names, or None.
+        number: its code, where that is a number and no HTTP status, or None.
         request_id: the provider's id of the request, or None.
         retry_delay: seconds it asks to wait, or None.
         param: the field of the request it is about, or None.
     """
 
-    __slots__ = ("code", "message", "param", "request_id", "retry_delay", "status", "words")
+    __slots__ = (
+        "code",
+        "message",
+        "number",
+        "param",
+        "request_id",
+        "retry_delay",
+        "status",
+        "words",
+    )
 
     def __init__(self, data: Any) -> None:
         if isinstance(data, list) and data:  # Gemini wraps errors in a list at times
             data = data[0]
         outer = data if isinstance(data, dict) else {}
+        outer = outer.get("base_resp") or outer  # MiniMax
         inner = outer.get("error", data)
         error = inner if isinstance(inner, dict) else {}
         details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
@@ -42,6 +55,7 @@ class ErrorBody:
         names += list(_quota_ids(details))
         self.words = " ".join(re.sub(r"[^a-z0-9]+", "", name.lower()) for name in names)
         self.status = _first_status(error, outer)
+        self.number = _number(error, outer)
         self.request_id = _first_text(outer, error, ("request_id", "id"))  # Cohere: only ``id``
         self.retry_delay = next(filter(None, map(_retry_delay, details)), None)
         param = error.get("param")
@@ -65,6 +79,15 @@ def _first_status(error: Mapping[str, Any], outer: Mapping[str, Any]) -> int | N
     return None
 
 
+def _number(error: Mapping[str, Any], outer: Mapping[str, Any]) -> int | None:
+    for source in (error, outer):
+        for field in _NUMBERS:
+            text = str(source.get(field, ""))
+            if text.isascii() and text.isdigit() and 3 < len(text) < 8:
+                return int(text)
+    return None
+
+
 def _first_text(
     first: Mapping[str, Any], second: Mapping[str, Any], fields: tuple[str, ...]
 ) -> str | None:
@@ -76,7 +99,7 @@ def _message(inner: Any, error: Mapping[str, Any], outer: Mapping[str, Any]) -> 
     if isinstance(inner, str):
         return inner
     for source in (error, outer):
-        for field in ("message", "detail", "msg", "error", "Message"):
+        for field in _WORDS:
             value = source.get(field)
             if isinstance(value, dict):  # Mistral's 422: {"message": {"detail": [...]}}
                 value = value.get("detail")

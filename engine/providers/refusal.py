@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.error_body import ErrorBody
+from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.headers import parse_reset, parse_retry_after
+from engine.wire.headers import request_id as id_of_request
 from engine.wire.json import decode_json
 from engine.wire.redaction import redact
 
-__all__ = ["http_error", "is_error", "stream_error"]
+__all__ = ["http_error", "is_error", "is_ping", "stream_error"]
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -60,6 +62,7 @@ _BY_WORD: Final = (
     ("unauthorized", Category.AUTH),
     ("permission", Category.AUTH),
     ("ratelimit", Category.RATE_LIMIT),
+    ("capacityexceeded", Category.RATE_LIMIT),  # Mistral
     ("resourceexhausted", Category.RATE_LIMIT),
     ("toomanyrequests", Category.RATE_LIMIT),
     ("throttling", Category.RATE_LIMIT),
@@ -77,6 +80,37 @@ _BY_WORD: Final = (
     ("internal", Category.SERVER),
     ("apierror", Category.SERVER),
 )
+
+# Codes that are numbers, of those who have no words for them.
+# https://www.minimax.io/platform/document/error_code; https://docs.bigmodel.cn/cn/faq/api-code
+_BY_NUMBER: Final = {
+    1001: Category.TIMEOUT,
+    1002: Category.RATE_LIMIT,
+    1004: Category.AUTH,
+    1008: Category.QUOTA,
+    1026: Category.CONTENT_FILTER,
+    1027: Category.CONTENT_FILTER,
+    1039: Category.RATE_LIMIT,
+    1041: Category.RATE_LIMIT,
+    2013: Category.INVALID_ARG,
+    2045: Category.RATE_LIMIT,
+    2049: Category.AUTH,
+    2056: Category.QUOTA,
+    1000: Category.AUTH,
+    1003: Category.AUTH,
+    1113: Category.QUOTA,
+    1210: Category.INVALID_ARG,
+    1211: Category.NOT_FOUND,
+    1214: Category.INVALID_ARG,
+    1261: Category.INVALID_ARG,
+    1301: Category.CONTENT_FILTER,
+    1302: Category.RATE_LIMIT,
+    1303: Category.RATE_LIMIT,
+    1304: Category.QUOTA,
+    1305: Category.RATE_LIMIT,
+    1308: Category.QUOTA,
+    3505: Category.RATE_LIMIT,  # Mistral: the capacity of the service tier
+}
 
 # What a code may not weaken: such statuses speak for themselves, whatever the type says. Groq's 413
 # has the code rate_limit_exceeded, but no wait makes the request smaller.
@@ -99,7 +133,8 @@ _FILTERED: Final = re.compile(
     re.IGNORECASE,
 )
 _WRONG_KEY: Final = re.compile(
-    r"api[ _-]?key (?:not valid|is invalid|invalid)|(?:incorrect|invalid) api[ _-]?key",
+    r"api[ _-]?key (?:not valid|is invalid|invalid)|(?:incorrect|invalid) api[ _-]?(?:key|token)"
+    r"|(?:invalid|expired) (?:access |auth(?:entication)? )?token|please carry the api key",
     re.IGNORECASE,
 )
 _TOO_LONG: Final = re.compile(
@@ -145,7 +180,8 @@ def http_error(
         provider: the provider's name, for the message.
         key_variable: the variable the key came from, or would come from; for the advice.
     """
-    request_id = _request_id(headers)
+    facts = ErrorBody(_json_or_none(body))
+    request_id = id_of_request(headers, facts.request_id)
     if 300 <= status < 400:
         return ProtocolError(
             f"{provider} redirects (HTTP {status}) to {headers.get('location', 'nowhere')!r}; "
@@ -154,7 +190,6 @@ def http_error(
             request_id=request_id,
             provider=provider,
         )
-    facts = ErrorBody(_json_or_none(body))
     message = facts.message or _plain_text(body, headers)
     category = _category(status, facts.words, message)
     retry_after = parse_retry_after(headers)
@@ -176,7 +211,7 @@ def http_error(
         retryable=retryable,
         retry_after=retry_after,
         http_status=status,
-        request_id=request_id or facts.request_id or _trace_id(headers),
+        request_id=request_id,
         provider=provider,
         detail=redact(body[:_MAX_DETAIL].decode("utf-8", "replace")) or None,
         code=redact(facts.code) if facts.code else facts.code,
@@ -191,6 +226,10 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     """
     facts = ErrorBody(data)
     category = _category(facts.status, facts.words, facts.message)
+    if category is Category.UNKNOWN or category is Category.SERVER:
+        # The request was taken and an answer had begun: with no word to the contrary, it is the
+        # server that failed.
+        category = _BY_NUMBER.get(facts.number or 0, Category.SERVER)
     return ProviderError(
         _sentence(
             provider or "the provider",
@@ -216,7 +255,20 @@ def is_error(data: Any) -> bool:
         return False
     if data.get("error") or data.get("detail") or data.get("object") == "error":
         return True
-    return isinstance(data.get("message"), str) and not {"code", "type", "status"}.isdisjoint(data)
+    status = data.get("base_resp")  # MiniMax: 0 is success
+    if isinstance(status, dict) and status.get("status_code"):
+        return True
+    said = isinstance(data.get("message"), str) or isinstance(data.get("msg"), str)
+    return said and any(data.get(name) not in (None, 0, "0", 200) for name in _CODES)
+
+
+_CODES: Final = ("code", "type", "status", "status_code", "errcode", "error_code")
+
+
+def is_ping(name: str, data: Any) -> bool:
+    """Whether the record `data` of the event `name` says only that the server is alive."""
+    kind = data.get("type") if isinstance(data, dict) else data
+    return "ping" in (name, kind) or kind in ("keepalive", "keep-alive", "heartbeat")
 
 
 # --------------------------------------------------------------------------------------------
@@ -229,7 +281,7 @@ def _category(status: int | None, words: str, message: str) -> Category:
             named = Category.CONTENT_FILTER
         elif _NO_MONEY.search(message) and "resourceexhausted" not in words:
             named = Category.QUOTA
-        elif status == 400 and _WRONG_KEY.search(message):
+        elif status in (400, None) and _WRONG_KEY.search(message):
             named = Category.AUTH  # xAI answers 400 to a wrong key
     if status is None:
         return named or Category.UNKNOWN
@@ -271,29 +323,21 @@ def _sentence(provider: str, words: str, where: str, advice: str) -> str:
     return f"{provider}: {words} ({where}); {advice}"
 
 
-_REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
-# Where nothing better is there: ids of the provider's tracing, or of the network in front of it.
-_TRACE_ID_HEADERS: Final = (
-    "mistral-correlation-id",
-    "x-ds-trace-id",
-    "x-debug-trace-id",
-    "cf-ray",
-)
-
-
-def _request_id(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
-
-
-def _trace_id(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in _TRACE_ID_HEADERS if headers.get(name)), None)
-
-
 def _json_or_none(body: bytes) -> Any:
+    """The object in `body`; LiteLLM, DashScope and Lemonade send it as an event of a stream."""
+    if not body.strip():
+        return None
     try:
-        return decode_json(body) if body.strip() else None
+        return decode_json(body)
+    except ProtocolError:
+        pass
+    decoder = EventStreamDecoder()
+    try:
+        records = decoder.feed(body) + decoder.finish()
+        objects = [decode_json(record.data) for record in records if record.data[:1] == b"{"]
     except ProtocolError:
         return None
+    return next((data for data in objects if is_error(data)), objects[0] if objects else None)
 
 
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)

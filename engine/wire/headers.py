@@ -17,6 +17,7 @@ __all__ = [
     "parse_rate_limit",
     "parse_reset",
     "parse_retry_after",
+    "request_id",
 ]
 
 
@@ -58,6 +59,32 @@ def parse_head(lines: list[bytes]) -> Head | None:
             before = head.headers.get(key)
             head.headers[key] = text if before is None else f"{before}, {text}"
     return head if head is not None and head.status >= 200 else None
+
+
+# The provider's own id of the request, or its gateway's.
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id"),
+    *("x-goog-request-id", "x-oai-request-id", "x-generation-id", "inference-id", "requestid"),
+    *("x-requestid", "x-litellm-call-id", "x-kong-request-id", "fly-request-id"),
+)
+# Where nothing better is there: ids of the provider's tracing, or of the network in front of it.
+_TRACE_IDS = (
+    *("mistral-correlation-id", "x-correlation-id", "x-ds-trace-id", "x-debug-trace-id"),
+    *("x-trace-id", "trace-id", "traceresponse", "traceparent", "x-cloud-trace-context"),
+    *("x-amz-cf-id", "cf-ray", "x-vercel-id", "x-railway-request-id"),
+)
+
+
+def request_id(headers: Mapping[str, str], told: str | None = None) -> str | None:
+    """The id to name to the provider's support desk; None where there is none.
+
+    Args:
+        headers: names in lower case.
+        told: what the body of an error calls the request, or None.
+    """
+    own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
+    return own or told or trace
 
 
 # A wait that is longer than a day is a mistake of the server or of its clock.

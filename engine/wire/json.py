@@ -1,20 +1,32 @@
 """JSON of the wire, decoded once, into types.
 
-msgspec is strict where providers are not: it refuses the lone surrogate escapes a model can write.
-Such a text is mended and read again; everything else it refuses is a `ProtocolError`.
+msgspec is strict where providers are not. What it refuses is read again, by hand: what is odd is
+mended or left out, and told; only what is no JSON at all, or what cannot be done without, is a
+`ProtocolError`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from engine.errors import ProtocolError
 
-__all__ = ["UNREADABLE", "TypedDecoder", "decode_json", "is_json", "mended_json", "not_json"]
+__all__ = [
+    "UNREADABLE",
+    "Odd",
+    "TypedDecoder",
+    "decode_json",
+    "is_json",
+    "json_or_text",
+    "mended_json",
+    "not_json",
+    "without_lone_escapes",
+]
 
 T = TypeVar("T")
 
@@ -23,18 +35,31 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 # A high surrogate without a low one after it, or a low one without a high one before it; the first
 # group keeps an escaped backslash from being taken for the escape.
-_LONE_SURROGATE = re.compile(
+_LONE_SURROGATE: Final = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:"
     rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\u([dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
 
 # How msgspec ends its messages: "… - at `$.choices[0].logprobs`"; a key of a dict is ``[...]``.
-_PATH = re.compile(r" - at `\$(.*)`$")
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
-_MAX_MISFITS = 16  # fields of one record that are left out, before it is given up
+_PATH: Final = re.compile(r" - at `\$(.*)`$")
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+_WANTED: Final = re.compile(r"^Expected `([^`]*)`")
+_MAX_MISFITS = 64  # fields of one record that are left out, before it is given up
 
 _EXCERPT = 120  # bytes of a record that are shown in an error
+
+# Where halves of surrogate pairs stand until their other half is there: private characters, of
+# which nobody has been seen to use the last plane's end.
+HALF_BASE: Final = 0x10F000
+
+
+class Odd(NamedTuple):
+    """Something of a record that is not of the type it has with everybody else."""
+
+    place: str
+    value: Any
 
 
 class TypedDecoder(Generic[T]):
@@ -42,50 +67,76 @@ class TypedDecoder(Generic[T]):
 
     Args:
         kind: the type.
-        spare: names of fields the value can do without: `recover` leaves out what is of an
-            unexpected type in or below one of them.
+        needed: names of fields whose value must fit (those in a list: each of them), since words
+            of the answer stand there; None: every field.
     """
 
-    __slots__ = ("_kind", "_spare", "decode")
+    __slots__ = ("_kind", "_needed", "decode")
 
-    def __init__(self, kind: type[T], spare: frozenset[str] = frozenset()) -> None:
+    def __init__(self, kind: type[T], needed: frozenset[str] | None = None) -> None:
         self._kind = kind
-        self._spare = spare
+        self._needed = needed
         self.decode: Callable[[bytes], T] = msgspec.json.Decoder(kind).decode
 
-    def recover(self, data: bytes, error: Exception) -> T:
+    def recover(self, data: bytes, error: Exception, odd: list[Odd] | None = None) -> T:
         """`data` once more, after `decode` failed with `error`.
 
-        Raises:
-            ProtocolError: it is not JSON, or not of the type.
-        """
-        mended = mended_json(data)
-        if mended != data:
-            try:
-                return self.decode(mended)
-            except UNREADABLE as again:
-                error = again
-        if self._spare and isinstance(error, msgspec.ValidationError):
-            return self._without_misfits(mended, error)
-        raise not_json(data, error) from error
+        Halves of surrogate pairs come as private characters, see `engine.providers.halves`. What
+        is of an unexpected type becomes the expected one where nothing is lost by it (``"3"`` for
+        a number, an empty list for an empty object); else it is left out and put into `odd`.
 
-    def _without_misfits(self, data: bytes, error: msgspec.ValidationError) -> T:
-        """`data` without the spare fields that do not fit, one at a time as msgspec names them."""
+        Raises:
+            ProtocolError: it is not JSON, or a needed field does not fit.
+        """
+        mended = data.decode("utf-8", "replace").encode()
+        mended = _LONE_SURROGATE.sub(_to_private, mended)
         try:
-            value = _any.decode(data)
+            return self.decode(mended)
         except UNREADABLE as again:
-            raise not_json(data, again) from again
+            error = again
+        if self._needed is None:
+            raise not_json(data, error) from error
+        return self._without_misfits(mended, odd if odd is not None else [])
+
+    def _without_misfits(self, data: bytes, odd: list[Odd]) -> T:
+        """`data` without the fields that do not fit, one at a time as msgspec names them."""
+        try:
+            # NaN and Infinity, and control characters in strings, are no JSON, but are sent.
+            value = json.loads(data, strict=False, parse_constant=str)
+        except (ValueError, RecursionError) as cause:
+            raise not_json(data, cause) from cause
         for _ in range(_MAX_MISFITS):
-            found = _PATH.search(str(error))
-            steps = _STEP.findall(found[1].partition("[...]")[0]) if found else []
-            if self._spare.isdisjoint(name for name, _ in steps):
-                break
-            _remove(value, steps)
             try:
-                return msgspec.convert(value, self._kind)
-            except msgspec.ValidationError as again:
-                error = again
-        raise not_json(data, error) from error
+                return self.decode(msgspec.json.encode(value))
+            except msgspec.ValidationError as misfit:
+                self._mend_one(data, value, misfit, odd)
+        raise not_json(data, ValueError("too much of it is of another type"))
+
+    def _mend_one(
+        self, data: bytes, value: Any, misfit: msgspec.ValidationError, odd: list[Odd]
+    ) -> None:
+        found = _PATH.search(str(misfit))
+        steps = _STEP.findall(found[1].partition("[...]")[0]) if found else []
+        unknown = _UNKNOWN_FIELD.search(str(misfit))
+        if unknown:
+            steps = [*steps, (unknown[1], "")]
+        elif not steps:
+            raise not_json(data, misfit) from misfit
+        holder, key = _place(value, steps)
+        wrong = holder[key]
+        field = next(name for name, _ in reversed(steps) if name)
+        empty = wrong in ({}, [], "", None)
+        if not unknown and not empty:
+            fitting = _as_wanted(wrong, str(misfit))
+            needed = field in (self._needed or ())
+            if fitting is not None and not (needed and isinstance(fitting, str)):
+                holder[key] = fitting
+                return
+            if needed:
+                raise not_json(data, misfit) from misfit
+        del holder[key]
+        if not empty:
+            odd.append(Odd(".".join(name or index for name, index in steps), wrong))
 
 
 def decode_json(data: bytes) -> Any:
@@ -95,21 +146,26 @@ def decode_json(data: bytes) -> Any:
         ProtocolError: it is not JSON.
     """
     try:
-        return _plain.decode(data)
+        return _any.decode(data)
     except UNREADABLE as error:
-        return _plain.recover(data, error)
+        try:
+            return _any.decode(mended_json(data))
+        except UNREADABLE:
+            raise not_json(data, error) from error
 
 
 def mended_json(data: bytes) -> bytes:
-    """`data` with U+FFFD in the place of bytes that are no UTF-8, and of escapes of half a
-    surrogate pair: what strict readers refuse, and providers send."""
+    """`data`, with U+FFFD for what no JSON may have and some send: bytes that are no UTF-8, and
+    escaped halves of surrogate pairs that stand alone."""
+    return _LONE_SURROGATE.sub(_to_replacement, data.decode("utf-8", "replace").encode())
+
+
+def json_or_text(data: bytes) -> Any:
+    """`data` decoded; as text where it is no JSON: something to look at."""
     try:
-        data.decode()
-    except UnicodeDecodeError:
-        data = data.decode("utf-8", "replace").encode()
-    if b"\\ud" in data or b"\\uD" in data:
-        data = _LONE_SURROGATE.sub(_mend, data)
-    return data
+        return decode_json(data)
+    except ProtocolError:
+        return data.decode("utf-8", "replace")
 
 
 def is_json(text: str) -> bool:
@@ -119,6 +175,14 @@ def is_json(text: str) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def without_lone_escapes(text: str) -> str:
+    """`text`, which is JSON, with U+FFFD for each escaped half of a surrogate pair that stands
+    alone: Python's own reader takes such a half, others refuse the whole."""
+    if "\\u" not in text:
+        return text
+    return _LONE_SURROGATE.sub(_to_replacement, text.encode("utf-8", "replace")).decode()
 
 
 def not_json(data: bytes, cause: Exception) -> ProtocolError:
@@ -132,20 +196,41 @@ def not_json(data: bytes, cause: Exception) -> ProtocolError:
     )
 
 
-def _remove(value: Any, steps: list[tuple[str, str]]) -> None:
-    """Take out of `value` what is at the end of the path `steps`."""
+def _as_wanted(value: Any, complaint: str) -> Any:
+    """`value` in the type `complaint` asks for, where it says the same in it; else None."""
+    found = _WANTED.search(complaint)
+    wanted = found[1].split(" | ") if found else []
+    if isinstance(value, str):
+        try:
+            if "int" in wanted:
+                return int(value)
+            if "float" in wanted:
+                return float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and "int" in wanted and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and "str" in wanted:
+        return str(value)
+    return None
+
+
+def _place(value: Any, steps: list[tuple[str, str]]) -> tuple[Any, Any]:
+    """The holder of what is at the end of the path `steps`, and its key there."""
     for name, index in steps[:-1]:
         value = value[name] if name else value[int(index)]
     name, index = steps[-1]
-    if name:
-        del value[name]
-    else:
-        del value[int(index)]
+    return value, name or int(index)
 
 
-def _mend(match: re.Match[bytes]) -> bytes:
+def _to_private(match: re.Match[bytes]) -> bytes:
+    if match[2]:
+        return match[0]
+    return match[1] + chr(HALF_BASE + int(match[3], 16) - 0xD800).encode()
+
+
+def _to_replacement(match: re.Match[bytes]) -> bytes:
     return match[0] if match[2] else match[1] + rb"\ufffd"
 
 
-_any = msgspec.json.Decoder()
-_plain: TypedDecoder[Any] = TypedDecoder(Any)
+_any: Final = msgspec.json.Decoder()

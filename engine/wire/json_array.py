@@ -59,15 +59,15 @@ class JSONArrayDecoder:
         "_depth",
         "_escaped",
         "_failure",
-        "_limit",
         "_lone",
         "_partial",
         "_state",
+        "limit",
         "trailing",
     )
 
     def __init__(self, max_element_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._limit = max_element_bytes
+        self.limit = max_element_bytes
         self._partial = PartialLine()
         self._state = _State.START
         self._depth = 0  # brackets open inside the element
@@ -224,11 +224,11 @@ class JSONArrayDecoder:
 
     def _keep(self, piece: bytes) -> None:
         self._partial.append(piece)
-        if self._partial.size > self._limit:
+        if self._partial.size > self.limit:
             self._fail()
 
     def _add(self, element: bytes, records: list[bytes]) -> None:
-        if len(element) > self._limit:
+        if len(element) > self.limit:
             self._fail()
             return
         records.append(element)
@@ -236,7 +236,7 @@ class JSONArrayDecoder:
 
     def _fail(self) -> None:
         self._failure = ProtocolError(
-            f"an element of the stream is larger than max_element_bytes={self._limit}; "
+            f"an element of the stream is larger than max_element_bytes={self.limit}; "
             "raise that limit if the server is meant to send such elements",
         )
         self._partial = PartialLine()

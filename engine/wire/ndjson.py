@@ -20,10 +20,10 @@ class NDJSONDecoder:
         max_line_bytes: the most bytes a line may have.
     """
 
-    __slots__ = ("_failure", "_first", "_limit", "_partial")
+    __slots__ = ("_failure", "_first", "_partial", "limit")
 
     def __init__(self, max_line_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._limit = max_line_bytes
+        self.limit = max_line_bytes
         self._partial = PartialLine()
         self._first = True
         self._failure: ProtocolError | None = None
@@ -46,7 +46,7 @@ class NDJSONDecoder:
                 self._add(line, records)
         if self._failure is None and chunk:
             self._partial.append(chunk)
-            if self._partial.size > self._limit:
+            if self._partial.size > self.limit:
                 self._fail()
         if self._failure is not None and not records:
             raise self._failure
@@ -67,7 +67,7 @@ class NDJSONDecoder:
     def _add(self, line: bytes, records: list[bytes]) -> None:
         if self._failure is not None:
             return
-        if len(line) > self._limit:
+        if len(line) > self.limit:
             self._fail()
             return
         if self._first:
@@ -79,7 +79,7 @@ class NDJSONDecoder:
 
     def _fail(self) -> None:
         self._failure = ProtocolError(
-            f"a line of the stream is longer than max_line_bytes={self._limit}; "
+            f"a line of the stream is longer than max_line_bytes={self.limit}; "
             "raise that limit if the server is meant to send such lines",
         )
         self._partial = PartialLine()

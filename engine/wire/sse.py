@@ -59,16 +59,16 @@ class SSEDecoder:
         "_event",
         "_failure",
         "_id",
-        "_limit",
         "_open",
         "_partial",
         "_start",
+        "limit",
         "replaced",
         "retry",
     )
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._limit = max_event_bytes
+        self.limit = max_event_bytes
         self._start: bytes | None = b""  # bytes held back while they may become a BOM
         self._after_cr = False
         self._between = False  # events are over, and nothing is left that the next must heed
@@ -135,7 +135,7 @@ class SSEDecoder:
         takes four times as long as cutting them; None where `chunk` holds nothing of the kind."""
         first = 0 if self._between else chunk.find(b"\r\n\r\n") + 4
         last = chunk.rfind(b"\r\n\r\n")
-        if first == 3 or not first < last < first + self._limit:
+        if first == 3 or not first < last < first + self.limit:
             return None
         records = self._feed(chunk[:first], False) if first else []
         if self._failure is not None:
@@ -171,7 +171,7 @@ class SSEDecoder:
 
     def _blocks(self, region: bytes, records: list[SSERecord]) -> bool:
         """Whole blocks, separated by blank lines. False where the limit needs a closer look."""
-        if len(region) > self._limit:
+        if len(region) > self.limit:
             return False
         payloads = self._payloads(region) if region[:6] == b"data: " else self._named(region)
         if payloads is not None:
@@ -251,7 +251,7 @@ class SSEDecoder:
     def _keep(self, piece: bytes) -> None:
         self._open = True
         self._partial.append(piece)
-        if self._partial.size + self._data_bytes > self._limit:
+        if self._partial.size + self._data_bytes > self.limit:
             self._fail()
 
     def _line(self, line: bytes, records: list[SSERecord]) -> None:
@@ -261,7 +261,7 @@ class SSEDecoder:
         self._open = True
         if line[0] == 58:  # ":", a comment
             return
-        if len(line) + self._data_bytes > self._limit:
+        if len(line) + self._data_bytes > self.limit:
             self._fail()
             return
         field, _, value = line.partition(b":")
@@ -277,6 +277,11 @@ class SSEDecoder:
                 self._id = value.decode("utf-8", "replace")
         elif field == b"retry" and value.isdigit() and len(value) < 16:
             self.retry = self._block_retry = int(value)
+        elif field != b"retry":
+            self._other_line(line)
+
+    def _other_line(self, line: bytes) -> None:
+        """A line of no field there is: the standard ignores it."""
 
     def _dispatch(self, records: list[SSERecord]) -> None:
         if self._data:
@@ -294,7 +299,7 @@ class SSEDecoder:
 
     def _fail(self) -> None:
         self._failure = ProtocolError(
-            f"an event of the stream is larger than max_event_bytes={self._limit}; "
+            f"an event of the stream is larger than max_event_bytes={self.limit}; "
             "raise that limit if the server is meant to send such events",
         )
         self._partial = PartialLine()

@@ -77,7 +77,7 @@ def test_the_marker_alone_is_complete_and_nothing_after_it_counts() -> None:
     parser = DIALECT.parser()
     seen = parser.feed(DIALECT.decoder().feed(b"data: " + json.dumps(chunk("x")).encode() + TAIL))
     assert parser.complete
-    assert parser.feed([SSERecord(b"nonsense")]) == parser.whole() == []
+    assert parser.feed([SSERecord(b"nonsense")]) == parser.finish() == []
     assert (last(seen).finish_reason, last(seen).finish_reason_raw) == (FinishReason.UNKNOWN, None)
 
 
@@ -111,7 +111,7 @@ def test_an_error_inside_the_stream_ends_it(error: JSON) -> None:
 
 
 def test_what_is_no_chunk_is_a_protocol_error() -> None:
-    for tail in (b"data: <html>\n\n", b'data: {"choices":3}\n\n', DONE):
+    for tail in (b'data: {"choices":3}\n\n', DONE, b"data: <html>\n\n" + DONE):
         seen, complete = streamed(tail=tail)
         assert isinstance(seen[-1], events.StreamError)
         assert seen[-1].error.category is Category.PROTOCOL
@@ -121,12 +121,13 @@ def test_what_is_no_chunk_is_a_protocol_error() -> None:
 def test_a_chunk_of_something_else_is_passed_over() -> None:
     seen, complete = streamed({"object": "ping"}, chunk("x", "stop"))
     assert complete
-    assert seen[1] == events.TextDelta("x")
+    assert isinstance(seen[0], events.Unknown)
+    assert events.TextDelta("x") in seen
 
 
 def test_a_lone_surrogate_is_mended() -> None:
     seen, _ = streamed(chunk("a\ud83d", "stop"))
-    assert seen[1] == events.TextDelta("a\ufffd")
+    assert "".join(e.text for e in seen if isinstance(e, events.TextDelta)) == "a\ufffd"
 
 
 def test_an_answer_that_was_not_streamed_gives_the_same_events() -> None:
@@ -134,7 +135,7 @@ def test_an_answer_that_was_not_streamed_gives_the_same_events() -> None:
     seen = DIALECT.parse_answer(json.dumps(whole).encode())
     assert events.TextDelta("This is") in seen
     assert last(seen) == events.Done(FinishReason.STOP, Usage(5, 7, 12), "stop")
-    (only,) = DIALECT.parse_answer(b"{}")
+    only = DIALECT.parse_answer(b"{}")[-1]
     assert isinstance(only, events.StreamError)
 
 

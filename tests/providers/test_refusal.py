@@ -146,11 +146,11 @@ def test_documented_errors_have_their_category(status: int, body: Any, category:
         ({"error": {"code": "429", "message": "Slow down"}}, C.RATE_LIMIT),
         ({"error": {"message": "M", "code": "tool_use_failed", "status_code": 400}}, C.INVALID_ARG),
         (google(503, "UNAVAILABLE"), C.SERVER),
-        ({"error": "the model runner has stopped"}, C.UNKNOWN),
-        ("out of memory", C.UNKNOWN),
-        ({"error": None}, C.UNKNOWN),
-        ([], C.UNKNOWN),
-        (None, C.UNKNOWN),
+        ({"error": "the model runner has stopped"}, C.SERVER),
+        ("out of memory", C.SERVER),
+        ({"error": None}, C.SERVER),
+        ([], C.SERVER),
+        (None, C.SERVER),
     ],
 )
 def test_errors_inside_a_stream_have_the_category_of_the_status(

@@ -46,7 +46,7 @@ def answer(recording: Recording) -> Message:
     given = replay(recording, dialect(name), [recording.body])
     folder = recording.file.partition("/")[0]
     provider = PROVIDERS.get(folder, folder)
-    elsewhere = ("deepseek", "bedrock", "openrouter", "lmstudio", "copilot")
+    elsewhere = ("deepseek", "bedrock", "openrouter", "lmstudio", "copilot", "xai")
     if provider == "openai" and any(host in recording.file for host in elsewhere):
         provider = "elsewhere.example"  # others serve OpenAI's formats too
     return msgspec.structs.replace(

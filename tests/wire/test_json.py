@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from engine.errors import ProtocolError
-from engine.wire.json import UNREADABLE, TypedDecoder, decode_json, is_json
+from engine.wire.json import (
+    UNREADABLE,
+    Odd,
+    TypedDecoder,
+    decode_json,
+    is_json,
+    without_lone_escapes,
+)
 
 
 class Item(msgspec.Struct):
@@ -68,30 +75,80 @@ def test_json_text_is_one_whole_value(text: str, whole: bool) -> None:
     assert is_json(text) is whole
 
 
-def test_a_spare_field_of_another_type_is_left_out_and_the_rest_is_read() -> None:
-    decoder = TypedDecoder(Row, spare=frozenset({"count", "notes", "spare"}))
+NEEDED = frozenset({"items", "text"})
+
+
+def test_a_field_of_another_type_is_left_out_and_told_and_the_rest_is_read() -> None:
+    decoder = TypedDecoder(Row, NEEDED)
     data = b'{"items":[{"text":"a","count":"x"},{"text":"b","count":1.5}],"notes":{"k":"v"}}'
-    assert recovered(decoder, data) == Row([Item("a"), Item("b")])
-    assert recovered(decoder, b'{"spare":[{"text":1},{"text":"c"}]}') == Row(
-        spare=[Item(), Item("c")]
-    )
+    odd: list[Odd] = []
+    with pytest.raises(msgspec.ValidationError) as caught:
+        decoder.decode(data)
+    assert decoder.recover(data, caught.value, odd) == Row([Item("a"), Item("b")])
+    assert odd == [("items.0.count", "x"), ("items.1.count", 1.5), ("notes", {"k": "v"})]
     assert recovered(decoder, b'{"spare":[3,{"text":"d"}]}') == Row(spare=[Item("d")])
-    assert recovered(decoder, rb'{"items":[{"text":"\ud83d"}],"notes":3}') == Row([Item("\ufffd")])
+    assert recovered(decoder, rb'{"items":[{"text":"\ud83dx"}],"notes":3}').items[0].text[1:] == "x"
+
+
+@pytest.mark.parametrize(
+    ("data", "row"),
+    [
+        (b'{"items":[{"count":"3"}]}', Row([Item(count=3)])),
+        (b'{"items":[{"count":3.0}]}', Row([Item(count=3)])),
+        (b'{"items":{},"notes":[],"spare":""}', Row()),
+        (b'{"items":[null,{"text":"a"}]}', Row([Item("a")])),
+        (b'{"items":[{"text":"a\x08b\tc"}]}', Row([Item("a\x08b\tc")])),
+        (b'{"items":[{"text":"NaN","count":NaN}]}', Row([Item("NaN")])),
+        (b'{"notes":{"a":-Infinity},"items":[{"text":"a"}]}', Row([Item("a")])),
+    ],
+)
+def test_what_says_the_same_in_another_type_or_says_nothing_is_no_matter(
+    data: bytes, row: Row
+) -> None:
+    assert recovered(TypedDecoder(Row, NEEDED), data) == row
+
+
+def test_a_field_nobody_knows_is_told_where_none_may_be() -> None:
+    class Strict(msgspec.Struct, forbid_unknown_fields=True):
+        text: str = ""
+
+    odd: list[Odd] = []
+    decoder = TypedDecoder(Strict, NEEDED)
+    data = b'{"text":"a","new":{"x":1}}'
+    with pytest.raises(msgspec.ValidationError) as caught:
+        decoder.decode(data)
+    assert decoder.recover(data, caught.value, odd) == Strict("a")
+    assert odd == [("new", {"x": 1})]
 
 
 @pytest.mark.parametrize("data", [b'{"items":"none"}', b'{"items":[{"text":1}]}', b"[]", b'"x"'])
 def test_a_field_the_value_needs_must_fit(data: bytes) -> None:
-    decoder = TypedDecoder(Row, spare=frozenset({"count"}))
     with pytest.raises(ProtocolError):
-        recovered(decoder, data)
+        recovered(TypedDecoder(Row, NEEDED), data)
 
 
 def test_a_record_of_nothing_but_misfits_is_given_up() -> None:
-    decoder = TypedDecoder(Row, spare=frozenset({"count"}))
     with pytest.raises(ProtocolError):
-        recovered(decoder, b'{"items":[' + b",".join([b'{"count":"x"}'] * 50) + b"]}")
+        recovered(
+            TypedDecoder(Row, NEEDED), b'{"items":[' + b",".join([b'{"count":"x"}'] * 99) + b"]}"
+        )
 
 
-def test_without_spare_fields_nothing_is_left_out() -> None:
+def test_where_all_is_needed_nothing_is_left_out() -> None:
     with pytest.raises(ProtocolError):
         recovered(TypedDecoder(Row), b'{"notes":3}')
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        (r'{"t":"\ud83d"}', '{"t":"\\ufffd"}'),
+        (r'{"t":"\ud83d\ude00"}', r'{"t":"\ud83d\ude00"}'),
+        (r'{"t":"\\ud83d"}', r'{"t":"\\ud83d"}'),
+        ('{"t":"\U0001f600"}', '{"t":"\U0001f600"}'),
+    ],
+)
+def test_an_escaped_half_that_stands_alone_becomes_a_replacement_character(
+    text: str, mended: str
+) -> None:
+    assert without_lone_escapes(text) == mended

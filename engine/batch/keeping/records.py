@@ -89,7 +89,8 @@ def usage_fields(usage: Usage | None) -> dict[str, int | float] | None:
     """The tokens a provider told, by name."""
     if usage is None:
         return None
-    counts = ((name, getattr(usage, name)) for name in usage.__struct_fields__ if name != "partial")
+    names = (name for name in usage.__struct_fields__ if name.endswith("_tokens"))
+    counts = ((name, getattr(usage, name)) for name in names)
     return {name: count for name, count in counts if count is not None}
 
 

@@ -1,44 +1,72 @@
-"""Which tool call a piece of a Chat Completions stream belongs to."""
+"""Which tool call a piece of a Chat Completions stream belongs to.
+
+Servers agree on little here: the index may be missing, stuck at 0, or rise with each piece; an id
+may come once, with each piece, or be another each time; a name may come late, in pieces, or again
+and again. What tells pieces of one call from the next is whether the arguments so far are whole.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from engine.providers.chat.chunk import ToolCallPiece
-from engine.providers.tool_calls import OpenCall
+from engine.providers.tool_calls import Calls, OpenCall
 
-__all__ = ["gemini_seal", "open_call"]
+__all__ = ["call_of", "gemini_seal"]
 
 
-def open_call(
+def call_of(
     piece: ToolCallPiece,
-    arguments: str | None,
-    calls: list[OpenCall],
+    name: str,
+    arguments: str,
+    calls: Calls,
     by_index: dict[int, OpenCall],
 ) -> OpenCall | None:
-    """The call that `piece` goes on with: by index where it has one, else by id, else the last.
-    None: it begins another call.
+    """The open call that `piece` goes on with; None: it begins another one.
 
     Args:
         piece: what came.
+        name: its name, or an empty string.
         arguments: its arguments as JSON text.
-        calls: the open calls of the choice, in order.
+        calls: the calls of the choice.
         by_index: those whose provider numbers them.
     """
-    if piece.index is not None:
-        call = by_index.get(piece.index)
-    elif piece.id:
-        return next((call for call in calls if call.id == piece.id), None)
-    else:
-        call = calls[-1] if calls else None
-    name = piece.function.name if piece.function is not None else None
+    numbered = by_index.get(piece.index) if piece.index is not None else None
+    call = numbered or _by_id(piece, name, calls) or _unnumbered(piece, name, arguments, calls)
     if call is None or not name:
         return call
-    if piece.id:  # Cerebras: an index that comes again with another id is another call
-        return call if call.id == piece.id else None
-    # Without an id: some repeat the name with each piece, others send each call whole.
-    again = name == call.name and not (arguments and call.is_whole())
-    return call if again else None
+    whole = call.is_whole()
+    if piece.id and call.id != piece.id:
+        # Cerebras: an index that comes again with another id is another call; others make up an
+        # id for each piece and repeat the name.
+        return call if name == call.name and not whole else None if call.name else call
+    if whole and (arguments or name != call.name):
+        return None  # each comes whole, and all under one index or id
+    return call
+
+
+def _by_id(piece: ToolCallPiece, name: str, calls: Calls) -> OpenCall | None:
+    """By id, where the index is missing or wrong. A whole call that names itself again under
+    another index is another call."""
+    found = next((call for call in calls.opened if piece.id and call.id == piece.id), None)
+    if found is not None and name and piece.index is not None and found.is_whole():
+        return None
+    return found
+
+
+def _unnumbered(piece: ToolCallPiece, name: str, arguments: str, calls: Calls) -> OpenCall | None:
+    """The last call, for a piece that says nothing of where it belongs, if it can take it."""
+    last = calls.opened[-1] if calls.opened else None
+    if last is None or (piece.id and not (arguments and not name)):
+        return None
+    if piece.index is None:
+        return last if name or not last.is_whole() else None
+    if name:
+        return None  # an index of its own, and a name: the next call
+    # Nebius, Cerebras: the index rises with each piece. Were more than one call open, it could be
+    # of any of them.
+    waiting = [call for call in calls.opened if not call.is_whole()]
+    return last if waiting == [last] else None
 
 
 def gemini_seal(extra: dict[str, Any]) -> str | None:

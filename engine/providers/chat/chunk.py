@@ -10,16 +10,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from engine.messages import Citation, FinishReason, Image, Usage
+from engine.messages import Citation, Image, Usage
 from engine.wire.json import TypedDecoder
 
 __all__ = [
-    "FINISH_REASONS",
-    "Choice",
     "Chunk",
     "ChunkUsage",
     "Delta",
     "Function",
+    "StreamChoice",
     "ToolCallPiece",
     "as_citation",
     "as_image",
@@ -29,26 +28,25 @@ __all__ = [
     "first_decoder",
 ]
 
-FINISH_REASONS: Final = {
-    "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,  # Together
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,  # Mistral
-    "max_tokens": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_USE,
-    "function_call": FinishReason.TOOL_USE,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "refusal": FinishReason.REFUSAL,
-    "error": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,  # DeepSeek
-}
-
 
 class Function(msgspec.Struct, gc=False):
     """Name and arguments of a call; the arguments are JSON text, or an object from some."""
 
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
+
+    def text(self) -> str:
+        """The arguments as JSON text; empty where there are none."""
+        if isinstance(self.arguments, dict):
+            return msgspec.json.encode(self.arguments).decode()
+        return self.arguments or ""
+
+
+class Custom(msgspec.Struct, gc=False):
+    """Name and input, free text, of a call of a custom tool."""
+
+    name: str | None = None
+    input: str | None = None
 
 
 class ToolCallPiece(msgspec.Struct, gc=False):
@@ -57,12 +55,15 @@ class ToolCallPiece(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
     extra_content: dict[str, Any] | None = None  # Gemini's seal, in its OpenAI-compatible API
 
 
-class Delta(msgspec.Struct, gc=False):
-    """What a chunk adds; a whole answer's ``message`` has the same fields."""
+class Delta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What a chunk adds; a whole answer's ``message`` has the same fields. What no server was seen
+    to send is odd, and so is told."""
 
+    role: str | None = None
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -76,12 +77,9 @@ class Delta(msgspec.Struct, gc=False):
     reasoning_details: list[Any] | None = None  # OpenRouter
     thinking_blocks: list[Any] | None = None  # LiteLLM
     executed_tools: list[Any] | None = None  # Groq
-
-
-class Logprobs(msgspec.Struct):
-    """Log probabilities, the provider's own objects."""
-
-    content: list[dict[str, Any]] | None = None
+    provider_metadata: Any = None  # Vercel's gateway
+    channel: str | None = None  # of the harmony format: "analysis", "final"
+    token_id: int | None = None  # Together: the last token's number in its vocabulary
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -103,17 +101,21 @@ class ChunkUsage(msgspec.Struct):
     cache_read_input_tokens: int | None = None  # Claude behind a gateway
     cache_creation_input_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cost: Any = None  # OpenRouter; Perplexity: an object
+    estimated_cost: float | None = None  # DeepInfra
 
 
-class Choice(msgspec.Struct, gc=False):
+class StreamChoice(msgspec.Struct, gc=False):
     """One alternative of a chunk."""
 
     index: int | None = 0
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    logprobs: dict[str, Any] | None = None
     usage: ChunkUsage | None = None  # Moonshot
+    error: Any = None  # OpenRouter
+    content_filter_results: dict[str, Any] | None = None  # Azure
 
 
 class _Groq(msgspec.Struct):
@@ -124,12 +126,14 @@ class _Groq(msgspec.Struct):
 class Chunk(msgspec.Struct, gc=False):
     """One event of the stream."""
 
-    choices: list[Choice] | None = None
+    choices: list[StreamChoice] | None = None
     usage: ChunkUsage | None = None
     x_groq: _Groq | None = None
     error: Any = None
     citations: list[Any] | None = None  # Perplexity, xAI: addresses
     search_results: list[Any] | None = None  # Perplexity: objects
+    prompt_progress: Any = None  # llama-server: how far the prompt is read
+    base_resp: dict[str, Any] | None = None  # MiniMax: an error of its own kind
 
 
 class FirstChunk(Chunk, gc=False):
@@ -157,6 +161,8 @@ class _PlainChoice(msgspec.Struct, gc=False):
     logprobs: None = None
     message: None = None
     usage: None = None
+    error: None = None
+    content_filter_results: None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):
@@ -169,20 +175,16 @@ class PlainChunk(msgspec.Struct, gc=False):
     error: None = None
     citations: None = None
     search_results: None = None
+    prompt_progress: None = None
+    base_resp: None = None
 
 
-# What an answer can do without: where one of these has a type nobody documents, the rest is read.
-_SPARE: Final = frozenset(
-    {
-        *("id", "model", "usage", "x_groq", "logprobs", "citations", "search_results"),
-        *("annotations", "images", "audio", "reasoning_details", "thinking_blocks"),
-        *("executed_tools", "extra_content", "reasoning", "thinking", "refusal", "finish_reason"),
-    }
-)
+# Where the answer's own words stand, and what holds them.
+_NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 
-chunk_decoder: Final = TypedDecoder(Chunk, spare=_SPARE)
+chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
-first_decoder: Final = TypedDecoder(FirstChunk, spare=_SPARE)
+first_decoder: Final = TypedDecoder(FirstChunk, _NEEDED)
 
 
 def as_usage(usage: ChunkUsage) -> Usage | None:
@@ -201,6 +203,7 @@ def as_usage(usage: ChunkUsage) -> Usage | None:
         ),
         cache_write_tokens=_count(prompt.cache_write_tokens, usage.cache_creation_input_tokens),
         reasoning_tokens=_count(completion.reasoning_tokens, usage.reasoning_tokens),
+        cost=_cost(usage),
     )
     return counts if counts != Usage() else None
 
@@ -208,6 +211,12 @@ def as_usage(usage: ChunkUsage) -> Usage | None:
 def _count(*numbers: int | None) -> int | None:
     """The first that is a count at all."""
     return next((number for number in numbers if number is not None and number >= 0), None)
+
+
+def _cost(usage: ChunkUsage) -> float | None:
+    cost = usage.cost.get("total_cost") if isinstance(usage.cost, dict) else usage.cost
+    cost = usage.estimated_cost if cost is None else cost
+    return float(cost) if isinstance(cost, int | float) else None
 
 
 def as_citation(source: Any) -> Citation | None:

@@ -5,28 +5,25 @@ https://ai.google.dev/api/generate-content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from engine.errors import ProtocolError
 from engine.events import Event
-from engine.providers.contract import Decoder, Endpoint, Parser
-from engine.providers.gemini.parser import GeminiParser, chunks_of
+from engine.providers.blocks import DialectShell
+from engine.providers.contract import Decoder, Endpoint
+from engine.providers.gemini.parser import GeminiParser
 from engine.providers.gemini.request import render_gemini
 from engine.request import ModelRequest
-from engine.wire import SSEDecoder, SSERecord
-from engine.wire.json import decode_json
+from engine.wire import SSERecord
 from engine.wire.json_array import JSONArrayDecoder
 
 __all__ = ["GeminiArrayDialect", "GeminiDialect"]
 
 
-class GeminiDialect:
+class GeminiDialect(DialectShell):
     """Gemini over server-sent events."""
 
     name = "gemini"
-    content_types: tuple[str, ...] = ("text/event-stream",)
     _stream_method = "streamGenerateContent?alt=sse"
 
     def path(self, request: ModelRequest) -> str:
@@ -35,22 +32,11 @@ class GeminiDialect:
         method = self._stream_method if request.stream else "generateContent"
         return f"/{quote(model, safe='/@')}:{method}"
 
-    def headers(self, request: ModelRequest) -> Mapping[str, str]:
-        return {}
-
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_gemini(request, endpoint)
 
-    def decoder(self) -> Decoder:
-        return _SSEDecoder()
-
-    def parser(self) -> Parser:
+    def parser(self) -> GeminiParser:
         return GeminiParser()
-
-    def parse_answer(self, body: bytes) -> list[Event]:
-        parser = GeminiParser()
-        events = parser.feed([SSERecord(part) for part in chunks_of(body)])
-        return events + parser.whole()
 
 
 class GeminiArrayDialect(GeminiDialect):
@@ -63,25 +49,8 @@ class GeminiArrayDialect(GeminiDialect):
     def decoder(self) -> Decoder:
         return JSONArrayDecoder()
 
-    def parser(self) -> Parser:
+    def parser(self) -> GeminiParser:
         return _ArrayParser()
-
-
-class _SSEDecoder(SSEDecoder):
-    """Gives the last event also where the stream ends without the blank line.
-
-    WHATWG drops such an event, but Google's SDK does not and Google's own test data has it. JSON
-    tells itself whether it is whole.
-    """
-
-    __slots__ = ()
-
-    def finish(self) -> list[SSERecord]:
-        records = self.feed(b"\n\n")
-        try:
-            return [record for record in records if decode_json(record.data) is not None]
-        except ProtocolError:
-            return []
 
 
 class _ArrayParser(GeminiParser):

@@ -6,121 +6,79 @@ There is no end marker: the answer is complete when the bytes ended and a candid
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 import msgspec
 
-from engine.errors import EngineError, ProtocolError
+from engine.errors import EngineError
 from engine.events import (
-    CitationDelta,
     Done,
     Event,
-    ImageDone,
-    LogprobsDelta,
+    Ping,
     RefusalDelta,
-    ServerToolDone,
-    SignatureDelta,
-    Start,
-    StreamError,
     TextDelta,
-    ThinkingDelta,
     Unknown,
     UsageUpdate,
 )
-from engine.messages import FinishReason, Image, ServerTool, Usage
-from engine.providers.call_ids import made_up_id
-from engine.providers.gemini.arguments import PartialArguments
+from engine.messages import FinishReason, Usage
+from engine.providers.blocks import merge
+from engine.providers.gemini.content import Alternative, ContentParser
 from engine.providers.gemini.types import (
     ABSENT,
     Candidate,
     Chunk,
-    FunctionCall,
-    Part,
     PromptFeedback,
     block_word,
-    citations,
     decode_plain,
     finish_word,
-    logprobs,
     usage_of,
 )
-from engine.providers.refusal import is_error, stream_error
-from engine.providers.tool_calls import OpenCall
+from engine.providers.refusal import is_error, is_ping, stream_error
 from engine.wire import SSERecord
-from engine.wire.json import UNREADABLE, TypedDecoder, decode_json, not_json
+from engine.wire.json import UNREADABLE, TypedDecoder, decode_json, json_or_text
 
 __all__ = ["GeminiParser", "chunks_of"]
 
-FINISH_REASONS: Final = {
-    "STOP": FinishReason.STOP,
-    "FUNCTION_CALL": FinishReason.TOOL_USE,  # of servers that speak like Gemini
-    "MAX_TOKENS": FinishReason.LENGTH,
-    "SAFETY": FinishReason.CONTENT_FILTER,
-    "RECITATION": FinishReason.CONTENT_FILTER,
-    "BLOCKLIST": FinishReason.CONTENT_FILTER,
-    "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
-    "SPII": FinishReason.CONTENT_FILTER,
-    "MODEL_ARMOR": FinishReason.CONTENT_FILTER,  # Vertex AI
-    "IMAGE_SAFETY": FinishReason.CONTENT_FILTER,
-    "IMAGE_PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
-    "IMAGE_RECITATION": FinishReason.CONTENT_FILTER,
-    "MALFORMED_FUNCTION_CALL": FinishReason.ERROR,
-    "MALFORMED_RESPONSE": FinishReason.ERROR,
-    "MISSING_THOUGHT_SIGNATURE": FinishReason.ERROR,
-    "UNEXPECTED_TOOL_CALL": FinishReason.ERROR,
-    "TOO_MANY_TOOL_CALLS": FinishReason.ERROR,
-}
+# Of a chunk: what has events, or a place of its own.
+_TOLD: Final = frozenset({"candidates", "responseId", "modelVersion", "error"})
+_TOLD_OF_CANDIDATE: Final = frozenset(
+    {
+        *("content", "index", "finishReason", "finishMessage", "citationMetadata"),
+        *("groundingMetadata", "urlContextMetadata", "logprobsResult"),
+    }
+)
 
-# Tools Google runs: they come as parts of their own and go back as they came.
-_SERVER_TOOLS: Final = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
+_NEEDED: Final = frozenset({"candidates", "content", "parts", "text", "index", "response"})
 
-_decoder = TypedDecoder(Chunk)
+_decoder = TypedDecoder(Chunk, _NEEDED)
 _list_decoder = TypedDecoder(list[msgspec.Raw])
 
 
-class _Alternative:
-    """What is open of one candidate: ``candidateCount`` > 1 gives several."""
-
-    __slots__ = ("arguments", "block", "call", "called", "cited", "finish", "kind", "text_block")
-
-    def __init__(self) -> None:
-        self.kind: type[Event] | None = None
-        self.block = 0
-        self.text_block: int | None = None
-        self.call: OpenCall | None = None  # its arguments come value by value
-        self.arguments = PartialArguments()
-        self.called = False
-        self.cited: set[bytes] = set()
-        self.finish: str | None = None
-
-
-class GeminiParser:
+class GeminiParser(ContentParser):
     """Turns the chunks of one stream into events.
 
     A signature on a part without text becomes a block of its own, that is a `Thinking` that has
     only a signature. Usage is cumulative in every chunk, so only the last is told.
     """
 
+    __slots__ = ("_blocked", "_candidates", "_only", "_raw_usage", "_usage")
+
     def __init__(self) -> None:
-        self.complete = False
-        self._first = _Alternative()
-        self._candidates: dict[int, _Alternative] = {}
-        self._blocks = 0
-        self._started = False
-        self._ended = False
+        self._only = Alternative()
+        super().__init__(self._only)
+        self._candidates: dict[int, Alternative] = {}
         self._blocked: str | None = None
-        self._seed: str | None = None
         self._raw_usage = ABSENT
         self._usage: Usage | None = None
 
     def feed(self, records: list[SSERecord]) -> list[Event]:
         events: list[Event] = []
         first = self._first
+        plainly = self._goes_on_plainly()
         for record in records:
             if self._ended:
                 break
-            if first.kind is TextDelta:
+            if plainly:
                 try:
                     plain = decode_plain(record.data)
                 except UNREADABLE:
@@ -129,7 +87,8 @@ class GeminiParser:
                     self._raw_usage = plain.usageMetadata or self._raw_usage
                     events.append(TextDelta(plain.candidates[0].content.parts[0].text, first.block))
                     continue
-            self._record(record.data, events)
+            self._record(record, events)
+            plainly = self._goes_on_plainly()
         return events
 
     def untold_usage(self) -> Usage | None:
@@ -137,70 +96,114 @@ class GeminiParser:
         return usage_of(self._raw_usage) if self._raw_usage else None
 
     def finish(self) -> list[Event]:
-        states = self._candidates.values()
-        if self._blocked is not None or (
-            states and all(state.finish is not None for state in states)
-        ):
-            return self.whole()
-        return []
-
-    def whole(self) -> list[Event]:
-        """The last events of an answer that was not streamed."""
+        if self._ended:
+            return []
         events: list[Event] = []
+        if self._over():
+            self._end(events)
+        return events or self._halves.give_up()
+
+    def read_whole(self, body: bytes) -> list[Event]:
+        events = GeminiParser.feed(self, [SSERecord(chunk) for chunk in chunks_of(body)])
         if not self._ended:
             self._end(events)
         return events
 
     # ----------------------------------------------------------------------------------------
 
-    def _record(self, data: bytes, events: list[Event]) -> None:
+    def _goes_on_plainly(self) -> bool:
+        """Whether the next chunk is likely a piece of text and nothing else."""
+        first = self._first
+        return first.kind is TextDelta and first.finish.word is None and not self._halves.open
+
+    def _over(self) -> bool:
+        states = self._candidates.values()
+        return self._blocked is not None or (
+            bool(states) and all(state.finish.stands for state in states)
+        )
+
+    def _record(self, record: SSERecord, events: list[Event]) -> None:
         """One chunk, whatever is in it."""
+        since = len(events)
         try:
-            chunk = _decoder.decode(data)
+            chunk = _decoder.decode(record.data)
         except UNREADABLE as error:
-            chunk = self._unreadable(data, error, events)
+            again = self._wrapped(record, error, events)
+            if again is not None:
+                self._chunk(record, again, events)
+            self._halves.mend(events, since)
+            return
+        self._chunk(record, chunk, events)
+        if self._halves.open:
+            self._halves.mend(events, since)
+
+    def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         if not self._started or chunk.candidates is None or chunk.error is not None:
-            chunk = self._envelope(chunk, data, events)
+            chunk = self._envelope(chunk, record, events)
         if chunk.usageMetadata:
             self._raw_usage = chunk.usageMetadata
         for candidate in chunk.candidates or ():
-            self._candidate(candidate, chunk, data, events)
+            self._candidate(candidate, chunk, record.data, events)
 
-    def _unreadable(self, data: bytes, error: Exception, events: list[Event]) -> Chunk:
-        """What can be mended, or an error that Google wraps in a list; or the end."""
-        try:
-            if data.lstrip()[:1] == b"[":
-                return _decoder.decode(chunks_of(data)[0])
-            return _decoder.recover(data, error)
-        except ProtocolError as failure:
-            self._fail(failure, events)
-        except (IndexError, *UNREADABLE) as failure:
-            self._fail(not_json(data, failure), events)
-        return Chunk()
+    def _wrapped(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
+        """What can be mended, or an error that Google wraps in a list."""
+        data = record.data
+        if data.strip() == b"[DONE]":
+            return None  # a gateway's
+        if data.lstrip()[:1] == b"[":
+            inner = chunks_of(data)
+            if inner and inner != [data]:
+                try:
+                    return _decoder.decode(inner[0])
+                except UNREADABLE as again:
+                    data, error = inner[0], again
+        return self._unreadable(_decoder, record.event, data, error, events)
 
-    def _envelope(self, chunk: Chunk, data: bytes, events: list[Event]) -> Chunk:
+    def _misfit(self, place: str) -> None:
+        if "functionCall" in place:
+            for state in (self._only, *self._candidates.values()):
+                state.calls.astray = True
+
+    def _envelope(self, chunk: Chunk, record: SSERecord, events: list[Event]) -> Chunk:
         """The start, prompts that are blocked, and errors of a stream that began well; the chunk
         to go on with."""
         chunk = chunk.response or chunk
-        if self._ended:
-            return chunk
         feedback = chunk.promptFeedback
         known = chunk.candidates is not None or feedback is not None or bool(chunk.usageMetadata)
         if chunk.error:
             self._fail(stream_error({"error": chunk.error}), events)
             return Chunk()
         if not known:
-            plain = decode_json(data)
+            plain = json_or_text(record.data)
             if is_error(plain):
                 self._fail(stream_error(plain), events)
-        elif not self._started:
-            self._started = True
+            elif is_ping(record.event, plain):
+                events.append(Ping())
+            else:
+                self._foreign(record.event, record.data, events)
+            return chunk
+        self._absorb(record.data, events)
+        if not self._started:
             self._seed = chunk.responseId
-            events.append(Start(chunk.responseId, chunk.modelVersion))
+            self._begin(events)
         reason = block_word(feedback.blockReason) if feedback is not None else None
         if feedback is not None and reason is not None and self._blocked is None:
             self._block_prompt(reason, feedback, events)
         return chunk
+
+    def _absorb(self, data: bytes, events: list[Event]) -> None:
+        """What a chunk says that has no name of ours, and who answers."""
+        told = json_or_text(chunks_of(data)[0])
+        told = told.get("response", told) if isinstance(told, dict) else None
+        if not isinstance(told, dict):
+            return
+        self._answers(told.get("responseId"), told.get("modelVersion"), events)
+        merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
+        candidates = told.get("candidates")
+        for number, candidate in enumerate(candidates if isinstance(candidates, list) else ()):
+            if isinstance(candidate, dict):
+                rest = {k: v for k, v in candidate.items() if k not in _TOLD_OF_CANDIDATE}
+                merge(self.metadata, {"candidates": {str(number): rest}} if number else rest)
 
     def _block_prompt(self, reason: str, feedback: PromptFeedback, events: list[Event]) -> None:
         # No candidate follows. The reason is all that is said, so it stands where a refusal does.
@@ -215,122 +218,25 @@ class GeminiParser:
         choice = candidate.index or 0
         state = self._candidates.get(choice)
         if state is None:
-            state = self._candidates[choice] = self._first if choice == 0 else _Alternative()
+            first = self._only
+            state = self._candidates[choice] = first if choice == 0 else Alternative(choice)
+        before = len(events)
         parts = candidate.content.parts if candidate.content is not None else None
         for place, part in enumerate(parts or ()):
             if part.functionCall is not None:
                 self._function_call(part.functionCall, part, state, choice, events)
             elif part.text is not None:
                 self._text(part, state, choice, events)
-            elif part.inlineData is not None:
-                blob = part.inlineData
-                image = Image(data=blob.data, media_type=blob.mimeType)
-                events.append(ImageDone(image, self._new_block(state), choice))
-                self._lone_signature(part, state, choice, events)
             else:
                 number = next(i for i, c in enumerate(chunk.candidates or ()) if c is candidate)
                 self._other_part(_plain_part(data, number, place), state, choice, events)
-        self._about(candidate, state, choice, events)
         reason = finish_word(candidate.finishReason)
         if reason is not None:
-            state.finish = reason
-
-    def _text(self, part: Part, state: _Alternative, choice: int, events: list[Event]) -> None:
-        kind: Any = ThinkingDelta if part.thought else TextDelta
-        if part.thoughtSignature is not None and part.text:
-            state.kind = None  # "Don't merge one part with a signature with another without"
-        if part.text:
-            if state.kind is not kind:
-                self._new_block(state)
-                state.kind = kind
-                if kind is TextDelta:
-                    state.text_block = state.block
-            events.append(kind(part.text, state.block, choice))
-            if part.thoughtSignature:
-                events.append(SignatureDelta(part.thoughtSignature, state.block, choice))
-                state.kind = None
-        else:
-            self._lone_signature(part, state, choice, events)
-
-    def _lone_signature(
-        self, part: Part, state: _Alternative, choice: int, events: list[Event]
-    ) -> None:
-        if part.thoughtSignature:
-            block = self._new_block(state)
-            events.append(SignatureDelta(part.thoughtSignature, block, choice))
-
-    def _function_call(
-        self,
-        piece: FunctionCall,
-        part: Part,
-        state: _Alternative,
-        choice: int,
-        events: list[Event],
-    ) -> None:
-        """A call, whole as a rule; or a piece of one: the first piece has the name, the last lacks
-        ``willContinue``."""
-        call = state.call
-        if call is None and not piece.name:
-            return  # the end of a call that has ended
-        if call is None or piece.name:
-            index = self._new_block(state)
-            id = piece.id or made_up_id(self._seed or self._random_seed(), index)
-            call = state.call = OpenCall(id, piece.name or "", index, choice)
-            call.signature = part.thoughtSignature
-            state.arguments = PartialArguments()
-            events.append(call.start())
-        for argument in piece.partialArgs or ():
-            state.arguments.add(argument)
-        if piece.willContinue:
-            return
-        state.call = None
-        if not state.arguments.valid:
-            return  # never handed over: what it was to do is not known
-        arguments = _text_of(piece.args) or state.arguments.json()
-        events += (call.add(arguments), *call.close())
-        state.called = state.called or call.done
-
-    def _other_part(
-        self, part: dict[str, Any], state: _Alternative, choice: int, events: list[Event]
-    ) -> None:
-        names = [name for name in part if name not in ("thought", "thoughtSignature")]
-        if not names:
-            signature = part.get("thoughtSignature")
-            self._lone_signature(Part(thoughtSignature=signature), state, choice, events)
-        elif names[0] in _SERVER_TOOLS:
-            tool = ServerTool(names[0], part)
-            events.append(ServerToolDone(tool, self._new_block(state), choice))
-        else:
-            events.append(Unknown(names[0], part, state.block))
-
-    def _about(
-        self, candidate: Candidate, state: _Alternative, choice: int, events: list[Event]
-    ) -> None:
-        """What a candidate tells about its text."""
-        for citation in citations(candidate):
-            key = msgspec.json.encode(citation.data)
-            if key not in state.cited:  # the list grows and comes whole each time
-                state.cited.add(key)
-                if state.text_block is None:
-                    state.text_block = self._new_block(state)
-                events.append(CitationDelta(citation, state.text_block, choice))
-        for name in ("groundingMetadata", "urlContextMetadata", "finishMessage"):
-            value = getattr(candidate, name)
-            if value:
-                events.append(Unknown(name, value, state.block))
-        if isinstance(candidate.logprobsResult, dict):
-            tokens = logprobs(candidate.logprobsResult)
-            events.append(LogprobsDelta(tokens, state.block, choice))
-
-    def _new_block(self, state: _Alternative) -> int:
-        state.kind = None
-        state.block = self._blocks
-        self._blocks += 1
-        return state.block
-
-    def _random_seed(self) -> str:
-        self._seed = secrets.token_hex(8)
-        return self._seed
+            state.finish.say(reason)
+            self._absorb(data, events)
+        elif len(events) > before and state.finish.word is not None:
+            state.finish.withdraw()
+        self._about(candidate, state, choice, events)
 
     def _tell_usage(self, events: list[Event]) -> None:
         raw, self._raw_usage = self._raw_usage, ABSENT
@@ -341,29 +247,27 @@ class GeminiParser:
 
     def _end(self, events: list[Event]) -> None:
         if not self._started:
-            self._fail(_no_answer(), events)
+            self._fail(self._no_answer("Gemini's format"), events)
             return
         self.complete = self._ended = True
-        word = self._first.finish
-        reason = FINISH_REASONS.get(word or "", FinishReason.UNKNOWN)
+        events += self._halves.give_up()
+        for state in self._candidates.values():
+            if state.call is not None:
+                state.call.broken = True  # its end never came
+            events += state.calls.end(state.finish)
+        words = {str(n): state.finish.word for n, state in self._candidates.items()}
+        if len(words) > 1:
+            self.metadata["finish_reasons"] = words
+        finish, calls = self._first.finish, self._first.calls
+        reason, word = finish.told(called=calls.called, partial=calls.partial), finish.word
         if self._blocked is not None:
             reason, word = FinishReason.CONTENT_FILTER, word or self._blocked
-        elif reason is FinishReason.STOP and self._first.called:
-            reason = FinishReason.TOOL_USE
         self._tell_usage(events)
         events.append(Done(reason, self._usage, word))
 
     def _fail(self, error: EngineError, events: list[Event]) -> None:
         self._tell_usage(events)
-        self._ended = True
-        events.append(StreamError(error))
-
-
-def _no_answer() -> ProtocolError:
-    return ProtocolError(
-        "the answer ended without one chunk of Gemini's; check that the base URL and the dialect "
-        "belong together"
-    )
+        super()._fail(error, events)
 
 
 def chunks_of(body: bytes) -> list[bytes]:
@@ -379,11 +283,8 @@ def chunks_of(body: bytes) -> list[bytes]:
 def _plain_part(data: bytes, candidate: int, place: int) -> dict[str, Any]:
     """A part of a kind that is rare or new, with all its fields: the record is decoded again."""
     chunk = decode_json(chunks_of(data)[0])
-    part = (chunk.get("response") or chunk)["candidates"][candidate]["content"]["parts"][place]
-    return dict(part)
-
-
-def _text_of(arguments: msgspec.Raw) -> str:
-    """The arguments as the text they came in; empty where there are none."""
-    text = bytes(arguments).decode("utf-8", "replace")
-    return "" if text == "null" else text
+    try:
+        inner = chunk.get("response") or chunk
+        return dict(inner["candidates"][candidate]["content"]["parts"][place])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return {}  # nothing but a field that was left out

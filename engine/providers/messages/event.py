@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.messages import Citation, FinishReason, Usage
+from engine.messages import Citation, Usage
 
 __all__ = [
-    "FINISH_REASONS",
     "Counts",
     "Delta",
     "StreamEvent",
@@ -21,17 +20,6 @@ __all__ = [
     "as_usage",
     "is_new",
 ]
-
-FINISH_REASONS: Final = {
-    "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "max_tokens": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    "tool_use": FinishReason.TOOL_USE,
-    "pause_turn": FinishReason.PAUSE,
-    "compaction": FinishReason.PAUSE,  # context_management with pause_after_compaction
-    "refusal": FinishReason.REFUSAL,
-}
 
 _DELTAS: Final = frozenset(
     {
@@ -65,6 +53,15 @@ class OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+class Iteration(msgspec.Struct):
+    """One of the passes an answer took (a compaction, a fallback): each is billed."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+
 class Counts(msgspec.Struct):
     """``usage``: cumulative; each report names what it knows."""
 
@@ -73,6 +70,7 @@ class Counts(msgspec.Struct):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    iterations: list[Iteration] | None = None
 
 
 class WholeMessage(msgspec.Struct):
@@ -110,11 +108,9 @@ def as_usage(counted: Counts) -> Usage:
     """The provider's counts in our terms: theirs leave the cache out of the input."""
     # "Total input tokens in a request is the summation of input_tokens,
     # cache_creation_input_tokens, and cache_read_input_tokens." (API reference, Usage)
-    written, read = (
-        _count(counted.cache_creation_input_tokens),
-        _count(counted.cache_read_input_tokens),
-    )
-    input_tokens, output_tokens = _count(counted.input_tokens), _count(counted.output_tokens)
+    written = _sum(counted, "cache_creation_input_tokens")
+    read = _sum(counted, "cache_read_input_tokens")
+    input_tokens, output_tokens = _sum(counted, "input_tokens"), _sum(counted, "output_tokens")
     if input_tokens is not None:
         input_tokens += (written or 0) + (read or 0)
     total = None
@@ -129,6 +125,14 @@ def as_usage(counted: Counts) -> Usage:
         cache_write_tokens=written,
         reasoning_tokens=_count(details.thinking_tokens),
     )
+
+
+def _sum(counted: Counts, name: str) -> int | None:
+    """What is billed: the top level leaves out the passes before the last.
+    https://platform.claude.com/docs/en/build-with-claude/compaction, "Understanding usage"."""
+    passes = [_count(getattr(one, name)) for one in counted.iterations or ()]
+    known = [number for number in passes if number is not None]
+    return sum(known) if known else _count(getattr(counted, name))
 
 
 def _count(number: int | None) -> int | None:

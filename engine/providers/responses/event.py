@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.messages import Citation, FinishReason, Image, Usage
+from engine.messages import Citation, Image, Usage
 
 __all__ = [
-    "INCOMPLETE_REASONS",
+    "KINDS",
+    "REPEATED",
     "Counts",
     "Response",
     "StreamEvent",
@@ -24,10 +25,26 @@ __all__ = [
     "text_of",
 ]
 
-INCOMPLETE_REASONS: Final = {
-    "max_output_tokens": FinishReason.LENGTH,
-    "max_tokens": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
+
+# Events that say again, or in advance, what another one says.
+REPEATED: Final = frozenset(
+    {
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.reasoning_part.added",
+        "response.reasoning_part.done",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_part.done",
+    }
+)
+
+# Words of a part: name of the event → kind of part. With ``.done`` they come once more, whole.
+KINDS: Final = {
+    "response.output_text": "text",
+    "response.refusal": "refusal",
+    "response.reasoning_summary_text": "summary",
+    "response.reasoning_text": "reasoning",
+    "response.reasoning": "reasoning",  # Open Responses: Hugging Face, vLLM
 }
 
 
@@ -35,7 +52,7 @@ class TextPiece(msgspec.Struct, gc=False):
     """``response.output_text.delta``, nine of ten events."""
 
     delta: str = ""
-    output_index: int = 0
+    output_index: int = -1  # not said
     content_index: int = 0
     logprobs: list[dict[str, Any]] | None = None
 
@@ -85,10 +102,16 @@ class StreamEvent(msgspec.Struct):
     """Any event: each type has some of the fields."""
 
     type: str | None = None
-    output_index: int = 0
+    output_index: int | None = None
+    item_id: str | None = None
     content_index: int = 0
     summary_index: int = 0
     delta: Any = None
+    text: Any = None
+    refusal: Any = None
+    arguments: Any = None
+    input: Any = None
+    name: str | None = None
     item: dict[str, Any] | None = None
     annotation: Any = None
     logprobs: Any = None

@@ -6,8 +6,8 @@ leave out, so each piece of content is taken from the first that has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -16,79 +16,122 @@ from engine.events import (
     Event,
     ImageDone,
     LogprobsDelta,
+    PartInfo,
     RefusalDelta,
     ServerToolDone,
+    ServerToolStart,
     SignatureDelta,
     TextDelta,
     ThinkingDelta,
+    VendorItemDone,
 )
-from engine.messages import ServerTool
+from engine.messages import ServerTool, VendorItem
 from engine.providers.responses.event import as_citation, as_image, dicts, text_of
-from engine.providers.tool_calls import OpenCall
-from engine.wire.json import is_json
+from engine.providers.tool_calls import Calls, OpenCall
 
-__all__ = ["Item"]
+__all__ = ["WORDS", "Item", "runs_here"]
+
+# Kinds of parts, and the event of their words.
+WORDS: Final[dict[str, Callable[[str, int], Event]]] = {
+    "text": TextDelta,
+    "refusal": RefusalDelta,
+    "summary": ThinkingDelta,
+    "reasoning": ThinkingDelta,
+}
+
+# Of a call: what has events, or a place of its own, or is told by the order of things.
+_TOLD_OF_CALL: Final = frozenset({"type", "id", "call_id", "name", "arguments", "input", "status"})
 
 
 class Item:
     """An output item that is open or done.
 
     Args:
-        blocks: gives the number of the next content block.
+        new_block: gives the number of the next content block.
+        calls: opens calls.
 
     Attributes:
-        block: the content block of a call or server tool, -1 for an item of parts.
+        block: the content block of a call or tool, -1 for an item of parts.
         call: the call, where it is one.
-        custom: whether the call is of a custom tool, whose input need not be JSON.
+        data: the whole, once it was seen.
         parts: kind and number of each part that began → its content block. Kinds are ``text``,
             ``refusal``, ``reasoning`` and ``summary``.
         cited: citations that were told.
         done: the whole was seen.
+        early: pieces of arguments that came before it was known for a call.
     """
 
-    __slots__ = ("_blocks", "block", "call", "cited", "custom", "done", "parts")
+    __slots__ = (
+        *("_calls", "_new_block", "block", "call", "cited", "data", "done"),
+        *("early", "parts"),
+    )
 
-    def __init__(self, blocks: Iterator[int]) -> None:
-        self._blocks = blocks
+    def __init__(self, new_block: Callable[[], int], calls: Calls) -> None:
+        self._new_block = new_block
+        self._calls = calls
         self.block = -1
         self.call: OpenCall | None = None
-        self.custom = False
+        self.data: dict[str, Any] = {}
         self.parts: dict[tuple[str, int], int] = {}
         self.cited = 0
+        self.early: list[str] = []
         self.done = False
 
     @property
-    def called(self) -> bool:
-        """Whether it is a call that came whole."""
-        return self.call is not None and self.call.done
+    def kind(self) -> str:
+        """The provider's name for what it is."""
+        return str(self.data.get("type") or "")
 
     def part(self, kind: str, number: int) -> int:
         """The content block of a part, which may begin here."""
         block = self.parts.get((kind, number))
         if block is None:
-            block = self.parts[kind, number] = next(self._blocks)
+            block = self.parts[kind, number] = self._new_block()
         return block
 
-    def begin(self, data: dict[str, Any]) -> list[Event]:
-        """The item is announced by its provider's object `data`."""
-        kind = data.get("type")
-        if kind in ("message", "reasoning") or self.block >= 0:
+    def begin(self, data: dict[str, Any], *, announced: bool = True) -> list[Event]:
+        """The item begins, with its provider's object `data`.
+
+        Args:
+            announced: it goes on; else `data` is the whole.
+        """
+        self.data = {**self.data, **data}
+        kind = self.kind
+        if kind in ("message", "reasoning", "") or self.block >= 0:
             return []
-        self.block = next(self._blocks)
-        if kind not in ("function_call", "custom_tool_call"):
+        self.block = self._new_block()
+        if kind in ("function_call", "custom_tool_call"):
+            id = text_of(data.get("call_id")) or text_of(data.get("id"))
+            call = self._calls.open(id, text_of(data.get("name")), self.block)
+            call.custom = kind == "custom_tool_call"
+            self.call = call
+            events = call.tell() if call.name else []
+            return events + call.add("".join(self.early))
+        if not announced or not kind.endswith("_call"):
             return []
-        self.custom = kind == "custom_tool_call"
-        id = text_of(data.get("call_id")) or text_of(data.get("id")) or f"call_{self.block}"
-        self.call = OpenCall(id, text_of(data.get("name")), self.block)
-        return [self.call.start()]
+        return [ServerToolStart(text_of(data.get("name")) or kind, data, self.block)]
+
+    def add_arguments(self, piece: str) -> list[Event]:
+        """A further piece of the arguments."""
+        if self.call is not None:
+            return self.call.add(piece)
+        self.early.append(piece)
+        return []
+
+    def close(self) -> list[Event]:
+        """The response ended: pieces of a call that was never named are told as such."""
+        if self.call is not None or not self.early or self.kind not in ("", "function_call"):
+            return []
+        self.call = self._calls.open(None, "", self._new_block())
+        return self.call.add("".join(self.early))
 
     def end(self, data: dict[str, Any]) -> list[Event]:
         """The item is whole: what was not told yet."""
         if self.done:
             return []
-        events = self.begin(data)
+        events = self.begin(data, announced=False)
         self.done = True
-        kind = data.get("type")
+        kind = self.kind
         if kind == "message":
             self._end_message(data, events)
         elif kind == "reasoning":
@@ -96,12 +139,23 @@ class Item:
         elif self.call is not None:
             self._end_call(self.call, data, events)
         else:
-            name = text_of(data.get("name")) or str(kind)
-            events.append(ServerToolDone(ServerTool(name, data), self.block))
+            events.append(self.tool(data))
             image = as_image(data)
             if image is not None:
-                events.append(ImageDone(image, next(self._blocks)))
+                events.append(ImageDone(image, self._new_block()))
         return events
+
+    def tool(self, data: dict[str, Any], *, served: bool = False) -> Event:
+        """The event of an item that is neither words nor a function's call.
+
+        Args:
+            data: the provider's object.
+            served: the provider's own output of it has come.
+        """
+        kind = str(data.get("type") or "")
+        if not served and (runs_here(data) or not kind.endswith(_TOOLS)):
+            return VendorItemDone(VendorItem(kind, data, "responses"), self.block)
+        return ServerToolDone(ServerTool(text_of(data.get("name")) or kind, data), self.block)
 
     def _end_message(self, data: dict[str, Any], events: list[Event]) -> None:
         # By kind, not by number: vLLM (Bedrock) numbers the parts of a stream over all items.
@@ -123,6 +177,8 @@ class Item:
                     continue
                 block = max(self.parts.values()) if self.parts else self.part("text", number)
                 events.append(CitationDelta(as_citation(annotation), block))
+        if phase := data.get("phase"):
+            events += [PartInfo(block, extra={"phase": phase}) for block in self.parts.values()]
 
     def _end_reasoning(self, data: dict[str, Any], events: list[Event]) -> None:
         told = {kind for kind, _ in self.parts}
@@ -136,18 +192,31 @@ class Item:
         seal = text_of(data.get("encrypted_content"))
         if seal:
             # It seals the whole item: its last part, or a block of its own.
-            block = max(self.parts.values()) if self.parts else next(self._blocks)
+            block = max(self.parts.values()) if self.parts else self._new_block()
+            self.parts.setdefault(("summary", -1), block)
             events.append(SignatureDelta(seal, block))
+        if id := text_of(data.get("id")):
+            events += [PartInfo(block, id=id) for block in dict.fromkeys(self.parts.values())]
 
     def _end_call(self, call: OpenCall, data: dict[str, Any], events: list[Event]) -> None:
-        given = data.get("input" if self.custom else "arguments")
+        given = data.get("input" if call.custom else "arguments")
         if isinstance(given, dict):
             given = msgspec.json.encode(given).decode()
+        if name := text_of(data.get("name")):
+            events += call.named(name)
+        call.extra = {k: v for k, v in data.items() if k not in _TOLD_OF_CALL and v is not None}
         text = text_of(given)
-        if text and not call.arguments:
-            events.append(call.add(text))
-        if data.get("status") == "incomplete":
+        if call.custom or data.get("status") == "incomplete":
+            # Whose custom tool it is, what follows it tells.
+            events += call.add(text) if not call.arguments else []
             return
-        if self.custom and not is_json(text):
-            text = msgspec.json.encode(text).decode()  # free text, as a JSON string
-        events.extend(call.close(arguments=text or None))
+        events += self._calls.mark(call, text or None)
+
+
+_TOOLS: Final = ("_call", "_output", "_list_tools")
+
+
+def runs_here(data: dict[str, Any]) -> bool:
+    """Whether the user has to run the tool of the call `data`, or to say yes to it: what the
+    provider runs itself has no ``call_id`` to answer to."""
+    return VendorItem(str(data.get("type") or ""), data).waits

@@ -15,9 +15,11 @@ from engine.events import (
     Event,
     ImageDone,
     LogprobsDelta,
+    Ping,
     RedactedThinkingDone,
     RefusalDelta,
     ServerToolDone,
+    ServerToolStart,
     Start,
     StreamError,
     TextDelta,
@@ -29,6 +31,7 @@ from engine.events import (
     UsageUpdate,
 )
 from engine.messages import (
+    Audio,
     FinishReason,
     Image,
     Message,
@@ -293,7 +296,8 @@ def test_calls_without_an_id_get_one_that_is_their_own() -> None:
     [
         ('{"x":', "tool_calls", False),
         ('{"x":1} extra', "tool_calls", False),
-        ('{"x":1}', "length", True),
+        ('{"x":1}', "length", False),  # the format has no marker that a call is over
+        ('{"x":1}', "tool_calls", True),
         ("", "length", False),
         ("", "stop", True),
     ],
@@ -418,11 +422,11 @@ def test_the_last_usage_that_says_something_wins() -> None:
             "Overloaded",
         ),
         ({"error": {"code": 429, "message": "Slow"}, "choices": []}, Category.RATE_LIMIT, "Slow"),
-        ({"error": "it broke"}, Category.UNKNOWN, "it broke"),
+        ({"error": "it broke"}, Category.SERVER, "it broke"),
         ({"error": {"code": "502", "message": "Bad"}, "id": "c1"}, Category.SERVER, "Bad"),
-        ({"x_groq": {"error": "over capacity"}}, Category.UNKNOWN, "over capacity"),
+        ({"x_groq": {"error": "over capacity"}}, Category.SERVER, "over capacity"),
         ({"object": "error", "message": "M", "code": 400}, Category.INVALID_ARG, "M"),
-        ({"detail": "no such model"}, Category.UNKNOWN, "no such model"),
+        ({"detail": "no such model"}, Category.SERVER, "no such model"),
         ({"message": "M", "type": "rate_limit_error"}, Category.RATE_LIMIT, "M"),
     ],
 )
@@ -447,18 +451,46 @@ def test_an_event_named_error_is_one_whatever_it_holds() -> None:
     assert isinstance(events[-1], StreamError)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"<html>", b"[1]", b'"text"', b"\xff", b"[" * 10**5])
-def test_a_record_that_is_no_chunk_ends_the_stream_with_a_protocol_error(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"{", b"[1]", b"[" * 10**5, b'{"choices":[{"delta":"word"}]}'])
+def test_a_record_whose_words_cannot_be_read_ends_the_stream(data: bytes) -> None:
     failure = parse(chunk(content="kept"), SSERecord(data), chunk("stop"))[-1]
     assert isinstance(failure, StreamError)
     assert isinstance(failure.error, ProtocolError)
 
 
-def test_a_field_the_answer_cannot_do_without_must_be_readable() -> None:
-    for delta in ({"content": {"odd": 1}}, {"tool_calls": "odd"}):
-        failure = parse(chunk(**delta), DONE)[-1]
-        assert isinstance(failure, StreamError)
-        assert isinstance(failure.error, ProtocolError)
+@pytest.mark.parametrize("data", [b"<html>", b'"text"', b"\xff", b"null", b"[]", b"5", b"{}"])
+def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) -> None:
+    events = parse(chunk(content="a"), SSERecord(data), chunk(content="b"), chunk("stop"), DONE)
+    assert message(events).text == "ab"
+    assert events[-1] == Done(FinishReason.STOP, None, "stop")
+    assert of(Unknown, events)
+
+
+@pytest.mark.parametrize("ping", [SSERecord(b""), SSERecord(b"2026", "ping"), SSERecord(b"ping")])
+def test_a_sign_of_life_is_a_ping(ping: SSERecord) -> None:
+    events = parse(ping, chunk(content="a"), ping, chunk("stop"), DONE)
+    assert message(events).text == "a"
+    assert len(of(Ping, events)) == 2
+    assert not of(Unknown, events)
+
+
+@pytest.mark.parametrize("data", [b"{", b'{"choices":[{"delta":{"content":5}}]}', b'{"x":'])
+def test_what_is_odd_after_the_finish_reason_spoils_nothing(data: bytes) -> None:
+    events = parse(chunk("stop", content="a"), SSERecord(data), DONE)
+    assert events[-1] == Done(FinishReason.STOP, None, "stop")
+    assert of(Unknown, events)
+
+
+def test_a_text_that_cannot_be_read_ends_the_stream_and_a_call_stays_partial() -> None:
+    failure = parse(chunk(content={"odd": 1}), DONE)[-1]
+    assert isinstance(failure, StreamError)
+    assert isinstance(failure.error, ProtocolError)
+    good = chunk(tool_calls=[piece('{"x":1}', index=0, id="a", name="f")])
+    for odd in ("odd", [5], [{"index": 0, "function": {"arguments": 5.5}}]):
+        events = parse(good, chunk(tool_calls=odd), chunk("tool_calls"), DONE)
+        assert events[-1] == Done(FinishReason.ERROR, None, "tool_calls")
+        assert message(events).parts == [PartialToolCall("a", "f", '{"x":1}')]
+        assert of(Unknown, events)
 
 
 def test_a_marker_alone_is_no_answer() -> None:
@@ -494,7 +526,9 @@ def test_refusals_logprobs_images_audio_and_server_tools() -> None:
     images = [event.image for event in of(ImageDone, events)]
     assert images == [Image(data="AA==", media_type="image/png"), Image(url="https://x/i.png")]
     (unknown,) = of(Unknown, events)
-    assert (unknown.name, unknown.data) == ("audio", audio)
+    assert (unknown.name, unknown.data) == ("images", 3)
+    assert Audio("UklG", None, "Hel", "audio_1") in message(events).parts
+    assert [event.name for event in of(ServerToolStart, events)] == ["search"]
     (ran,) = of(ServerToolDone, events)
     assert (ran.tool.name, ran.tool.data["output"]) == ("search", "found")
 

@@ -17,6 +17,7 @@ from engine.messages import (
     FinishReason,
     Image,
     Message,
+    PartialToolCall,
     Text,
     Thinking,
     Tool,
@@ -145,18 +146,21 @@ def test_a_citation_before_any_text_has_a_block_of_its_own() -> None:
     assert seen[-1] == events.Done(FinishReason.STOP, None, "COMPLETE")
 
 
-def test_a_piece_of_no_call_is_passed_over() -> None:
+def test_a_piece_of_no_call_is_a_part_of_one() -> None:
     seen, _ = streamed(START, call("delta", function={"arguments": "{"}), finish("COMPLETE"))
-    assert message(seen).parts == []
+    (part,) = message(seen).parts
+    assert isinstance(part, PartialToolCall)
+    assert (part.name, part.arguments) == ("", "{")
+    assert seen[-1].finish_reason is FinishReason.ERROR
 
 
 @pytest.mark.parametrize(
     ("chunk", "category"),
     [
-        (finish("ERROR", error="internal server error"), Category.UNKNOWN),
-        ({"message": "invalid api token"}, Category.UNKNOWN),
+        (finish("ERROR", error="internal server error"), Category.SERVER),
+        ({"message": "invalid api token"}, Category.AUTH),
         ({"error": {"type": "server_error", "message": "x"}}, Category.SERVER),
-        ({"type": 3}, Category.PROTOCOL),
+        ({"type": "content-delta", "delta": "x"}, Category.PROTOCOL),
     ],
 )
 def test_an_error_inside_the_stream_ends_it(chunk: JSON, category: Category) -> None:

@@ -14,6 +14,7 @@ from engine.answering.accumulate import Accumulator
 from engine.errors import Category, EngineError
 from engine.events import Event
 from engine.messages import (
+    Audio,
     Citation,
     FinishReason,
     Image,
@@ -25,6 +26,7 @@ from engine.messages import (
     Thinking,
     ToolCall,
     Usage,
+    VendorItem,
 )
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 
@@ -140,7 +142,7 @@ def test_a_finish_reason_may_be_taken_back() -> None:
         ("IMAGE_SAFETY", FinishReason.CONTENT_FILTER),
         ("MALFORMED_FUNCTION_CALL", FinishReason.ERROR),
         ("UNEXPECTED_TOOL_CALL", FinishReason.ERROR),
-        ("LANGUAGE", FinishReason.UNKNOWN),
+        ("LANGUAGE", FinishReason.CONTENT_FILTER),
         ("SOMETHING_NEW", FinishReason.UNKNOWN),
     ],
 )
@@ -292,7 +294,7 @@ def test_arguments_in_an_impossible_place_are_never_handed_over(path: str) -> No
     )
     assert message(seen).tool_calls == []
     assert isinstance(message(seen).parts[0], PartialToolCall)
-    assert done(seen).finish_reason is FinishReason.STOP
+    assert done(seen).finish_reason is FinishReason.ERROR
 
 
 def test_a_call_that_was_cut_is_never_handed_over() -> None:
@@ -324,9 +326,20 @@ def test_images_are_whole_parts() -> None:
     ]
 
 
-def test_a_part_of_a_new_kind_is_handed_over_as_unknown() -> None:
+def test_a_part_of_a_new_kind_is_kept_for_the_next_turn() -> None:
     new = {"hologram": {"layers": 3}}
-    assert events.Unknown("hologram", new, 0) in streamed(parts({"text": "x"}, new))
+    seen = streamed(parts({"text": "x"}, new))
+    assert message(seen).parts == [Text("x"), VendorItem("hologram", new, "gemini")]
+
+
+def test_sound_is_sound_and_other_data_is_kept() -> None:
+    pieces = [{"inlineData": {"mimeType": "audio/pcm", "data": data}} for data in ("AAAA", "BBBB")]
+    paper = {"inlineData": {"mimeType": "application/pdf", "data": "JVBE"}}
+    seen = streamed(parts(*pieces), parts(paper, finish="STOP"))
+    assert message(seen).parts == [
+        Audio("AAAABBBB", "audio/pcm"),
+        VendorItem("inlineData", paper, "gemini"),
+    ]
 
 
 def test_candidates_are_choices() -> None:
@@ -419,7 +432,15 @@ def test_an_error_as_the_first_chunk_is_no_start() -> None:
     assert failure([only]).retry_after == 17
 
 
-@pytest.mark.parametrize("data", [b"nonsense", b"[]", b"[1]", b"[{", b'{"candidates":3}', b"1"])
+@pytest.mark.parametrize("data", [b"nonsense", b"[]", b"[1]", b"1", b"null"])
+def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) -> None:
+    seen, complete = replay(SSE, [b"data: " + data + b"\n\n" + sse(*HELLO)])
+    assert message(seen).text == "Hello"
+    assert complete
+    assert isinstance(seen[0], events.Unknown)
+
+
+@pytest.mark.parametrize("data", [b"[{", b'{"candidates":3}', b'{"candidates":[{"content":"x"}]}'])
 def test_what_is_no_chunk_is_a_protocol_error(data: bytes) -> None:
     seen, complete = replay(SSE, [b"data: " + data + b"\n\n"])
     assert failure(seen).category is Category.PROTOCOL

@@ -19,6 +19,7 @@ from engine.events import (
     RedactedThinkingDone,
     RefusalDelta,
     ServerToolDone,
+    ServerToolStart,
     SignatureDelta,
     Start,
     StreamError,
@@ -29,6 +30,7 @@ from engine.events import (
     ToolCallStart,
     Unknown,
     UsageUpdate,
+    VendorItemDone,
 )
 from engine.messages import (
     FinishReason,
@@ -40,6 +42,7 @@ from engine.messages import (
     Thinking,
     ToolCall,
     Usage,
+    VendorItem,
 )
 from engine.providers.messages.dialect import MessagesDialect, MessagesParser
 from engine.wire import SSERecord
@@ -278,6 +281,7 @@ def test_a_server_tool_and_its_result_are_kept_whole() -> None:
         start(), block(0, use, *arguments('{"query":', ' "x"}')), block(1, found), stop()
     )
     assert content(events) == [
+        ServerToolStart("web_search", use, 0),
         ServerToolDone(ServerTool("web_search", {**use, "input": {"query": "x"}}), 0),
         ServerToolDone(ServerTool("web_search_tool_result", found), 1),
     ]
@@ -287,7 +291,8 @@ def test_a_server_tool_that_was_cut_keeps_its_words() -> None:
     use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
     events, _ = parse(start(), block(0, use, *arguments('{"que')), stop("max_tokens"))
     assert content(events) == [
-        ServerToolDone(ServerTool("web_search", {**use, "input": '{"que'}), 0)
+        ServerToolStart("web_search", use, 0),
+        ServerToolDone(ServerTool("web_search", {**use, "input": '{"que'}), 0),
     ]
 
 
@@ -295,7 +300,7 @@ def test_a_compaction_takes_its_delta() -> None:
     delta = {"type": "compaction_delta", "content": "So far: …"}
     events, _ = parse(start(), block(0, {"type": "compaction", "content": None}, delta), stop())
     whole = {"type": "compaction", "content": "So far: …"}
-    assert content(events) == [ServerToolDone(ServerTool("compaction", whole), 0)]
+    assert content(events) == [VendorItemDone(VendorItem("compaction", whole, "messages"), 0)]
 
 
 def test_citations_belong_to_their_text() -> None:
@@ -368,20 +373,48 @@ def test_an_error_without_a_type_is_an_error() -> None:
 def test_what_tomorrow_brings_is_passed_on() -> None:
     invented = {"type": "message_mood", "mood": "good"}
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "glow_delta", "glow": 1}}
-    misfit = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 5}}
-    events, parser = parse(start(), invented, delta, misfit, stop())
+    events, parser = parse(start(), invented, delta, stop())
     assert content(events) == [
         Unknown("message_mood", invented),
         Unknown("content_block_delta", delta),
-        Unknown("content_block_delta", misfit),
     ]
     assert parser.complete
+
+
+def test_a_text_of_another_type_ends_the_stream_and_one_beside_it_is_told() -> None:
+    def delta(**facts: Any) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": 0, "delta": facts}
+
+    events, _ = parse(start(), delta(type="text_delta", text=5), stop())
+    assert isinstance(events[-1], StreamError)
+    events, parser = parse(start(), delta(type="text_delta", text="a", signature=[5]), stop())
+    assert content(events) == [Unknown("delta.signature", [5]), TextDelta("a")]
+    assert parser.complete
+
+
+def test_pieces_of_arguments_that_belong_to_no_call_keep_all_calls_back() -> None:
+    stray = {
+        "type": "content_block_delta",
+        "index": 7,
+        "delta": {"type": "input_json_delta", "partial_json": '{"city":"Paris"}'},
+    }
+    events, _ = parse(start(), block(0, WEATHER), stray, stop("tool_use"))
+    assert message(events).tool_calls == []
+    assert events[-1].finish_reason is FinishReason.ERROR
+
+
+@pytest.mark.parametrize("word", ["refusal", "max_tokens", "pause_turn", "of_tomorrow"])
+def test_a_call_without_arguments_is_not_handed_over_after_such_an_end(word: str) -> None:
+    events, _ = parse(start(), block(0, WEATHER), stop(word))
+    assert message(events).parts == [PartialToolCall("toolu_1", "get_weather", "")]
+    whole = block(0, WEATHER, *arguments('{"city": "Paris"}'))
+    assert len(message(parse(start(), whole, stop(word))[0]).tool_calls) == 1
 
 
 def test_a_block_of_tomorrow_is_kept_for_the_next_turn() -> None:
     data = {"type": "hologram", "rays": [1, 2]}
     events, _ = parse(start(), block(0, data), stop())
-    assert message(events).parts == [ServerTool("hologram", data)]
+    assert message(events).parts == [VendorItem("hologram", data, "messages")]
 
 
 def test_deltas_without_a_start_open_their_block() -> None:
@@ -428,7 +461,7 @@ def test_a_done_marker_of_a_proxy_is_neither_content_nor_end() -> None:
     assert not parser.complete
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"{", b'{"a":' * 100_000])
+@pytest.mark.parametrize("data", [b"{", b'{"a":' * 100_000])
 def test_what_is_not_json_ends_the_stream(data: bytes) -> None:
     parser = MessagesParser()
     events = parser.feed([SSERecord(data), SSERecord(b'{"type": "ping"}')])
@@ -437,18 +470,37 @@ def test_what_is_not_json_ends_the_stream(data: bytes) -> None:
     assert isinstance(events[0].error, ProtocolError)
 
 
-def test_json_too_deep_to_read_is_passed_on_as_text() -> None:
+def test_json_too_deep_to_read_is_a_protocol_error() -> None:
     data = b'{"index": "x", "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     (event,) = MessagesParser().feed([SSERecord(data)])
-    assert event == Unknown("message", data.decode())
+    assert isinstance(event, StreamError)
+    assert isinstance(event.error, ProtocolError)
 
 
 def test_a_lone_surrogate_is_mended() -> None:
     data = (
         rb'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\ud800"}}'
     )
-    (event,) = MessagesParser().feed([SSERecord(data)])
-    assert event == TextDelta("\ufffd", 0)
+    parser = MessagesParser()
+    assert parser.feed([SSERecord(data)]) == []
+    assert parser.finish() == [TextDelta("\ufffd", 0)]
+
+
+def test_a_character_in_two_deltas_is_one() -> None:
+    def half(escape: str) -> SSERecord:
+        text = json.dumps(
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "text_delta", "text": "TEXT"},
+            }
+        )
+        return SSERecord(text.replace("TEXT", escape).encode())
+
+    parser = MessagesParser()
+    events = parser.feed([half("a\\ud83d"), SSERecord(b'{"type":"ping"}'), half("\\ude00b")])
+    events += parser.feed([half("c\\ud83d"), half("d")])
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "a\U0001f600bc\ufffdd"
 
 
 # -- whole answers -----------------------------------------------------------------------------
@@ -484,7 +536,8 @@ def test_a_whole_answer_gives_what_a_stream_of_it_gives() -> None:
         block(5, CONTENT[5]),
         stop("tool_use"),
     )
-    assert content(events) == content(streamed)
+    told = [event for event in content(streamed) if not isinstance(event, ServerToolStart)]
+    assert content(events) == told
     assert events[-1] == streamed[-1]
 
 
@@ -519,8 +572,8 @@ def test_odd_types_in_a_block_do_no_harm() -> None:
     assert next(e for e in content(events) if isinstance(e, CitationDelta)).citation.data == {
         "citation": "p. 4"
     }
-    assert message(events).tool_calls == [ToolCall("call_3", "", "[1]")]
-
+    (call,) = (part for part in message(events).parts if isinstance(part, PartialToolCall))
+    assert (call.name, call.arguments) == ("", "[1]")
     assert SignatureDelta not in {type(event) for event in events}
 
 

@@ -196,7 +196,18 @@ def test_a_lone_surrogate_in_the_arguments_is_mended() -> None:
     assert message(CHAT.parser().feed([body])).tool_calls[0].input == {"a": "\ufffd"}
 
 
-@pytest.mark.parametrize("record", [b"nonsense", b"[]", b'{"message":3}', b'{"done":"x"}'])
+@pytest.mark.parametrize("record", [b"nonsense", b"[]", b"null", b"7"])
+def test_a_line_that_is_no_object_cannot_be_a_word_and_is_told(record: bytes) -> None:
+    parser = CHAT.parser()
+    last = {**line("b"), "done": True, "done_reason": "stop"}
+    lines = [json.dumps(line("a")).encode(), record, json.dumps(last).encode()]
+    seen = parser.feed(lines)
+    assert message(seen).text == "ab"
+    assert parser.complete
+    assert any(isinstance(event, events.Unknown) for event in seen)
+
+
+@pytest.mark.parametrize("record", [b"{", b'{"message":3}', b'{"done":"x"}'])
 def test_what_is_no_line_is_a_protocol_error(record: bytes) -> None:
     last = CHAT.parser().feed([record])[-1]
     assert isinstance(last, events.StreamError)
@@ -216,7 +227,7 @@ def test_an_answer_that_was_not_streamed_gives_the_same_message() -> None:
 
 
 def test_nothing_that_is_no_answer_passes_for_one() -> None:
-    (only,) = CHAT.parse_answer(b'{"models":[]}')
+    only = CHAT.parse_answer(b'{"models":[]}')[-1]
     assert isinstance(only, events.StreamError)
     assert only.error.category is Category.PROTOCOL
     (told,) = CHAT.parse_answer(b'{"detail":"Not Found"}')

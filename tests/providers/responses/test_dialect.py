@@ -17,9 +17,11 @@ from engine.events import (
     Event,
     ImageDone,
     LogprobsDelta,
+    PartInfo,
     Ping,
     RefusalDelta,
     ServerToolDone,
+    ServerToolStart,
     SignatureDelta,
     Start,
     StreamError,
@@ -211,11 +213,11 @@ def test_arguments_that_are_not_json_are_not_handed_over() -> None:
     events, _ = parse(CREATED, call_item(0, '{"city": Paris}'), ended())
     assert message(events).parts == [PartialToolCall("call_0", "get_weather", '{"city": Paris}')]
     assert isinstance(events[-1], Done)
-    assert events[-1].finish_reason is FinishReason.STOP
+    assert events[-1].finish_reason is FinishReason.ERROR
 
 
 @pytest.mark.parametrize(
-    ("input", "arguments"), [("print(1)", '"print(1)"'), ('{"q": 1}', '{"q": 1}')]
+    ("input", "arguments"), [("print(1)", '"print(1)"'), ('{"q": 1}', '"{\\"q\\": 1}"')]
 )
 def test_the_text_of_a_custom_tool_becomes_json(input: str, arguments: str) -> None:
     item = {"type": "custom_tool_call", "call_id": "call_1", "name": "python"}
@@ -228,7 +230,9 @@ def test_the_text_of_a_custom_tool_becomes_json(input: str, arguments: str) -> N
         item_done(0, {**item, "input": input, "status": "completed"}),
         ended(),
     )
-    assert message(events).tool_calls == [ToolCall("call_1", "python", arguments)]
+    call = ToolCall("call_1", "python", arguments, custom=True)
+    assert message(events).tool_calls == [call]
+    assert call.input == input
     assert isinstance(events[-1], Done)
     assert events[-1].finish_reason is FinishReason.TOOL_USE
 
@@ -261,11 +265,13 @@ def test_reasoning_is_sealed_by_its_encrypted_content() -> None:
         ThinkingDelta("**", 0),
         ThinkingDelta("**Two**", 1),
         SignatureDelta("gAAAA", 1),
+        PartInfo(0, id="rs_1"),
+        PartInfo(1, id="rs_1"),
         TextDelta("4", 2),
     ]
     assert message(events).parts == [
-        Thinking("**One**"),
-        Thinking("**Two**", "gAAAA"),
+        Thinking("**One**", id="rs_1"),
+        Thinking("**Two**", "gAAAA", "rs_1"),
         Text("4"),
     ]
 
@@ -273,7 +279,7 @@ def test_reasoning_is_sealed_by_its_encrypted_content() -> None:
 def test_reasoning_without_words_is_its_seal() -> None:
     item = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAAA"}
     events, _ = parse(CREATED, item_done(0, item), ended())
-    assert message(events).parts == [Thinking("", "gAAAA")]
+    assert message(events).parts == [Thinking("", "gAAAA", "rs_1")]
 
 
 def test_reasoning_of_open_models_is_thinking() -> None:
@@ -363,7 +369,11 @@ def test_server_tools_are_kept_whole_in_the_order_they_began() -> None:
         item_done(0, SEARCH),
         ended(),
     )
-    assert content(events)[0] == Unknown("response.web_search_call.searching", progress)
+    assert content(events)[:3] == [
+        ServerToolStart("web_search_call", {**SEARCH, "status": "in_progress"}, 0),
+        ServerToolStart("echo", {**MCP, "output": None}, 1),
+        Unknown("response.web_search_call.searching", progress),
+    ]
     assert ServerToolDone(ServerTool("echo", MCP), 1) in events
     assert message(events).parts == [
         ServerTool("web_search_call", SEARCH),
@@ -504,7 +514,10 @@ def test_what_tomorrow_brings_is_passed_on() -> None:
     events, parser = parse(CREATED, invented, misfit, stray, ended())
     assert content(events) == [
         Unknown("response.mood", invented),
-        Unknown("response.output_text.delta", misfit),
+        Unknown("output_index", "first"),
+        TextDelta("x", 0),
+        ToolCallStart("made_ostrQ5nmH2In8TaoI", "", 1),
+        ToolCallDelta("{}", 1),
     ]
     assert parser.complete
 
@@ -527,7 +540,7 @@ def test_a_done_marker_is_no_end() -> None:
     assert not parser.complete
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"{", b'{"a":' * 100_000])
+@pytest.mark.parametrize("data", [b"{", b'{"a":' * 100_000])
 def test_what_is_not_json_ends_the_stream(data: bytes) -> None:
     parser = ResponsesParser()
     events = parser.feed([SSERecord(data), SSERecord(b'{"type": "ping"}')])
@@ -536,16 +549,18 @@ def test_what_is_not_json_ends_the_stream(data: bytes) -> None:
     assert isinstance(events[0].error, ProtocolError)
 
 
-def test_json_too_deep_to_read_is_passed_on_as_text() -> None:
+def test_json_too_deep_to_read_is_a_protocol_error() -> None:
     data = b'{"type": 5, "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     (event,) = ResponsesParser().feed([SSERecord(data)])
-    assert event == Unknown("message", data.decode())
+    assert isinstance(event, StreamError)
+    assert isinstance(event.error, ProtocolError)
 
 
 def test_a_lone_surrogate_is_mended() -> None:
     data = rb'{"type":"response.output_text.delta","output_index":0,"delta":"\ud800"}'
-    (event,) = ResponsesParser().feed([SSERecord(data, "response.output_text.delta")])
-    assert event == TextDelta("\ufffd", 0)
+    parser = ResponsesParser()
+    assert parser.feed([SSERecord(data, "response.output_text.delta")]) == []
+    assert parser.finish() == [TextDelta("\ufffd", 0)]
 
 
 # -- whole answers -----------------------------------------------------------------------------

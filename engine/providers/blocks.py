@@ -1,0 +1,220 @@
+"""What the parsers of all formats share: the shell of a dialect, the blocks, the beginning, what is
+odd, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from engine.errors import EngineError, ProtocolError
+from engine.events import Event, ModelUpdate, Ping, Start, StreamError, Unknown
+from engine.providers.contract import Decoder
+from engine.providers.finish import Finish
+from engine.providers.halves import Halves
+from engine.providers.refusal import stream_error
+from engine.providers.tool_calls import Calls
+from engine.request import ModelRequest
+from engine.wire.event_stream import EventStreamDecoder
+from engine.wire.json import Odd, TypedDecoder, json_or_text
+
+__all__ = ["AnswerParser", "Choice", "DialectShell", "merge"]
+
+T = TypeVar("T")
+
+
+class DialectShell:
+    """What most dialects have in common: an event stream, one path, no headers of its own."""
+
+    name = ""
+    content_types: tuple[str, ...] = ("text/event-stream",)
+    _path = ""
+
+    def path(self, request: ModelRequest) -> str:
+        return self._path
+
+    def headers(self, request: ModelRequest) -> Mapping[str, str]:
+        return {}
+
+    def decoder(self) -> Decoder:
+        return EventStreamDecoder()
+
+    def parser(self) -> AnswerParser:
+        """A new parser for one stream."""
+        raise NotImplementedError
+
+    def parse_answer(self, body: bytes) -> list[Event]:
+        return self.parser().read_whole(body)
+
+
+class Choice:
+    """What is open of one alternative: ``n`` > 1 gives several."""
+
+    __slots__ = ("block", "calls", "finish", "kind")
+
+    def __init__(self, number: int = 0) -> None:
+        self.kind: type[Event] | None = None
+        self.block = 0
+        self.calls = Calls(number)
+        self.finish = Finish()
+
+
+class AnswerParser:
+    """The part of a parser that is the same in each format.
+
+    Attributes:
+        complete: the format's own end marker came.
+        metadata: what the provider says that has no name of ours; its own names.
+        strange: the first record that was none of this format, where nothing was understood yet.
+        failing: an error was told, and is held back until what follows it has come.
+    """
+
+    __slots__ = (
+        *("_blocks", "_ended", "_failure", "_first", "_halves", "_id", "_model", "_started"),
+        *("complete", "metadata", "strange"),
+    )
+
+    def __init__(self, first: Choice | None = None) -> None:
+        self.complete = False
+        self.metadata: dict[str, Any] = {}
+        self.strange: bytes | None = None
+        self._first = first or Choice()
+        self._blocks = 0
+        self._started = False
+        self._ended = False
+        self._failure: EngineError | None = None
+        self._halves = Halves()
+        self._id: str | None = None
+        self._model: str | None = None
+
+    def feed(self, records: list[Any], /) -> list[Event]:
+        """See `engine.providers.contract.Parser`."""
+        raise NotImplementedError
+
+    def finish(self) -> list[Event]:
+        """See `engine.providers.contract.Parser`."""
+        raise NotImplementedError
+
+    def read_whole(self, body: bytes) -> list[Event]:
+        """The events of an answer that was not streamed, the same a stream of it would give."""
+        raise NotImplementedError
+
+    @property
+    def failing(self) -> bool:
+        return self._failure is not None
+
+    @property
+    def understood(self) -> bool:
+        """Whether something of this format came."""
+        return self._started or self._ended
+
+    # -- blocks ------------------------------------------------------------------------------
+
+    def _new_block(self, state: Choice) -> int:
+        """The number of a block that begins."""
+        state.kind = None
+        state.block = self._blocks
+        self._blocks += 1
+        return state.block
+
+    def _block(self, state: Choice, kind: type[Event]) -> int:
+        """The content block for an event of `kind`: the open one, or a new one."""
+        if state.kind is not kind:
+            self._new_block(state)
+            state.kind = kind
+        return state.block
+
+    # -- who answers -------------------------------------------------------------------------
+
+    def _begin(self, events: list[Event]) -> None:
+        """The answer begins."""
+        self._started = True
+        events.append(Start(self._id, self._model))
+
+    def _answers(self, id: Any, model: Any, events: list[Event]) -> None:
+        """Who answers, as far as it was not known: Azure's first chunk leaves both empty, and
+        LiteLLM gives each chunk an id of its own."""
+        new_id = id if isinstance(id, str) and id and not self._id else None
+        new_model = model if isinstance(model, str) and model and not self._model else None
+        self._id, self._model = self._id or new_id, self._model or new_model
+        if self._started and (new_id or new_model):
+            events.append(ModelUpdate(new_id, new_model))
+
+    # -- what is odd -------------------------------------------------------------------------
+
+    def _unreadable(
+        self,
+        decoder: TypedDecoder[T],
+        name: str,
+        data: bytes,
+        error: Exception,
+        events: list[Event],
+    ) -> T | None:
+        """What can be made of a record that did not decode; None: nothing, or the stream ended.
+
+        What is no JSON object, and what follows the end of the answer, cannot be a word of it.
+        """
+        text = data.strip()
+        if text[:1] not in (b"{", b"[") or text in (b"[]", b"{}"):
+            self._odd_record(name, text, events)
+            return None
+        odd: list[Odd] = []
+        try:
+            value = decoder.recover(data, error, odd)
+        except ProtocolError as failure:
+            if self._over():
+                events.append(Unknown(name, json_or_text(data)))
+            else:
+                self._fail(failure, events)
+            return None
+        for place, what in odd:
+            events.append(Unknown(place, what))
+            self._misfit(place)
+        return value
+
+    def _odd_record(self, name: str, text: bytes, events: list[Event]) -> None:
+        if name == "error" and text:
+            self._fail(stream_error({"error": text.decode("utf-8", "replace")}), events)
+        elif not text or name == "ping" or text == b"ping":
+            events.append(Ping())
+        else:
+            self._foreign(name, text, events)
+
+    def _foreign(self, name: str, data: bytes, events: list[Event]) -> None:
+        """A record that is none of this format."""
+        if not self.understood and self.strange is None:
+            self.strange = data
+        events.append(Unknown(name, json_or_text(data)))
+
+    def _misfit(self, place: str) -> None:
+        """A field was left out: whether a call can still be trusted."""
+        if "call" in place:
+            self._first.calls.astray = True
+
+    def _over(self) -> bool:
+        """Whether the answer said that it ended."""
+        return self._first.finish.stands
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _fail(self, error: EngineError, events: list[Event]) -> None:
+        self._ended = True
+        events += self._halves.give_up()
+        events.append(StreamError(error))
+
+    def _no_answer(self, format: str) -> ProtocolError:
+        excerpt = (self.strange or b"")[:120].decode("utf-8", "replace")
+        seen = f"; it begins with {excerpt!r}" if excerpt else ""
+        return ProtocolError(
+            f"the stream ended without one record of {format}{seen}; check that the base URL and "
+            "the dialect belong together"
+        )
+
+
+def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Put into `into` what `new` says; what was said last and is not empty counts."""
+    for name, value in new.items():
+        old = into.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merge(old, value)
+        elif value not in (None, "", [], {}):
+            into[name] = dict(value) if isinstance(value, dict) else value

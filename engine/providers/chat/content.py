@@ -1,0 +1,223 @@
+"""What one delta of a chat choice holds: words, reasoning, parts, images, sound, calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.events import (
+    AudioDelta,
+    CitationDelta,
+    Event,
+    ImageDone,
+    LogprobsDelta,
+    PartInfo,
+    RefusalDelta,
+    ServerToolDone,
+    ServerToolStart,
+    TextDelta,
+    ThinkingDelta,
+    Unknown,
+    VendorItemDone,
+)
+from engine.messages import ServerTool, VendorItem
+from engine.providers.blocks import AnswerParser, Choice
+from engine.providers.chat.calls import call_of, gemini_seal
+from engine.providers.chat.chunk import (
+    Delta,
+    Function,
+    ToolCallPiece,
+    as_citation,
+    as_image,
+)
+from engine.providers.sealed import SealedReasoning
+from engine.providers.tool_calls import OpenCall
+
+__all__ = ["Alternative", "ContentParser"]
+
+
+class Alternative(Choice):
+    """What is open of one choice."""
+
+    __slots__ = ("by_index", "reasoned", "running", "sealed")
+
+    def __init__(self, number: int = 0) -> None:
+        super().__init__(number)
+        self.by_index: dict[int, OpenCall] = {}
+        self.sealed: dict[str, SealedReasoning] = {}
+        self.reasoned = False  # reasoning came in a field of its own
+        self.running: dict[Any, int] = {}  # blocks of the server's tools that have begun
+
+
+class ContentParser(AnswerParser):
+    """The part of the chat parser that looks into deltas."""
+
+    __slots__ = ()
+
+    def _delta(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
+        self._reasoning(delta, state, choice, events)
+        if isinstance(delta.content, list):
+            for part in delta.content:
+                self._part(part, state, choice, events)
+        elif delta.content:
+            events.append(TextDelta(delta.content, self._block(state, TextDelta), choice))
+        if delta.refusal:
+            events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
+        for call in delta.tool_calls or ():
+            self._tool_call(call, state, events)
+        # OpenAI's before 2023-11; llama-cpp-python 0.3 says each piece of a call in both.
+        if delta.function_call is not None and not delta.tool_calls:
+            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events)
+        self._extras(delta, state, choice, events)
+
+    def _reasoning(
+        self, delta: Delta, state: Alternative, choice: int, events: list[Event]
+    ) -> None:
+        # vLLM renamed reasoning_content to reasoning and some send both: never twice.
+        field = None
+        words = delta.reasoning_content
+        if not words and delta.reasoning:
+            field, words = "reasoning", delta.reasoning
+        if not words and delta.thinking:
+            field, words = "thinking", delta.thinking
+        if words:
+            state.reasoned = True
+        elif not state.reasoned and (delta.reasoning_details or delta.thinking_blocks):
+            field = "reasoning_details" if delta.reasoning_details else "thinking_blocks"
+            words = _words(delta.reasoning_details or delta.thinking_blocks or [])
+        if words:
+            self._think(words, field, state, choice, events)
+
+    def _think(
+        self, words: str, field: str | None, state: Alternative, choice: int, events: list[Event]
+    ) -> None:
+        begins = state.kind is not ThinkingDelta
+        block = self._block(state, ThinkingDelta)
+        if begins and field is not None:
+            events.append(PartInfo(block, choice, field=field))
+        events.append(ThinkingDelta(words, block, choice))
+
+    def _part(self, part: Any, state: Alternative, choice: int, events: list[Event]) -> None:
+        """A part of a content list: Mistral's, Databricks'."""
+        if isinstance(part, str):
+            part = {"type": "text", "text": part}
+        if not isinstance(part, dict):
+            events.append(Unknown("content", part, state.block))
+            return
+        kind, text = part.get("type"), part.get("text")
+        if kind in ("thinking", "reasoning"):
+            inner = part.get("thinking", part.get("summary", part.get("reasoning")))
+            words = inner if isinstance(inner, str) else _words(inner)
+            if words:
+                self._think(words, "content", state, choice, events)
+        elif isinstance(text, str) and kind in ("text", "output_text", None):
+            if text:
+                events.append(TextDelta(text, self._block(state, TextDelta), choice))
+        elif kind in ("reference", "tool_reference"):
+            self._cite(part, state, choice, events)
+        elif kind == "image_url" and (image := as_image(part)) is not None:
+            events.append(ImageDone(image, self._new_block(state), choice))
+        else:
+            item = VendorItem(str(kind), part, "chat")
+            events.append(VendorItemDone(item, self._new_block(state), choice))
+
+    def _tool_call(self, piece: ToolCallPiece, state: Alternative, events: list[Event]) -> None:
+        function = piece.function or Function()
+        if piece.custom is not None:
+            function = Function(piece.custom.name, piece.custom.input)
+        name, arguments = function.name or "", function.text()
+        call = call_of(piece, name, arguments, state.calls, state.by_index)
+        if call is None:
+            if not (name or piece.id or arguments):
+                return  # a piece of nothing
+            for earlier in state.calls.opened:
+                events += earlier.tell() if earlier.name else ()
+            call = state.calls.open(piece.id, name, self._new_block(state), self._id or "")
+            call.custom = piece.custom is not None
+        elif name:
+            events += call.named(name)
+        if piece.index is not None:
+            state.by_index[piece.index] = call
+        if piece.extra_content is not None:
+            call.signature = gemini_seal(piece.extra_content) or call.signature
+            call.extra = {**call.extra, "extra_content": piece.extra_content}
+        events += call.add(arguments)
+
+    def _extras(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
+        """What only some vendors send."""
+        for annotation in delta.annotations or ():
+            self._cite(annotation, state, choice, events)
+        for item in delta.images or ():
+            image = as_image(item)
+            if image is not None:
+                events.append(ImageDone(image, self._new_block(state), choice))
+            else:
+                events.append(Unknown("images", item, state.block))
+        for tool in delta.executed_tools or ():
+            self._executed(tool, state, choice, events)
+        if delta.audio is not None:
+            self._audio(delta.audio, state, choice, events)
+        if delta.channel is not None:
+            self.metadata["channel"] = delta.channel
+        if delta.provider_metadata:
+            events.append(Unknown("provider_metadata", delta.provider_metadata, state.block))
+        for field in ("reasoning_details", "thinking_blocks"):
+            pieces = getattr(delta, field)
+            if pieces:
+                state.sealed.setdefault(field, SealedReasoning(field)).add(pieces)
+
+    def _executed(self, tool: Any, state: Alternative, choice: int, events: list[Event]) -> None:
+        """A tool Groq ran: announced first, then told again with its output."""
+        if not isinstance(tool, dict):
+            events.append(Unknown("executed_tools", tool, state.block))
+            return
+        name, key = str(tool.get("type")), tool.get("index")
+        block = state.running.get(key)
+        if block is None:
+            block = state.running[key] = self._new_block(state)
+            if "output" not in tool:
+                events.append(ServerToolStart(name, tool, block, choice))
+        if "output" in tool:
+            events.append(ServerToolDone(ServerTool(name, tool), block, choice))
+            del state.running[key]
+
+    def _audio(
+        self, audio: dict[str, Any], state: Alternative, choice: int, events: list[Event]
+    ) -> None:
+        id, data, words = (audio.get(name) for name in ("id", "data", "transcript"))
+        block = self._block(state, AudioDelta)
+        rest = {k: v for k, v in audio.items() if k not in ("id", "data", "transcript")}
+        if id or rest:
+            id = id if isinstance(id, str) else None
+            events.append(PartInfo(block, choice, id=id, extra=rest))
+        data = data if isinstance(data, str) else ""
+        words = words if isinstance(words, str) else ""
+        if data or words:
+            events.append(AudioDelta(data, words, None, block, choice))
+
+    def _cite(self, source: Any, state: Choice, choice: int, events: list[Event]) -> None:
+        citation = as_citation(source)
+        if citation is not None:
+            events.append(CitationDelta(citation, self._block(state, TextDelta), choice))
+        else:
+            events.append(Unknown("annotations", source, state.block))
+
+    def _logprobs(
+        self, logprobs: dict[str, Any], state: Choice, choice: int, events: list[Event]
+    ) -> None:
+        for name, tokens in logprobs.items():
+            if name == "content" and isinstance(tokens, list):
+                tokens = [token for token in tokens if isinstance(token, dict)]
+                if tokens:
+                    events.append(LogprobsDelta(tokens, state.block, choice))
+            elif tokens:
+                events.append(Unknown(f"logprobs.{name}", tokens, state.block))
+
+
+def _words(parts: Any) -> str:
+    """The words of a list of reasoning parts, whatever each of them calls its own."""
+    texts = [
+        part.get("text") or part.get("summary") or part.get("thinking")
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, dict)
+    ]
+    return "".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,305 @@
+"""The chunks of one Chat Completions stream become events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.events import (
+    Done,
+    Event,
+    Ping,
+    RedactedThinkingDone,
+    TextDelta,
+    Unknown,
+    UsageUpdate,
+)
+from engine.messages import Usage
+from engine.providers.blocks import merge
+from engine.providers.chat.chunk import (
+    Chunk,
+    ChunkUsage,
+    StreamChoice,
+    as_usage,
+    chunk_decoder,
+    decode_plain,
+    first_decoder,
+)
+from engine.providers.chat.content import Alternative, ContentParser
+from engine.providers.refusal import is_error, is_ping, stream_error
+from engine.wire import SSERecord
+from engine.wire.json import UNREADABLE, json_or_text
+
+__all__ = ["ChatParser"]
+
+# So many chunks that follow text may be more than plain text; then each is taken for such.
+_MISSES = 8
+
+# Of a chunk: what has events, or a place of its own.
+_TOLD: Final = frozenset({"choices", "id", "model", "error", "usage", "prompt_progress"})
+_TOLD_OF_CHOICE: Final = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
+
+
+class ChatParser(ContentParser):
+    """Turns the chunks of one stream into events."""
+
+    __slots__ = (
+        *(
+            "_choices",
+            "_decode",
+            "_first_choice",
+            "_heard",
+            "_last",
+            "_lines",
+            "_misses",
+            "_sources",
+        ),
+        "_usage",
+    )
+
+    def __init__(self) -> None:
+        self._first_choice = Alternative()
+        super().__init__(self._first_choice)
+        self._decode: Callable[[bytes], Chunk] = first_decoder.decode
+        self._choices: dict[int, Alternative] = {}
+        self._heard = False  # a chunk came, perhaps without a choice
+        self._lines = False  # objects came a line each, as no event stream has them
+        self._misses = 0  # chunks that were tried as plain ones and were not
+        self._usage: Usage | None = None
+        self._sources: list[Any] = []
+        self._last: bytes | None = None  # the last chunk of which not all was looked at
+
+    def feed(self, records: list[SSERecord]) -> list[Event]:
+        events: list[Event] = []
+        if self._ended:
+            return events
+        first = self._first
+        plain = self._goes_on_plainly()
+        for record in records:
+            if plain:
+                try:
+                    text = decode_plain(record.data).choices[0].delta.content
+                except UNREADABLE:
+                    self._misses += 1  # counted, since some servers never send a plain one
+                else:
+                    if text:
+                        events.append(TextDelta(text, first.block))
+                    continue
+            self._record(record, events)
+            if self._ended:
+                break
+            plain = self._goes_on_plainly()
+        return events
+
+    def finish(self) -> list[Event]:
+        events: list[Event] = []
+        # Some never send [DONE] (transformers serve, Perplexity): then every choice must have said
+        # why it finished.
+        if not self._ended and (self.failing or self._over()):
+            self._end(events)
+        return events or ([] if self._ended else self._halves.give_up())
+
+    def read_whole(self, body: bytes) -> list[Event]:
+        events = self.feed([SSERecord(body)])
+        if self._lines:
+            return events + self.finish()  # it was a stream after all, an object a line
+        if not self._ended:
+            self._end(events)
+        return events
+
+    # ----------------------------------------------------------------------------------------
+
+    def _goes_on_plainly(self) -> bool:
+        """Whether the next chunk is likely a piece of text and nothing else."""
+        first = self._first
+        return (
+            first.kind is TextDelta
+            and self._misses < _MISSES
+            and first.finish.word is None
+            and not self._halves.open
+            and not self.failing
+        )
+
+    def _over(self) -> bool:
+        states = self._choices.values()
+        return bool(states) and all(state.finish.stands for state in states)
+
+    def _record(self, record: SSERecord, events: list[Event]) -> None:
+        """One event, whatever is in it."""
+        since = len(events)
+        try:
+            chunk = self._decode(record.data)
+        except UNREADABLE as error:
+            again = self._other(record, error, events)
+            if again is not None:
+                self._chunk(record, again, events)
+            self._halves.mend(events, since)
+            return
+        self._chunk(record, chunk, events)
+        if self._halves.open:
+            self._halves.mend(events, since)
+
+    def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
+        choices = chunk.choices or ()
+        if not choices or not self._started or any(choice.finish_reason for choice in choices):
+            self._aside(record, chunk, events)
+        elif chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
+            self._last = record.data
+            self._envelope(chunk, events)
+        if self._ended or self.failing:
+            return
+        if chunk.prompt_progress is not None:
+            events.append(Unknown("prompt_progress", chunk.prompt_progress))
+        for choice in choices:
+            self._choice(choice, events)
+
+    def _other(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
+        """What can be made of a record that is no chunk; None: it is dealt with."""
+        data = record.data.strip()
+        if data == b"[DONE]":
+            self._end(events)
+            return None
+        if b"\n" in data and data[:1] in (b"{", b"["):
+            lines = [line.strip() for line in data.split(b"\n") if line.strip()]
+            if all(line[:1] == b"{" or line == b"[DONE]" for line in lines) and len(lines) > 1:
+                # Events without a blank line between them are one event to the standard.
+                self._lines = True
+                for line in lines:
+                    if not self._ended:
+                        self._record(SSERecord(line, record.event), events)
+                return None
+        if self._started:
+            return self._unreadable(chunk_decoder, record.event, record.data, error, events)
+        return self._unreadable(first_decoder, record.event, record.data, error, events)
+
+    def _misfit(self, place: str) -> None:
+        if "tool_call" in place or "function_call" in place:
+            self._first.calls.astray = True
+            for state in self._choices.values():
+                state.calls.astray = True
+
+    def _aside(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
+        """All of a chunk but its choices' words."""
+        self._heard = self._heard or chunk.choices is not None
+        if self._heard and (chunk.choices is not None or chunk.usage is not None):
+            self._absorb(record.data, events)
+        if chunk.choices and not self._started:
+            self._begin(events)
+            self._decode = chunk_decoder.decode
+        self._envelope(chunk, events)
+        if chunk.choices is None and not (self._ended or self.failing):
+            self._no_chunk(record, chunk, events)
+
+    def _no_chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
+        """A record without choices: an error that has no ``error`` around it, as vLLM
+        (``{"object": "error", …}``) and FastAPI (``{"detail": …}``) send; or nothing of ours."""
+        data = json_or_text(record.data)
+        if record.event == "error" or is_error(data):
+            self._fail(stream_error(data), events)
+        elif is_ping(record.event, data):
+            events.append(Ping())
+        elif chunk.usage is None:
+            self._foreign(record.event, record.data, events)
+
+    def _absorb(self, data: bytes, events: list[Event]) -> None:
+        """What a chunk says that has no name of ours, and who answers."""
+        value = json_or_text(data)
+        if not isinstance(value, dict):
+            return
+        self._answers(value.get("id"), value.get("model"), events)
+        merge(self.metadata, {k: v for k, v in value.items() if k not in _TOLD})
+        if isinstance(value.get("usage"), dict):
+            merge(self.metadata, {"usage": value["usage"]})
+        choices = value.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            rest = {k: v for k, v in choice.items() if k not in _TOLD_OF_CHOICE}
+            number = choice.get("index") or 0
+            merge(self.metadata, rest if not number else {"choices": {str(number): rest}})
+
+    def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
+        """Usage wherever it comes, and errors of a stream that began well."""
+        usage = chunk.usage
+        error = chunk.error
+        if chunk.x_groq is not None:
+            usage = usage or chunk.x_groq.usage
+            error = error or chunk.x_groq.error
+        if usage is not None:
+            self._count(usage, events)
+        self._sources = chunk.search_results or chunk.citations or self._sources
+        if error:
+            self._error({"error": error}, chunk.choices is not None, events)
+        elif chunk.base_resp and chunk.base_resp.get("status_code"):
+            self._error({"base_resp": chunk.base_resp}, False, events)
+
+    def _error(self, data: Any, more: bool, events: list[Event]) -> None:
+        """An error inside the stream; OpenRouter counts the tokens in the chunk after it."""
+        error = stream_error(data)
+        if more:
+            self._failure = self._failure or error
+        else:
+            self._fail(error, events)
+
+    def _count(self, usage: ChunkUsage, events: list[Event]) -> None:
+        counts = as_usage(usage)
+        if counts is not None:
+            self._usage = counts
+            events.append(UsageUpdate(counts))
+
+    def _choice(self, choice: StreamChoice, events: list[Event]) -> None:
+        number = choice.index or 0
+        state = self._choices.get(number)
+        if state is None:
+            first = self._first_choice
+            state = self._choices[number] = first if number == 0 else Alternative(number)
+        before = len(events)
+        # A whole answer has `message`; Perplexity repeats it beside the delta.
+        delta = choice.delta if choice.delta is not None else choice.message
+        if delta is not None:
+            self._delta(delta, state, number, events)
+        if choice.logprobs:
+            self._logprobs(choice.logprobs, state, number, events)
+        if choice.usage is not None:
+            self._count(choice.usage, events)
+        if choice.content_filter_results:
+            merge(self.metadata, {"content_filter_results": choice.content_filter_results})
+        if choice.finish_reason:
+            state.finish.say(choice.finish_reason)
+        elif len(events) > before and state.finish.word is not None:
+            state.finish.withdraw()
+        if choice.error:
+            self._error({"error": choice.error}, True, events)
+
+    def _end(self, events: list[Event]) -> None:
+        if self._failure is not None:
+            self._fail(self._failure, events)
+            return
+        if not self._started:
+            if not self._heard:
+                self._fail(self._no_answer("a chat answer"), events)
+                return
+            self._begin(events)
+        self.complete = self._ended = True
+        events += self._halves.give_up()
+        if self._last is not None:
+            self._absorb(self._last, events)
+        for source in self._sources:
+            self._cite(source, self._first, 0, events)
+        for number, state in self._choices.items():
+            self._close(state, number, events)
+        words = {str(n): state.finish.word for n, state in self._choices.items()}
+        if len(words) > 1:
+            self.metadata["finish_reasons"] = words
+        first = self._first
+        reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
+        events.append(Done(reason, self._usage, first.finish.word))
+
+    def _close(self, state: Alternative, choice: int, events: list[Event]) -> None:
+        """The choice is over: its calls, and the reasoning to send back."""
+        events += state.calls.end(state.finish)
+        for sealed in state.sealed.values():
+            data = sealed.data()
+            if data is not None:
+                events.append(RedactedThinkingDone(data, self._new_block(state), choice))
+        state.sealed = {}

@@ -1,0 +1,126 @@
+"""Why a model stopped: the words of the world, one table, and which of several words counts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from engine.messages import FinishReason
+
+__all__ = ["Finish", "reason_of"]
+
+# Letters and digits only, in lower case: "MAX_TOKENS", "max-tokens" and "maxTokens" are one word.
+# The words of one meaning together; whose they are stands behind those that not many share.
+_WORDS: Final = {
+    FinishReason.STOP: (
+        *("stop", "stopped", "endturn", "eos", "eostoken", "eosfound", "stopsequence", "stoptoken"),
+        *("stopstring", "stopstringfound", "complete", "completed", "done", "end", "finish"),
+        *("finished", "endofsequence", "endoftext", "word", "success", "stopcriteria", "normal"),
+    ),
+    FinishReason.LENGTH: (
+        *("length", "maxtokens", "maxoutputtokens", "modellength", "limit", "tokenlimit"),
+        *("maxlength", "maxcompletiontokens", "maxtokensreached", "modelcontextwindowexceeded"),
+        *("contextlength", "contextlengthexceeded", "contextlengthreached", "contextwindow"),
+        *("maxpredictedtokensreached", "truncated", "maxnewtokens", "lengthcapped", "maxcontext"),
+        *("maxcontextlength", "timelimit", "errorlimit"),  # watsonx; Cohere
+    ),
+    FinishReason.TOOL_USE: (
+        *("toolcalls", "toolcall", "tooluse", "functioncall", "functioncalls", "function"),
+        *("toolscalls", "requiresaction"),  # Gemini's Interactions
+    ),
+    FinishReason.CONTENT_FILTER: (
+        *("contentfilter", "contentfiltered", "filtered", "safety", "recitation", "blocklist"),
+        *("prohibitedcontent", "spii", "modelarmor", "imagesafety", "imageprohibitedcontent"),
+        *("imagerecitation", "language", "sensitive", "guardrailintervened", "guardrails"),
+        *("contentpolicy", "contentpolicyviolation", "moderation", "blocked", "flagged"),
+        *("promptblocked", "errortoxic", "guardrail", "violation", "safetycheck", "unsafe"),
+    ),
+    FinishReason.REFUSAL: ("refusal", "refused"),
+    FinishReason.PAUSE: ("pauseturn", "pause", "compaction", "pausedturn"),
+    FinishReason.ERROR: (
+        *("error", "failed", "failure", "abort", "aborted", "cancelled", "canceled", "usercancel"),
+        *("insufficientsystemresource", "networkerror", "timeout", "repetition", "usercancelled"),
+        *("malformedfunctioncall", "malformedresponse", "malformedtooluse", "other", "exception"),
+        *("malformedmodeloutput", "missingthoughtsignature", "unexpectedtoolcall", "servererror"),
+        *("toomanytoolcalls", "imageother", "noimage", "modelunloaded", "userstopped"),
+        *("modelerror", "internalerror", "interrupted", "overloaded", "repetitiondetected"),
+        *("unload", "budgetexceeded", "expired", "disconnect"),
+    ),
+}  # fmt: skip
+_REASONS: Final = {word: reason for reason, words in _WORDS.items() for word in words}
+
+_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
+
+# The more telling of two words counts: one that says that something is missing is not undone by a
+# later "stop", nor one that says that tools are called.
+_TELLING: Final = {
+    FinishReason.UNKNOWN: 0,
+    FinishReason.STOP: 1,
+    FinishReason.TOOL_USE: 2,
+    FinishReason.PAUSE: 2,
+    FinishReason.LENGTH: 3,
+    FinishReason.CONTENT_FILTER: 4,
+    FinishReason.REFUSAL: 4,
+    FinishReason.ERROR: 5,
+}
+
+
+def reason_of(word: str | None) -> FinishReason:
+    """What a provider's `word` means; UNKNOWN where nobody has said.
+
+    Gateways put two words in one (``content_filter: PROHIBITED_CONTENT``): the second is the more
+    exact one.
+    """
+    if not word:
+        return FinishReason.UNKNOWN
+    for part in (word, *reversed(re.split(r"[:/.]\s*", word))):
+        reason = _REASONS.get(_SEPARATORS.sub("", part.lower()))
+        if reason is not None:
+            return reason
+    return FinishReason.UNKNOWN
+
+
+class Finish:
+    """Why one choice ended, by all that was said of it.
+
+    Attributes:
+        word: the provider's word that counts, or None.
+        reason: its meaning.
+        stands: False where none was said, or content followed it: the bytes may not end here.
+    """
+
+    __slots__ = ("reason", "stands", "word")
+
+    def __init__(self) -> None:
+        self.word: str | None = None
+        self.reason = FinishReason.UNKNOWN
+        self.stands = False
+
+    def say(self, word: str) -> None:
+        """The provider says `word`."""
+        reason = reason_of(word)
+        if self.word is None or not self.stands or _TELLING[reason] >= _TELLING[self.reason]:
+            self.word, self.reason = word, reason
+        self.stands = True
+
+    def withdraw(self) -> None:
+        """Content came after it."""
+        self.stands = False
+
+    @property
+    def normal(self) -> bool:
+        """Whether nothing that was said speaks against a call being whole."""
+        return self.word is None or self.reason in (FinishReason.STOP, FinishReason.TOOL_USE)
+
+    def told(self, *, called: bool, partial: bool) -> FinishReason:
+        """The reason to tell.
+
+        Args:
+            called: calls were handed over: some servers say "stop" after one, or nothing.
+            partial: a call stayed in pieces: then the turn is not whole, whatever was said.
+        """
+        if not self.normal:
+            return self.reason
+        if partial:
+            return FinishReason.ERROR
+        return FinishReason.TOOL_USE if called else self.reason

@@ -1,0 +1,391 @@
+"""The events of one OpenAI Responses stream become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.errors import ProtocolError
+from engine.events import (
+    CitationDelta,
+    Done,
+    Event,
+    LogprobsDelta,
+    Ping,
+    TextDelta,
+    Unknown,
+    UsageUpdate,
+)
+from engine.messages import FinishReason, Usage
+from engine.providers.blocks import AnswerParser, merge
+from engine.providers.refusal import is_error, is_ping, stream_error
+from engine.providers.responses.event import (
+    KINDS,
+    REPEATED,
+    Response,
+    StreamEvent,
+    TextPiece,
+    as_citation,
+    as_usage,
+    dicts,
+    text_of,
+)
+from engine.providers.responses.item import WORDS, Item, runs_here
+from engine.wire import SSERecord
+from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text, not_json
+
+__all__ = ["ResponsesParser"]
+
+_TEXT_DELTA: Final = "response.output_text.delta"
+
+_NEEDED: Final = frozenset({"item", "response", "content_index", "summary_index"})
+
+_text_decoder = TypedDecoder(TextPiece)
+_event_decoder = TypedDecoder(StreamEvent, _NEEDED)
+_response_decoder = TypedDecoder(Response, _NEEDED)
+
+# Of a response: what has events, or a place of its own.
+_TOLD: Final = frozenset({"id", "model", "output", "error"})
+_TOLD_OF_ITEM: Final = frozenset({"content", "summary", "encrypted_content", "arguments", "input"})
+
+
+class ResponsesParser(AnswerParser):
+    """Turns the events of one stream into ours."""
+
+    __slots__ = ("_by_id", "_items", "_latest", "_text_block", "_text_item", "_text_part")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: dict[int, Item] = {}
+        self._by_id: dict[str, int] = {}  # item id → its key in _items
+        self._latest = -1
+        self._text_item = -2  # where the text grows: item, part, and our block
+        self._text_part = -1
+        self._text_block = 0
+
+    def feed(self, records: list[SSERecord]) -> list[Event]:
+        events: list[Event] = []
+        decode = _text_decoder.decode
+        for record in records:
+            if self._ended:
+                break
+            if record.event != _TEXT_DELTA:
+                self._record(record, events)
+                continue
+            try:
+                piece = decode(record.data)
+            except UNREADABLE:
+                self._record(record, events)
+                continue
+            if (
+                piece.output_index == self._text_item
+                and piece.content_index == self._text_part
+                and not piece.logprobs
+            ):
+                if piece.delta:
+                    events.append(TextDelta(piece.delta, self._text_block))
+            else:
+                self._record(record, events)
+        return events
+
+    def finish(self) -> list[Event]:
+        events: list[Event] = []
+        if not self._ended:
+            events += self._halves.give_up()
+            if self._failure is not None:
+                self._fail(self._failure, events)
+        return events
+
+    def read_whole(self, body: bytes) -> list[Event]:
+        events: list[Event] = []
+        try:
+            response = _response_decoder.decode(body)
+        except UNREADABLE as error:
+            again = self._unreadable(_response_decoder, "message", body, error, events)
+            response = again or Response()
+        if self._ended:
+            return events
+        told = json_or_text(body)
+        if response.status is None and (response.error is not None or is_error(told)):
+            self._fail(stream_error(told), events)
+        elif response.status is None and response.output is None:
+            events.clear()
+            self.strange = body
+            self._fail(self._no_answer("a response"), events)
+        else:
+            self._absorb(told)
+            self._end(response, response.status, events)
+            self._halves.mend(events, 0)
+        return events
+
+    # ----------------------------------------------------------------------------------------
+
+    def _record(self, record: SSERecord, events: list[Event]) -> None:
+        since = len(events)
+        try:
+            event = _event_decoder.decode(record.data)
+        except UNREADABLE as error:
+            if record.data.strip() == b"[DONE]":  # OpenRouter, LM Studio: after the end
+                return
+            again = self._unreadable(_event_decoder, record.event, record.data, error, events)
+            if again is not None:
+                self._event(again, record, events)
+                self._mend(events, since)
+            return
+        self._event(event, record, events)
+        if self._halves.open:
+            self._mend(events, since)
+
+    def _mend(self, events: list[Event], since: int) -> None:
+        self._halves.mend(events, since)
+        if self._halves.open:
+            self._text_item = -2  # each further piece must come this way
+
+    def _event(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
+        kind = event.type or ("error" if event.error is not None else record.event)
+        name, _, step = kind.rpartition(".")
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, event, record.data, events)
+        elif name in KINDS and step in ("delta", "done"):
+            self._words(KINDS[name], step, event, record.data, events)
+        elif kind in REPEATED:
+            pass
+        else:
+            self._no_event(kind, record, events)
+
+    def _no_event(self, kind: str, record: SSERecord, events: list[Event]) -> None:
+        data = json_or_text(record.data)
+        if kind == "error" or is_error(data):
+            # `response.failed` follows as a rule, and its code is the more exact one.
+            self._failure = stream_error(data)
+        elif is_ping(kind, data):
+            events.append(Ping())
+        else:
+            self._foreign(kind, record.data, events)
+
+    def _misfit(self, place: str) -> None:
+        if place in ("arguments", "input", "output_index"):
+            self._first.calls.astray = True
+
+    # -- content as it grows -----------------------------------------------------------------
+
+    def _words(
+        self, kind: str, step: str, event: StreamEvent, data: bytes, events: list[Event]
+    ) -> None:
+        item = self._item(event)
+        number = event.summary_index if kind == "summary" else event.content_index
+        given = event.delta
+        if step == "done":  # whole, for servers that send no deltas
+            given = event.refusal if kind == "refusal" else event.text
+            if (kind, number) in item.parts:
+                return
+        words = text_of(given)
+        if given and not words:
+            self._no_words(kind, given, data, events)
+            return
+        block = item.part(kind, number)
+        if words:
+            events.append(WORDS[kind](words, block))
+        logprobs = dicts(event.logprobs)
+        if logprobs and step == "delta":
+            events.append(LogprobsDelta(logprobs, block))
+        if kind == "text" and event.output_index is not None:
+            self._text_item, self._text_part = event.output_index, number
+            self._text_block = block
+
+    def _no_words(self, kind: str, given: Any, data: bytes, events: list[Event]) -> None:
+        if kind == "text" and not self._over():
+            self._fail(not_json(data, TypeError("the delta is no string")), events)
+        else:
+            events.append(Unknown(f"response.{kind}", given))
+
+    def _annotation(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        item = self._item(event)
+        item.cited += 1
+        block = item.part("text", event.content_index)
+        events.append(CitationDelta(as_citation(event.annotation), block))
+
+    def _arguments_delta(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        if piece := text_of(event.delta):
+            events += self._item(event).add_arguments(piece)
+        elif event.delta:
+            self._first.calls.astray = True
+            events.append(Unknown(event.type or "", event.delta))
+
+    def _arguments_done(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        item = self._item(event)
+        given = text_of(event.input if event.arguments is None else event.arguments)
+        if item.call is not None and event.name:
+            events += item.call.named(event.name)
+        if not (item.early if item.call is None else item.call.arguments):
+            events += item.add_arguments(given)
+
+    def _item_added(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        events += self._item(event).begin(event.item or {})
+
+    def _item_done(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        item = self._item(event)
+        events += item.end(event.item or {})
+        self._serve(item, events)
+
+    def _serve(self, output: Item, events: list[Event]) -> None:
+        """An output the provider itself gives: the call it belongs to waits for nobody."""
+        if not output.kind.endswith("_output"):
+            return
+        id = output.data.get("call_id")
+        for item in self._items.values():
+            if item is not output and item.data.get("call_id") == id and runs_here(item.data):
+                events.append(item.tool(item.data, served=True))
+
+    def _item(self, event: StreamEvent) -> Item:
+        """The item an event is about: by its number, else by its id, else the latest."""
+        id = text_of((event.item or {}).get("id")) or event.item_id
+        key = event.output_index
+        if key is None and id:
+            key = self._by_id.get(id)
+        if key is None:
+            key = -3 - len(self._items) if event.item is not None or id else self._latest
+        if id:
+            self._by_id[id] = key
+        self._latest = key
+        item = self._items.get(key)
+        if item is None:
+            item = self._items[key] = self._new_item()
+        return item
+
+    def _new_item(self) -> Item:
+        return Item(lambda: self._new_block(self._first), self._first.calls)
+
+    # -- begin and end -----------------------------------------------------------------------
+
+    def _response_begun(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        self._absorb(_response_in(data))
+        self._start(event.response or Response(), events)
+
+    def _start(self, response: Response, events: list[Event]) -> None:
+        self._answers(response.id, response.model, events)
+        if not self._started:
+            self._begin(events)
+
+    def _absorb(self, told: Any) -> None:
+        """What the provider says of the response that has no name of ours."""
+        if not isinstance(told, dict):
+            return
+        merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
+        items = [
+            {k: v for k, v in item.items() if k not in _TOLD_OF_ITEM}
+            for item in dicts(told.get("output"))
+        ]
+        merge(self.metadata, {"output": items})
+
+    def _response_ended(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        self._absorb(_response_in(data))
+        response = event.response or Response()
+        self._end(response, (event.type or "").removeprefix("response."), events)
+
+    def _end(self, response: Response, status: str | None, events: list[Event]) -> None:
+        self._start(response, events)
+        self._untold(response, events)
+        usage = as_usage(response.usage) if response.usage is not None else None
+        if usage is not None:
+            events.append(UsageUpdate(usage))
+        if status in ("completed", "incomplete"):
+            self._done(response, status, usage, events)
+        elif response.error is not None:
+            self._fail(stream_error({"error": response.error}), events)
+        else:
+            self._fail(self._failure or _no_reason(status), events)
+
+    def _untold(self, response: Response, events: list[Event]) -> None:
+        """Items of the whole that no event of their own ended."""
+        if self._items and all(item.done for item in self._items.values()):
+            return
+        streamed = bool(self._items)
+        for index, data in enumerate(dicts(response.output)):
+            key = self._by_id.get(text_of(data.get("id")), index)
+            if key in self._items or not streamed:
+                item = self._items.setdefault(key, self._new_item())
+                events += item.end(data)
+                self._serve(item, events)
+
+    def _done(
+        self, response: Response, status: str, usage: Usage | None, events: list[Event]
+    ) -> None:
+        self.complete = self._ended = True
+        events += self._halves.give_up()
+        finish, calls = self._first.finish, self._first.calls
+        details = response.incomplete_details
+        finish.say((details.reason if details is not None else None) or status)
+        for item in self._items.values():
+            events += item.close()
+        self._customs(events)
+        events += calls.end(finish)
+        reason = finish.told(called=calls.called, partial=calls.partial)
+        if reason is FinishReason.STOP:
+            reason = self._reason()
+        events.append(Done(reason, usage, finish.word))
+
+    def _customs(self, events: list[Event]) -> None:
+        """xAI tells its own searches as calls of custom tools, and goes on to its answer."""
+        calls = self._first.calls
+        parts = [part for item in self._items.values() for part in item.parts.items()]
+        text = max((block for (kind, _), block in parts if kind == "text"), default=-1)
+        for item in self._items.values():
+            call = item.call
+            if call is None or not call.custom or not item.done:
+                continue
+            if item.block < text or call.id.startswith("xs_call"):
+                calls.opened.remove(call)
+                events.append(item.tool(item.data, served=True))
+
+    def _reason(self) -> FinishReason:
+        """Why a completed response ended, which its status does not say."""
+        served = {i.data.get("call_id") for i in self._items.values() if i.kind.endswith("_output")}
+        waiting = [
+            item
+            for item in self._items.values()
+            if item.call is None and runs_here(item.data) and item.data.get("call_id") not in served
+        ]
+        if any(item.kind.endswith("_call") for item in waiting):
+            return FinishReason.TOOL_USE
+        if waiting:
+            return FinishReason.PAUSE
+        if any(kind == "refusal" for item in self._items.values() for kind, _ in item.parts):
+            return FinishReason.REFUSAL
+        return FinishReason.STOP
+
+    def _ping(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        events.append(Ping())
+
+
+_Handler = Callable[[ResponsesParser, StreamEvent, bytes, list[Event]], None]
+_HANDLERS: Final[dict[str, _Handler]] = {
+    "response.created": ResponsesParser._response_begun,
+    "response.queued": ResponsesParser._response_begun,
+    "response.in_progress": ResponsesParser._response_begun,
+    "response.output_item.added": ResponsesParser._item_added,
+    "response.output_item.done": ResponsesParser._item_done,
+    "response.output_text.annotation.added": ResponsesParser._annotation,
+    "response.function_call_arguments.delta": ResponsesParser._arguments_delta,
+    "response.custom_tool_call_input.delta": ResponsesParser._arguments_delta,
+    "response.function_call_arguments.done": ResponsesParser._arguments_done,
+    "response.custom_tool_call_input.done": ResponsesParser._arguments_done,
+    "response.completed": ResponsesParser._response_ended,
+    "response.incomplete": ResponsesParser._response_ended,
+    "response.failed": ResponsesParser._response_ended,
+    "keepalive": ResponsesParser._ping,
+    "ping": ResponsesParser._ping,
+}
+
+
+def _response_in(data: bytes) -> Any:
+    told = json_or_text(data)
+    return told.get("response") if isinstance(told, dict) else None
+
+
+def _no_reason(status: str | None) -> ProtocolError:
+    return ProtocolError(
+        f"the response ended with the status {status!r} and no reason; send the request again, "
+        "and check that the base URL and the dialect belong together"
+    )
