@@ -6,6 +6,7 @@ import os
 from typing import Final, Literal, get_args
 
 from engine.errors import ConfigError
+from engine.wire.json import is_json
 
 __all__ = ["FORMATS", "Compression", "Format", "compression_of", "format_of"]
 
@@ -97,7 +98,7 @@ def format_of(name: str, start: bytes, wanted: str | None) -> Format:
         line = start[: start.index(b"\0")].count(b"\n") + 1
         raise ConfigError(f"{name}:{line} holds a NUL byte: it is no text, or none in UTF-8")
     if chosen is None or chosen == "json":
-        return _by_content(start, chosen)
+        return _by_content(name, start, chosen)
     return chosen
 
 
@@ -118,8 +119,16 @@ def _by_suffix(name: str) -> Format | None:
     return _SUFFIXES[suffix]
 
 
-def _by_content(start: bytes, chosen: Format | None) -> Format:
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if first == b"[":
+def _by_content(name: str, start: bytes, chosen: Format | None) -> Format:
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] == b"[":
         return "json"
-    return "jsonl" if chosen is not None or first in (b"{", b'"', b"") else "text"
+    if chosen is None:
+        return "jsonl" if text[:1] in (b"{", b'"', b"") else "text"
+    line, ended, _ = text.partition(b"\n")
+    if ended and not is_json(line.decode("utf-8", "replace")):
+        raise ConfigError(
+            f"{name} begins with no JSON array, and its first line is no JSON: an array of rows is "
+            "wanted, or one row a line"
+        )
+    return "jsonl"
