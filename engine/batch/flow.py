@@ -175,7 +175,8 @@ class Flow:
         }
 
     def _land(self) -> None:
-        for lane in self.lanes.all:
+        # Interrupted, they stay in doubt, and are asked again.
+        for lane in self.lanes.all if self._open else ():
             self._undoubt(lane)
         self.landed = True
 
@@ -315,7 +316,7 @@ class Flow:
         if what is Verdict.HALT:
             self._close(lane, error.message, error)
         elif what is Verdict.DOUBT:
-            if lane.doubt(Doubt(item, outcome, error)):
+            if lane.closed is None and lane.doubt(Doubt(item, outcome, error)):
                 self._close(lane, f"every row was refused alike: {error.message}", error)
         elif what is Verdict.FAILED:
             self.book.failed(item, outcome, error)

@@ -94,6 +94,8 @@ class Journal:
             ResourceError: it cannot be written, and the file is as it was before.
         """
         with _Advice(self.path, "write to"):
+            if self._regular and os.fstat(self._fd).st_size != self._size:
+                self.check()  # a line behind half a line would be lost with it
             try:
                 self._write(line)
             except OSError:

@@ -1,0 +1,137 @@
+"""The files of a run: what somebody else does to them is noticed, and nobody else reads them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.batch.support import (
+    answer,
+    custom_ids,
+    ids,
+    openai_row,
+    provider,
+    question,
+    read,
+    run_batch,
+    write_rows,
+)
+from tests.server import Peer
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(b'{"custom_id": "x"}\n' * 1000)
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("harm", [cut, empty, rewritten, deleted])
+@pytest.mark.parametrize("when", ["in the middle", "at the end"])
+def test_an_output_that_somebody_changes_ends_the_run_and_is_left_alone(
+    tmp_path: Path, harm: Callable[[Path], None], when: str
+) -> None:
+    input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(60)))
+    output = tmp_path / "out.jsonl"
+    at = 30 if when == "in the middle" else 59
+    done = threading.Event()
+
+    def handler(peer: Peer) -> None:
+        if len(server.requests) > at and not done.is_set():
+            while not (output.exists() and output.stat().st_size > 3000):
+                threading.Event().wait(0.005)
+            done.set()
+            harm(output)
+        peer.json(answer())
+
+    with provider(handler) as server:
+        summary = run_batch(input, output, server, concurrency=4)
+        assert summary.exit_code == 3
+        assert "while the batch was writing to it" in str(summary.reason)
+        if harm is rewritten:
+            assert output.read_bytes().startswith(b'{"custom_id": "x"}\n' * 1000)
+        elif harm is not deleted:
+            assert run_batch(input, output, server).exit_code == 0
+            assert set(custom_ids(output)) >= set(ids(60))
+
+
+def test_what_holds_prompts_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(4)))
+
+        def handler(peer: Peer) -> None:
+            bad = question(peer).endswith("r1")
+            peer.json(b"{}", status="400 Bad") if bad else peer.json(answer())
+
+        with provider(handler) as server:
+            run_batch(input, tmp_path / "out.jsonl", server, ordered=True)
+            run_batch(input, tmp_path / "out.jsonl", server, retry_errors=True)
+    finally:
+        os.umask(before)
+    made = [path for path in tmp_path.iterdir() if path != input and path.suffix != ".lock"]
+    assert len(made) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+
+
+def test_an_input_that_grows_is_not_asked_beyond_the_plan(tmp_path: Path) -> None:
+    input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(20)))
+    output = tmp_path / "out.jsonl"
+
+    def handler(peer: Peer) -> None:
+        if len(server.requests) == 3:
+            with open(input, "a") as file:
+                file.write(input.read_text().replace('"r', '"new'))
+        peer.json(answer())
+
+    with provider(handler) as server:
+        summary = run_batch(input, output, server, concurrency=2)
+        assert (summary.done, summary.exit_code) == (20, 0)
+        assert sorted(custom_ids(output)) == sorted(ids(20))
+        assert run_batch(input, output, server).rows == 40
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.txt", "in.json", "in.csv.gz"])
+def test_an_interrupted_run_of_any_kind_leaves_no_traceback(tmp_path: Path, name: str) -> None:
+    import gzip
+
+    input = tmp_path / name
+    words = [f"q{n}" for n in range(50)]
+    content = {
+        "in.json": '["' + '","'.join(words) + '"]',
+        "in.txt": "\n".join(words),
+    }.get(name, "prompt\n" + "\n".join(words)).encode()
+    input.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    def handler(peer: Peer) -> None:
+        if len(server.requests) == 5:
+            process.terminate()
+        peer.json(answer())
+
+    with provider(handler) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "dev", "-m", "engine", "batch", str(input), "-m", "m",
+             "-o", str(tmp_path / "o"), "--base-url", f"{server.url}/v1", "--concurrency", "2"],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 143, said
+    for word in ("Traceback", "Exception ignored", "Warning"):
+        assert word not in said
+    assert 5 <= len(read(tmp_path / "o")) < 50
