@@ -4,6 +4,9 @@
 
     summary = run("in.jsonl", "out.jsonl", Options(model="openai/gpt-4o-mini"))
 
+    for answer in answers("in.jsonl", "out.jsonl", Options(model="openai/gpt-4o-mini")):
+        print(answer.custom_id, answer.text)
+
 The output is the journal: run the same again after any end, and what is missing is asked.
 """
 
@@ -13,14 +16,26 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from engine.batch.answer import Answer
+from engine.batch.answering import answers
 from engine.batch.options import Options
 from engine.batch.pacing.prices import Price, load_prices
 from engine.batch.reading.kinds import Format
-from engine.batch.runner import Batch
+from engine.batch.runner import Batch, OnAnswer
 from engine.batch.showing.summary import Progress, Summary
 from engine.transport.multi import Multi
 
-__all__ = ["Batch", "Options", "Price", "Progress", "Summary", "load_prices", "run"]
+__all__ = [
+    "Answer",
+    "Batch",
+    "Options",
+    "Price",
+    "Progress",
+    "Summary",
+    "answers",
+    "load_prices",
+    "run",
+]
 
 
 def run(
@@ -29,15 +44,17 @@ def run(
     options: Options | None = None,
     *,
     format: Format | None = None,
+    on_answer: OnAnswer | None = None,
 ) -> Summary:
-    """Run a batch to its end. The arguments are those of `Batch`.
+    """Run a batch to its end; blocks, also inside a running loop. The arguments are those of
+    `Batch`.
 
     Raises:
         ConfigError, ResourceError: it could not be begun. How it ended once begun is in the
             summary.
     """
     with Multi() as multi:
-        batch = Batch(multi, input, output, options, format=format).start()
+        batch = Batch(multi, input, output, options, format=format, on_answer=on_answer).start()
         multi.run()
     assert batch.summary is not None
     return batch.summary

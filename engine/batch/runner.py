@@ -16,7 +16,7 @@ from engine.batch.answer import Answer, answer_of
 from engine.batch.flow import Ending, Flow
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.plan import Past, Plan
-from engine.batch.keeping.records import Record
+from engine.batch.keeping.records import Record, read_entry
 from engine.batch.keeping.store import Store
 from engine.batch.options import Options
 from engine.batch.pacing.cost import Spent
@@ -138,6 +138,21 @@ class Batch:
         """Stop now. Rows under way are asked again in the next run."""
         why = "stopped; run the same command again to go on"
         self._stop(Ending("interrupted", why, 0.0))
+
+    def earlier(self, wait: Callable[[], object]) -> Iterator[Answer]:
+        """What earlier runs left of the rows of this one, failures that are asked again left out.
+
+        Args:
+            wait: drives the `Multi` for a moment; called until the files are read.
+        """
+        while self._phase in (_Phase.NEW, _Phase.READING):
+            wait()
+        for line in self._store.earlier():
+            entry = read_entry(line)
+            if entry is None or not self._past.seen(entry.key):
+                continue
+            if not (entry.failed and (self._options.retry_errors or self._past.done(entry.key))):
+                yield answer_of(line)
 
     @property
     def meter(self) -> Meter:

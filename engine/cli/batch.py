@@ -11,9 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from engine.batch import Batch, Options, Summary, load_prices
+from engine.batch.keeping.store import written
 from engine.batch.reading.kinds import FORMATS
 from engine.batch.showing.progress import View, view
 from engine.batch.showing.report import check_report, write_report
+from engine.batch.showing.table import check_table, write_table
 from engine.cli.console import complain
 from engine.cli.neutral import one_line
 from engine.errors import ConfigError
@@ -50,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     many.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="run on Ray")
     many.add_argument("--ray-actors", type=int, metavar="N", help="default: one for each CPU")
     parser.add_argument("--text-field", metavar="NAME", help="the answer's text, beside the body")
+    parser.add_argument(
+        "--table", metavar="FILE", help="a table of all answers at the end: .csv, .tsv, .parquet"
+    )
     shown = parser.add_argument_group("what is shown")
     modes = ("auto", "rich", "plain", "json", "none")
     shown.add_argument("--progress", choices=modes, default="auto", help="on stderr")
@@ -123,6 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.ray is not None:
             raise ConfigError("--report cannot go with --ray: the actors keep what they measure")
         check_report(arguments.report)
+    if arguments.table:
+        check_table(arguments.table)
     shown = view(arguments.progress, sys.stderr)
     if arguments.ray is not None:
         return _run_on_ray(arguments, options, shown)
@@ -144,6 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
         complain(summary.reason)
     if arguments.report:
         write_report(arguments.report, summary, batch.meter)
+    if arguments.table:
+        write_table(arguments.table, lambda: written(arguments.output, options.errors))
     return signalled if signalled and summary.stopped == "interrupted" else summary.exit_code
 
 

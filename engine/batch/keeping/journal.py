@@ -52,6 +52,11 @@ class Journal:
         self._last = (0, b"")  # where the last line that was written begins, and the line
         self._foreign = False
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._size
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)

@@ -82,6 +82,10 @@ class Past:
         known = self.rows.get(row.key)
         return bool(known & _SEEN) and not known & (_DONE if retry_errors else _DONE | _FAILED)
 
+    def seen(self, key: bytes) -> bool:
+        """Whether the row is in the input."""
+        return bool(self.rows.get(key) & _SEEN)
+
     def done(self, key: bytes) -> bool:
         """Whether the row has an answer."""
         return bool(self.rows.get(key) & _DONE)

@@ -8,6 +8,7 @@ from itertools import count
 
 import msgspec
 
+from engine.batch.answer import Answer, answer_of
 from engine.batch.keeping.journal import GroupSync, Journal
 from engine.batch.keeping.lock import Lock
 from engine.batch.keeping.plan import Past
@@ -18,7 +19,7 @@ from engine.batch.reading.manifest import Manifest, load_manifest, save_manifest
 from engine.batch.reading.rows import digest
 from engine.errors import ConfigError, ResourceError
 
-__all__ = ["Store", "errors_path"]
+__all__ = ["Store", "errors_path", "written"]
 
 
 class Store:
@@ -61,6 +62,7 @@ class Store:
         self._lost = 0
         self._ours = True
         self._past: Past | None = None
+        self._sizes: list[int] = []
         try:
             paths = [self.output]
             if errors is not None or output != "-":
@@ -155,7 +157,18 @@ class Store:
     def begin(self, past: Past | None = None) -> None:
         """Be ready for `write`; `past` hears of rows that failed before and are asked again."""
         self._past = past
+        self._sizes = [journal.size for journal in self._journals]
         self._syncs = GroupSync(self._journals)
+
+    def earlier(self) -> Iterator[bytes]:
+        """The lines that were there when `begin` was called."""
+        for journal, size in zip(self._journals, self._sizes, strict=False):
+            read = 0
+            for _, line in journal.lines():
+                read += len(line) + 1
+                if read > size:
+                    break
+                yield line
 
     def write(self, record: Record) -> None:
         """Write a line: a failure to the errors file, an answer to the output. Where the disk
@@ -217,6 +230,19 @@ class Store:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def written(
+    output: str | os.PathLike[str], errors: str | os.PathLike[str] | None = None
+) -> Iterator[Answer]:
+    """The outcomes in the files of a run: answers, then failures; what is torn is left out."""
+    output = os.fspath(output)
+    for path in (output, os.fspath(errors or errors_path(output))):
+        if path != "-" and os.path.isfile(path):
+            with open(path, "rb") as file:
+                for line in file:
+                    if read_entry(line) is not None:
+                        yield answer_of(line)
 
 
 def errors_path(output: str) -> str:
