@@ -109,7 +109,7 @@ def as_result(item: Mapping[str, Any], where: str, shape: Shape, as_part: AsPart
     """
     content, parts = _content(item.get("content"), f"{where}.content", shape, as_part)
     if any(not isinstance(part, Text) for part in parts):
-        shape.bind(_MIXED | CHAT, f"{where}.content")
+        shape.bind(_MIXED | CHAT | {"cohere"}, f"{where}.content")
     name = member(item, "name", str, where, default=None)
     ollama = member(item, "tool_name", str, where, default=None)
     known = ("role", "content", "tool_call_id", "tool_name", "images")
@@ -173,7 +173,8 @@ def _content(content: Any, where: str, shape: Shape, as_part: AsPart) -> tuple[s
         if isinstance(part, ToolCall | ToolResult):
             raise ConfigError(f"{where}[{number}] cannot stand in the result of a tool")
     text = "".join(part.text for part in parts if isinstance(part, Text))
-    if all(isinstance(part, Text) and not part.extra for part in parts):
+    several = sum(isinstance(inner, Mapping) for inner in content) > 1
+    if not several and all(isinstance(part, Text) and not part.extra for part in parts):
         return text, []
     return text, parts
 

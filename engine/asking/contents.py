@@ -120,8 +120,11 @@ def _response(part: Mapping[str, Any], name: str, where: str, shape: Shape) -> P
     beside = shape.extra(result, ("id", "name", "response"), GEMINI, place)
     extra = {"functionResponse": beside} if beside else {}
     extra |= shape.extra(part, (name,), GEMINI, where, _SEALS)
+    id = member(result, "id", str, where, default="") or ""
+    if id:
+        shape.narrow(GEMINI)
     return ToolResult(
-        member(result, "id", str, where, default="") or "",
+        id,
         as_json(result.get("response"), f"{place}.response"),
         member(result, "name", str, place),
         extra=extra,

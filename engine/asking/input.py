@@ -245,6 +245,7 @@ def _parts(item: Mapping[str, Any], where: str, shape: Shape) -> list[Part]:
         raise ConfigError(f"{where}.{place} must be a string or a list of parts")
     refusal = member(item, "refusal", str, where, default=None)
     if refusal is not None:
+        shape.narrow(CHAT)
         parts.append(Refusal(refusal))
     for number, image in enumerate(member(item, "images", Sequence, where, default=())):
         parts.append(_image(image, f"{where}.images[{number}]", shape))

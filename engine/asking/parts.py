@@ -90,7 +90,8 @@ def _formats_of(kind: str) -> frozenset[str]:
 _VENDOR_KINDS: Final = {
     **dict.fromkeys(("search_result", "container_upload", "compaction", "fallback"), MESSAGES),
     **dict.fromkeys(("server_tool_use", "mcp_tool_use", "mcp_tool_result"), MESSAGES),
-    **dict.fromkeys(("document_url", "reference", "tool_reference", "tool_file"), CHAT),
+    **dict.fromkeys(("document_url", "reference", "tool_file"), CHAT),
+    "tool_reference": CHAT | MESSAGES,  # Mistral's and Anthropic's
     **dict.fromkeys(("mcp_approval_response", "item_reference"), RESPONSES),
     "video_url": CHAT,
 }
@@ -113,7 +114,7 @@ def _image_url(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
     if isinstance(image, Mapping):
         detail = image.get("detail", detail)
         url = member(image, "url", str, f"{where}.image_url")
-        inner = shape.extra(image, ("url", "detail"), CHAT, f"{where}.image_url")
+        inner = shape.extra(image, ("url", "detail"), TYPED - MESSAGES, f"{where}.image_url")
         extra = {"image_url": inner} if inner else {}
     elif image is None and isinstance(part.get("file_id"), str):
         shape.bind(RESPONSES, f"{where}.file_id")
@@ -229,6 +230,7 @@ def _redacted(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
 
 
 def _refusal(part: Mapping[str, Any], where: str, shape: Shape) -> Part:
+    shape.narrow(CHAT | RESPONSES)
     extra = shape.extra(part, ("type", "refusal"), CHAT | RESPONSES, where, _TOLD)
     return Refusal(member(part, "refusal", str, where), extra)
 

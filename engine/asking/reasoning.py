@@ -33,7 +33,7 @@ def reasoning_of(item: Mapping[str, Any], where: str, shape: Shape) -> list[Part
             continue
         if not isinstance(words, str):
             raise ConfigError(f"{where}.{name} must be a string, not {type(words).__name__}")
-        shape.narrow(CHAT | OLLAMA if name == "thinking" else CHAT)
+        shape.narrow(CHAT if name != "thinking" else OLLAMA if _is_ollama(item) else CHAT | OLLAMA)
         parts.append(Thinking(words, field=name))
     sealed = {name: item[name] for name in _SEALED if item.get(name) is not None}
     if sealed:
@@ -43,3 +43,17 @@ def reasoning_of(item: Mapping[str, Any], where: str, shape: Shape) -> list[Part
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(f"{where}: reasoning that is no JSON: {error}") from error
     return parts
+
+
+def _is_ollama(item: Mapping[str, Any]) -> bool:
+    """Whether `item` is a message of Ollama's, whose arguments are objects."""
+    calls = item.get("tool_calls")
+    functions = [
+        call.get("function")
+        for call in (calls if isinstance(calls, list | tuple) else ())
+        if isinstance(call, Mapping)
+    ]
+    return "images" in item or any(
+        isinstance(function, Mapping) and isinstance(function.get("arguments"), Mapping)
+        for function in functions
+    )

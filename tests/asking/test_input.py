@@ -166,7 +166,7 @@ def test_calls_and_results_of_each_vendor() -> None:
         assert one(item) == Message("tool", [result])
     gemini = {"functionResponse": {"id": "1", "name": "f", "response": {"r": 42}}}
     assert one({"role": "user", "parts": [gemini]}) == Message(
-        "tool", [ToolResult("1", '{"r":42}', "f")]
+        "tool", [ToolResult("1", '{"r":42}', "f")], formats=("gemini",)
     )
     assert one({"parts": [{"text": "hi"}]}) == Message.user("hi")
     mixed = [{"type": "tool_result", "tool_use_id": "1", "is_error": True}, "and?"]

@@ -127,3 +127,146 @@ def test_every_recorded_answer_brings_its_own_seals_and_reasoning_back() -> None
         if missing:
             lost[recording.file] = [one[:80] for one in missing[:3]]
     assert not lost, lost
+
+
+# The same conversation as each vendor writes it: two calls in one turn, their results, a picture,
+# an empty answer, and ids that other vendors refuse.
+KIMI = ("functions.look:0", "functions.look:1")
+LONG = tuple(f"chatcmpl-tool-0123456789abcdef0123456789abcdef{n}" for n in range(2))
+PNG = "iVBORw0KGgo="
+
+
+def _chat(ids: tuple[str, str]) -> list[dict[str, Any]]:
+    url = f"data:image/png;base64,{PNG}"
+    return [
+        {"role": "system", "content": "be brief"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "what is it?"},
+                {"type": "image_url", "image_url": {"url": url}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"id": ids[0], "type": "function", "function": {"name": "f", "arguments": "null"}},
+                {
+                    "id": ids[1],
+                    "type": "function",
+                    "function": {"name": "g", "arguments": '{"a":1}'},
+                },
+            ],
+        },
+        {"role": "tool", "tool_call_id": ids[0], "content": "1"},
+        {"role": "tool", "tool_call_id": ids[1], "content": '{"b":2}'},
+        {"role": "assistant", "content": "A cat. "},
+    ]
+
+
+CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
+    "chat, Kimi's ids": [*_chat(KIMI), {"role": "user", "content": "sure?"}],
+    "chat, vLLM's ids, to go on with": _chat(LONG),
+    "chat, one id in two turns": [
+        *_chat(("call_0", "call_1")),
+        {"role": "user", "content": "again"},
+        *_chat(("call_0", "call_1"))[2:],
+        {"role": "user", "content": "sure?"},
+    ],
+    "responses": [
+        {"role": "user", "content": [{"type": "input_text", "text": "what is it?"}]},
+        {"type": "function_call", "call_id": "c" * 50, "name": "f", "arguments": ""},
+        {"type": "function_call", "call_id": "b", "name": "g", "arguments": '{"a":1}'},
+        {"type": "function_call_output", "call_id": "c" * 50, "output": "1"},
+        {"type": "function_call_output", "call_id": "b", "output": "2"},
+        {
+            "type": "message",
+            "role": "assistant",
+            "id": "msg_1",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "A cat.", "annotations": []}],
+        },
+        {"role": "user", "content": "sure?"},
+    ],
+    "messages": [
+        {"role": "user", "content": "what is it?"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "s"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {"a": 1}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "1"},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True},
+                {"type": "text", "text": "go on"},
+            ],
+        },
+        {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]},
+        {"role": "user", "content": "sure?"},
+    ],
+    "gemini, calls without ids": [
+        {"role": "user", "parts": [{"text": "what is it?"}]},
+        {
+            "role": "model",
+            "parts": [
+                {"text": "hm", "thought": True},
+                {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "c2VhbA=="},
+                {"functionCall": {"name": "f", "args": {"a": 1}}},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"name": "f", "response": {"r": 1}}},
+                {"functionResponse": {"name": "f", "response": {"r": 2}}},
+            ],
+        },
+        {"role": "model", "parts": [{"text": "A cat."}]},
+        {"role": "user", "parts": [{"text": "sure?"}]},
+    ],
+    "ollama, calls without ids": [
+        {"role": "user", "content": "what is it?", "images": [PNG]},
+        {
+            "role": "assistant",
+            "content": "",
+            "thinking": "hm",
+            "tool_calls": [
+                {"function": {"name": "f", "arguments": {}}},
+                {"function": {"name": "g", "arguments": {"a": 1}}},
+            ],
+        },
+        {"role": "tool", "content": "1", "tool_name": "f"},
+        {"role": "tool", "content": "2", "tool_name": "g"},
+        {"role": "assistant", "content": "A cat."},
+        {"role": "user", "content": "sure?"},
+    ],
+    "an empty answer": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "b"}]},
+    ],
+}
+
+
+@pytest.mark.parametrize("receiver", RULES, ids=lambda receiver: " ".join(receiver))
+@pytest.mark.parametrize("form", CONVERSATIONS)
+def test_a_conversation_in_any_vendors_form_obeys_the_rules_of_every_other(
+    form: str, receiver: tuple[str, str, str]
+) -> None:
+    provider, name, model = receiver
+    sent = body(CONVERSATIONS[form], provider, name, model)
+    found = RULES[receiver](sent)
+    assert not found, (found, sent)
+
+
+@pytest.mark.parametrize("form", CONVERSATIONS)
+def test_ids_are_the_same_the_next_time(form: str) -> None:
+    once, again = (body(CONVERSATIONS[form], "mistral", "chat", "m") for _ in range(2))
+    assert once == again

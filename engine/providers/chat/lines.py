@@ -25,6 +25,7 @@ from engine.messages import (
 from engine.providers.call_ids import FITS_MISTRAL, FITS_OPENAI, fitting_ids
 from engine.providers.origin import is_own, is_told, with_extra
 from engine.providers.sealed import unsealed
+from engine.providers.turns import with_calls_together
 
 __all__ = ["render_lines"]
 
@@ -42,6 +43,12 @@ _REASONING: Final = {
 # They answer 400 or 422 to the role: "unknown variant `developer`".
 _NO_DEVELOPER: Final = frozenset({"deepseek", "dashscope", "mistral", "moonshot", "perplexity"})
 
+# "content: string", says the document, and no list of texts.
+_TEXTS: Final = frozenset({"deepseek"})
+
+# "Assistant message must have either content or tool_calls", "must not be empty".
+_NO_EMPTY: Final = frozenset({"mistral", "moonshot"})
+
 # Free text for tools is OpenAI's own, others are told of a function with one argument; and so is
 # the field for a refusal.
 _OPENAI: Final = frozenset({"openai", "azure"})
@@ -56,7 +63,7 @@ def render_lines(messages: Iterable[Message], provider: str) -> list[dict[str, A
     Raises:
         ConfigError: a part cannot be said in this format.
     """
-    messages = list(messages)
+    messages = with_calls_together(messages)
     lines = _Lines(messages, provider)
     return [line for message in messages for line in lines.of(message)]
 
@@ -91,7 +98,8 @@ class _Lines:
 
     def _content(self, message: Message, parts: Sequence[Part], told: bool) -> Any:
         plain = all(isinstance(part, Text) and not (told and part.extra) for part in parts)
-        if plain and (len(parts) < 2 or FORMAT not in message.formats):
+        single = len(parts) < 2 or FORMAT not in message.formats or self._provider in _TEXTS
+        if plain and single:
             return "".join(part.text for part in parts if isinstance(part, Text))
         return [_part(part, self._provider, told) for part in parts]
 
@@ -131,7 +139,8 @@ class _Lines:
         if own and images and message.provider is not None:
             line["images"] = [_part(image, self._provider, told) for image in images]
         said = len(line) > 2 or line["content"] or calls or (told and message.extra)
-        if not said and not any(isinstance(part, Text) for part in message.parts):
+        empty = any(isinstance(part, Text) for part in message.parts)
+        if not said and (not empty or self._provider in _NO_EMPTY):
             return None
         if own:
             line |= self._reasoning(message)

@@ -23,6 +23,7 @@ from engine.providers.arguments import arguments_of
 from engine.providers.call_ids import fitting_ids
 from engine.providers.contract import Endpoint
 from engine.providers.origin import is_own, is_told, tool_extra, with_extra
+from engine.providers.turns import with_calls_together
 from engine.request import ModelRequest
 
 __all__ = ["render_cohere"]
@@ -48,7 +49,7 @@ def render_cohere(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     """
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": _Lines(request.messages, endpoint.name).all(),
+        "messages": _Lines(with_calls_together(request.messages), endpoint.name).all(),
         "stream": request.stream,
     }
     for field, name in _FIELDS:
@@ -144,8 +145,7 @@ class _Lines:
             line["content"] = content
         if told:
             line = with_extra(line, message.extra)
-        said = any(isinstance(part, Text) for part in message.parts)
-        return line if said or content or len(line) > 2 or calls else None
+        return line if content or len(line) > 2 or calls else None
 
     def _content(self, message: Message, own: bool, told: bool, called: bool) -> Any:
         """A text; parts where there is more than that."""

@@ -26,6 +26,7 @@ from engine.messages import (
 from engine.providers.arguments import arguments_of
 from engine.providers.call_ids import is_made_up
 from engine.providers.origin import is_own, is_told, with_extra
+from engine.providers.turns import with_calls_together
 
 __all__ = ["is_gemini_3", "render_contents", "render_system"]
 
@@ -64,9 +65,8 @@ def render_contents(messages: Iterable[Message], provider: str, model: str) -> l
         ConfigError: a part cannot be said in this format.
     """
     conversation = _Conversation(provider, is_gemini_3(model))
-    for message in messages:
-        if message.role != "system":
-            conversation.add(message)
+    for message in with_calls_together(m for m in messages if m.role != "system"):
+        conversation.add(message)
     return conversation.contents
 
 
@@ -87,9 +87,7 @@ class _Conversation:
             parts = self._answer(message, own, told)
         else:
             parts = [
-                self._result(part, own, told)
-                if isinstance(part, ToolResult)
-                else _asked(part, told)
+                self._question(part, own, told)
                 for part in message.parts
                 if part != Text("")  # "Unable to submit request because it must have a text"
             ]
@@ -102,6 +100,13 @@ class _Conversation:
             role = "model" if message.role == "assistant" else "user"
             self.contents.append(with_extra({"role": role, "parts": parts}, extra))
         self._results = parts if parts and message.role == "tool" else None
+
+    def _question(self, part: Part, own: bool, told: bool) -> dict[str, Any]:
+        if isinstance(part, ToolResult):
+            return self._result(part, own, told)
+        if isinstance(part, Thinking) and own:  # as the user had it
+            return with_extra(_thought(part), part.extra)
+        return _asked(part, told)
 
     def _result(self, result: ToolResult, own: bool, told: bool) -> dict[str, Any]:
         known, sent = self._calls.get(result.id, (None, False))
@@ -173,7 +178,7 @@ def _asked(part: Part, told: bool) -> dict[str, Any]:
     if isinstance(part, VendorItem) and part.format in (None, FORMAT):
         return part.data
     if isinstance(part, Text):
-        written = {"text": part.text}
+        written: dict[str, Any] = {"text": part.text}
         if told and part.signature is not None:
             written["thoughtSignature"] = part.signature
     elif isinstance(part, Image | Audio | Document):
@@ -191,12 +196,15 @@ _USUAL: Final = {Image: "image/png", Audio: "audio/wav", Document: "application/
 
 def _add_thinking(thinking: Thinking, parts: list[dict[str, Any]]) -> None:
     if thinking.text:
-        written: dict[str, Any] = {"text": thinking.text, "thought": True}
-        parts.append(with_extra(_signed(written, thinking.signature), thinking.extra))
+        parts.append(with_extra(_thought(thinking), thinking.extra))
     elif parts and "inlineData" in parts[-1]:
         _signed(parts[-1], thinking.signature)  # an image has its signature beside it
     else:
         parts.append(_signed({"text": ""}, thinking.signature))
+
+
+def _thought(thinking: Thinking) -> dict[str, Any]:
+    return _signed({"text": thinking.text, "thought": True}, thinking.signature)
 
 
 def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:

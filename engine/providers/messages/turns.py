@@ -98,7 +98,7 @@ class _Turns:
             return
         extra = {k: v for k, v in message.extra.items() if k != "container"} if told else {}
         turns = self._turns
-        if turns and turns[-1]["role"] == role and _beside(turns[-1]) == extra:
+        if turns and turns[-1]["role"] == role and not extra and len(turns[-1]) == 2:
             turns[-1]["content"] += blocks
         else:
             turns.append(with_extra({"role": role, "content": blocks}, extra))
@@ -164,10 +164,6 @@ class _Turns:
         if part.is_error:
             block["is_error"] = True
         return with_extra(block, part.extra) if told else block
-
-
-def _beside(turn: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in turn.items() if name not in ("role", "content")}
 
 
 def _ended(turn: dict[str, Any]) -> bool:

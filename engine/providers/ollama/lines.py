@@ -21,6 +21,7 @@ from engine.messages import (
 from engine.providers.arguments import arguments_of
 from engine.providers.call_ids import is_made_up
 from engine.providers.origin import is_own, is_told, with_extra
+from engine.providers.turns import with_calls_together
 
 __all__ = ["asked_line", "render_lines"]
 
@@ -36,7 +37,7 @@ def render_lines(messages: Iterable[Message], provider: str) -> list[dict[str, A
     """
     names: dict[str, str] = {}  # of the tools that were called, by id
     lines: list[dict[str, Any]] = []
-    for message in messages:
+    for message in with_calls_together(messages):
         told = is_told(message, provider, FORMAT)
         if message.role == "assistant":
             answer = _answer(message, provider, told, names)

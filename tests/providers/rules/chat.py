@@ -113,11 +113,12 @@ def mistral(body: dict[str, Any]) -> list[str]:
 
 
 def deepseek(body: dict[str, Any]) -> list[str]:
-    """DeepSeek: texts only, and its reasoning."""
+    """DeepSeek: a text is a string, and its reasoning is known."""
     found = any_server(body)
     more = {"assistant": {"prefix", "reasoning_content"}}
     for number, line in enumerate(body["messages"]):
-        if not isinstance(line.get("content"), str | None):
+        parts = line["content"] if isinstance(line.get("content"), list) else ()
+        if parts and all(part.get("type") == "text" for part in parts):
             found.append(f"messages[{number}].content is no string")
     return found + _known(body, more)
 
