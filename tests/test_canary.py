@@ -164,13 +164,12 @@ def test_of_the_commands(tmp_path: Path) -> None:
         environ |= dict.fromkeys(("OPENAI_API_KEY", "MY_KEY"), CANARY)
         environ |= {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         asked = ("--base-url", url, "--api-key-env", "MY_KEY", "-m", "m")
-        plain = ("--base-url", f"{server.url}/v1", "--report", "report.html", "-m", "m")
         for command in (
             ("providers",),
             ("chat", *asked, "hi"),
             ("chat", "-m", "openai/gpt-4o", "hi"),
             ("agent", *asked, "hi"),
-            ("batch", "rows.jsonl", "-o", "out.jsonl", *plain),
+            ("batch", "rows.jsonl", "-o", "out.jsonl", "--report", "report.html", *asked),
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "engine", *command],

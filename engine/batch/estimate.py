@@ -93,7 +93,7 @@ def estimate(
         ConfigError: a run could not begin.
     """
     manifest = options.manifest()
-    address = Address(manifest, options.api_key, options.headers)
+    address = Address(manifest, options.api_key, options.headers, options.base_url)
     budget = Budget(prices=options.prices)
     past = Past()
     found = Estimate(plan=Plan())

@@ -87,10 +87,10 @@ class Flow:
         self._wake_at = wake_at
         self._notice = notice
         self._manifest = ledger.manifest
-        self._address = Address(ledger.manifest, options.api_key, options.headers)
+        self._address = Address(ledger.manifest, options.api_key, options.headers, options.base_url)
         self._misfit = schema_check(options.schema)
         self.book = Book(options, ledger, now)
-        self.lanes = Lanes(options, self._address, ledger.manifest.batch, now)
+        self.lanes = Lanes(multi, options, self._address, ledger.manifest.batch, now)
         self.flying: dict[int, tuple[Item, Lane, Any]] = {}
         self.ending: Ending | None = None
         self.landed = False
@@ -232,8 +232,7 @@ class Flow:
         if not self.book.budget.reserve(id(item), demand):
             return False
         lane.take(item)
-        lane.pace.sent(now, demand.estimate)
-        lane.in_flight += 1
+        lane.sent(now, demand.estimate)
         item.sent_at = now
         item.attempts += 1
         timeouts, path = self._options.timeouts, item.row.path
@@ -255,7 +254,7 @@ class Flow:
         now = monotonic()
         self._account(item, lane, outcome, now)
         del self.flying[id(item)]
-        lane.in_flight -= 1
+        lane.ended()
         if outcome.cancelled:
             return
         if outcome.error is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from engine.batch.pacing.cost import Demand, Spent
 from engine.batch.pacing.pace import Pace
 from engine.batch.reading.rows import Row
 from engine.errors import EngineError
+from engine.transport.lane import Lane as SharedLane
 
 __all__ = ["Doubt", "Item", "Lane"]
 
@@ -80,6 +81,7 @@ class Lane:
     Args:
         name: for people.
         pace: when requests go.
+        road: the same server, key and model as others of the `Multi` ask it.
 
     Attributes:
         in_flight: requests under way.
@@ -91,9 +93,10 @@ class Lane:
         waiting_bytes: of the requests that were not sent yet.
     """
 
-    def __init__(self, name: str, pace: Pace) -> None:
+    def __init__(self, name: str, pace: Pace, road: SharedLane[Any]) -> None:
         self.name = name
         self.pace = pace
+        self.road = road
         self.in_flight = 0
         self.closed: str | None = None
         self.error: EngineError | None = None
@@ -134,6 +137,17 @@ class Lane:
     def when(self) -> float | None:
         """When the first row may be asked again; None where none waits."""
         return self._again[0][0] if self._again else None
+
+    def sent(self, now: float, tokens: float) -> None:
+        """A request of about `tokens` went."""
+        self.pace.sent(now, tokens)
+        self.in_flight += 1
+        self.road.in_flight += 1
+
+    def ended(self) -> None:
+        """It is over, and the pace knows how."""
+        self.in_flight -= 1
+        self.road.left()
 
     @property
     def fresh(self) -> int:

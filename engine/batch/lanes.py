@@ -13,8 +13,13 @@ from engine.batch.reading.rendering import Address
 from engine.batch.reading.rows import BadRow, Row
 from engine.errors import ConfigError
 from engine.transport.bucket import Bucket
+from engine.transport.multi import Multi, driver_of
+from engine.transport.retry import Retry
 
 __all__ = ["Lanes"]
+
+# A row has attempts of its own, and time; a budget would only make it wait longer.
+_NO_BUDGET: Final = Retry(budget=None)
 
 # Rows, and bytes of their requests, that are read beyond one that must wait: another lane may have
 # room.
@@ -26,6 +31,7 @@ class Lanes:
     """Gives the next row that may go.
 
     Args:
+        multi: whose gates are shared with all who ask the same.
         options: of the run.
         address: knows where rows go.
         batch: name of the run, for idempotency keys.
@@ -37,7 +43,10 @@ class Lanes:
         most: requests in flight, of all lanes.
     """
 
-    def __init__(self, options: Options, address: Address, batch: str, now: float) -> None:
+    def __init__(
+        self, multi: Multi, options: Options, address: Address, batch: str, now: float
+    ) -> None:
+        self._shared = driver_of(multi).lanes
         self._options = options
         self._address = address
         self._batch = batch
@@ -45,7 +54,7 @@ class Lanes:
         self._tokens = Bucket(options.tpm, now) if options.tpm is not None else None
         self._rows: Iterator[Row | BadRow] = iter(())
         self._exhausted = True
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[tuple[int, str], Lane] = {}
         self.all: list[Lane] = []
         self.skipped = 0
         self.most = (
@@ -109,7 +118,7 @@ class Lanes:
     @property
     def limit(self) -> int:
         """Requests that may be in flight."""
-        return min(self.most, sum(lane.pace.limit.value for lane in self.all) or self.most)
+        return min(self.most, sum(lane.pace.allowed for lane in self.all) or self.most)
 
     @property
     def closed(self) -> list[Lane]:
@@ -147,8 +156,8 @@ class Lanes:
         return BadRow(row.number, row.custom_id, row.key, row.content, message)
 
     def _lane(self, row: Row) -> Lane:
-        number, name = self._address.lane(row)
-        lane = self._lanes.get(number)
+        number, path, name = self._address.lane(row)
+        lane = self._lanes.get((number, path))
         if lane is None:
             options = self._options
             limit: Limit = (
@@ -156,7 +165,8 @@ class Lanes:
                 if options.concurrency == "auto"
                 else FixedLimit(options.concurrency)
             )
-            lane = Lane(name, Pace(limit, self._requests, self._tokens))
-            self._lanes[number] = lane
+            road = self._shared.lane(number, _NO_BUDGET)
+            lane = Lane(name, Pace(limit, road, self._requests, self._tokens), road)
+            self._lanes[number, path] = lane
             self.all.append(lane)
         return lane

@@ -14,7 +14,7 @@ from engine.batch.reading.manifest import Manifest
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.shapes import Unfit, path_shape
 from engine.errors import ConfigError
-from engine.request import check_header
+from engine.request import check_header, public_url, shown_url
 from engine.transport.deadlines import Timeouts
 
 __all__ = ["Options"]
@@ -128,6 +128,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         secret = ("api_key", "headers")
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if name not in secret}
+        # A query may hold a key.
+        if self.base_url is not None:
+            shown["base_url"] = shown_url(self.base_url)
         return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def takes(self, row: Row | BadRow) -> bool:
@@ -142,7 +145,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return Manifest(
             model=self.model,
             provider=self.provider,
-            base_url=self.base_url,
+            base_url=public_url(self.base_url) if self.base_url is not None else None,
             system=self.system,
             body=dict(self.body),
             schema=self.schema,

@@ -109,7 +109,7 @@ def _plan(
         notice(warning)
     for _ in store.read(past):
         pass
-    check = Address(store.manifest, options.api_key).check
+    check = Address(store.manifest, options.api_key, options.headers, options.base_url).check
     ask, limit = options.retry_errors, options.limit
     for _ in plan.take(source, past, options.takes, check, ask, limit):
         pass

@@ -16,6 +16,7 @@ from engine.batch.reading.kinds import FORMATS
 from engine.batch.showing.progress import View, view
 from engine.batch.showing.report import check_report, write_report
 from engine.batch.showing.table import check_table, write_table
+from engine.cli.asking import key_of
 from engine.cli.console import complain
 from engine.cli.neutral import one_line
 from engine.errors import ConfigError
@@ -65,6 +66,7 @@ def _add_request_arguments(group: Any) -> None:
     group.add_argument("-m", "--model", help="PROVIDER/MODEL; instead of what the rows name")
     group.add_argument("--provider", help="see `engine providers`")
     group.add_argument("--base-url", metavar="URL", help="address of any other server")
+    group.add_argument("--api-key-env", metavar="NAME", help="variable that holds the key")
     group.add_argument("--prompt", metavar="TEXT", help="template: 'Classify: {text}'")
     group.add_argument("--system", metavar="TEXT", help="instructions, for prompts; a template too")
     group.add_argument("--endpoint", metavar="PATH", help="of rows that name none: /v1/embeddings")
@@ -221,6 +223,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         model=arguments.model,
         provider=arguments.provider,
         base_url=arguments.base_url,
+        api_key=key_of(arguments.api_key_env),
         prompt=arguments.prompt,
         system=arguments.system,
         endpoint=arguments.endpoint,

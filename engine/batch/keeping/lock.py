@@ -26,7 +26,7 @@ class Lock:
     def __init__(self, path: str) -> None:
         self.warning: str | None = None
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ResourceError(
                 f"cannot make {path}: {error.strerror}; the output needs a folder that can be "

@@ -50,7 +50,7 @@ class Limit(Protocol):
     def answered(self, now: float, in_flight: int, ramp: float) -> None:
         """One of `in_flight` requests was answered; the gate lets through `ramp` at once."""
 
-    def refused(self, now: float, in_flight: int, news: bool) -> None:
+    def refused(self, now: float, in_flight: int, ramp: float, news: bool) -> None:
         """One of `in_flight` was refused (429); `news`: an episode of refusals began with it."""
 
     def faltered(self, now: float) -> None:
@@ -66,7 +66,7 @@ class FixedLimit:
     def answered(self, now: float, in_flight: int, ramp: float) -> None:
         pass
 
-    def refused(self, now: float, in_flight: int, news: bool) -> None:
+    def refused(self, now: float, in_flight: int, ramp: float, news: bool) -> None:
         pass
 
     def faltered(self, now: float) -> None:
@@ -96,10 +96,10 @@ class AutoLimit:
         return int(self._limit)
 
     def answered(self, now: float, in_flight: int, ramp: float = math.inf) -> None:
-        used = in_flight >= _USED * self._limit
-        if used:
-            self._refused -= self._refused * _WEIGHT
-        elif not self._slow_start or in_flight < _USED * ramp:
+        if in_flight < _USED * min(self._limit, ramp):
+            return
+        self._refused -= self._refused * _WEIGHT
+        if not self._slow_start and in_flight < _USED * self._limit:
             return
         # A gate that slows down for a refusal by chance is no reason to stay small.
         if now < self._paused_until:
@@ -112,8 +112,10 @@ class AutoLimit:
         # Below 20, 5 % is less than one request.
         self._set(now, max(grown, self._limit + 1), "a clean round")
 
-    def refused(self, now: float, in_flight: int, news: bool) -> None:
-        if in_flight >= _USED * self._limit:
+    def refused(
+        self, now: float, in_flight: int, ramp: float = math.inf, news: bool = True
+    ) -> None:
+        if in_flight >= _USED * min(self._limit, ramp):
             self._refused += (1.0 - self._refused) * _WEIGHT
         if news:
             self._may_cut, self._at_once = True, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Protocol
 
 from engine.batch.pacing.limit import Limit
 from engine.errors import Category, EngineError
@@ -11,7 +11,7 @@ from engine.response import RateLimit
 from engine.transport.bucket import Bucket
 from engine.transport.gate import Gate
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "Road"]
 
 # Failures in a row, nothing answered in between, after which the server is taken to be down: the
 # requests wait at the gate then, instead of spending their attempts on it.
@@ -21,11 +21,26 @@ _DOWN: Final = frozenset({Category.SERVER, Category.NETWORK, Category.TIMEOUT})
 _LONGEST_HOLD: Final = 120.0
 
 
+class Road(Protocol):
+    """The gate of a base URL, key and model, which others ask too: `engine.transport.lane.Lane`."""
+
+    @property
+    def gate(self) -> Gate:
+        """For what the caller knows better."""
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until one more request may go; 0.0: now; None: when one in flight is answered."""
+
+    def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
+        """A request was answered (None), refused, or failed; whether refusals began with it."""
+
+
 class Pace:
     """Decides when requests go.
 
     Args:
         limit: requests in flight.
+        road: the gate.
         requests, tokens: the rates a minute; None: no bound but what the provider's headers say.
             Several paces may share them.
 
@@ -34,10 +49,15 @@ class Pace:
     """
 
     def __init__(
-        self, limit: Limit, requests: Bucket | None = None, tokens: Bucket | None = None
+        self,
+        limit: Limit,
+        road: Road,
+        requests: Bucket | None = None,
+        tokens: Bucket | None = None,
     ) -> None:
         self.limit = limit
-        self.gate = Gate()
+        self.gate = road.gate
+        self._road = road
         self.answered = self.refused = self.failed = 0
         self._requests = requests
         self._tokens = tokens
@@ -45,12 +65,17 @@ class Pace:
         # What the provider said is left, of requests and of tokens, and until when that holds.
         self._left = [(-math.inf, 0), (-math.inf, 0)]
 
+    @property
+    def allowed(self) -> int:
+        """Requests that may be in flight as things are."""
+        return max(int(min(self.limit.value, self.gate.ramp)), 1)
+
     def wait(self, now: float, in_flight: int, tokens: float) -> float | None:
         """Seconds until a request of about `tokens` may go; 0.0: now; None: not before one of
         those in flight ends."""
         if in_flight >= self.limit.value or not self._fits(now, in_flight, tokens):
             return None
-        wait = self.gate.wait(now, in_flight)
+        wait = self._road.wait(now)
         if wait != 0.0:
             return wait
         return max(
@@ -85,19 +110,20 @@ class Pace:
             self._failures = 0
             self.answered += error is None
             self.failed += error is not None
-            self.gate.answered(sent_at, self.limit.value)
+            self._road.ended(now, sent_at, None)
             self.limit.answered(now, in_flight, self.gate.ramp)
         elif error.category is Category.RATE_LIMIT:
             self.refused += 1
-            probing = self.gate.probing
-            news = self.gate.close(now, sent_at, in_flight, error.retry_after)
-            self.limit.refused(now, in_flight, news and not probing)
+            probing, ramp = self.gate.probing, self.gate.ramp
+            news = self._road.ended(now, sent_at, error)
+            self.limit.refused(now, in_flight, ramp, news and not probing)
         else:
             self.failed += 1
             self._failures += 1
             self.limit.faltered(now)
-            if self._failures >= _OUTAGE or error.retry_after is not None:
-                self.gate.close(now, sent_at, in_flight, error.retry_after)
+            self._road.ended(now, sent_at, error)
+            if self._failures >= _OUTAGE and error.retry_after is None:
+                self.gate.close(now, sent_at, in_flight, None)
 
     def heard(self, now: float, rate_limit: RateLimit | None) -> None:
         """The headers of a response. What they say is left bounds what is in flight, and where it

@@ -65,6 +65,7 @@ class Address:
         manifest: model, provider, base URL and what is added to each body.
         api_key: None: from the provider's environment variable.
         headers: sent along with each request.
+        base_url: that of the manifest, with the keys its query may hold.
     """
 
     def __init__(
@@ -72,12 +73,13 @@ class Address:
         manifest: Manifest,
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        base_url: str | None = None,
     ) -> None:
         self._manifest = manifest
         # An unknown provider is told before the first row.
         self._target = Target(
             provider=manifest.provider,
-            base_url=manifest.base_url,
+            base_url=base_url or manifest.base_url,
             api_key=api_key,
             headers=headers or {},
         )
@@ -103,13 +105,13 @@ class Address:
             return str(error)
         return None
 
-    def lane(self, row: Row) -> tuple[int, str]:
-        """What is the same for rows that share address, key, model and path, and with them the
-        provider's limits; and its name. `row` was checked."""
+    def lane(self, row: Row) -> tuple[int, str, str]:
+        """What is the same for rows that share address, key and model, and with them the
+        provider's limits; their path; and a name for it. `row` was checked."""
         model = model_of(row, self._manifest)
         place = self._place(model)
         path = row.path or ""
-        return hash((place.lane, path)), f"{place.provider} ({model or path})"
+        return place.lane, path, f"{place.provider} ({model or path})"
 
     def render(self, row: Row, key: str) -> tuple[Rendered, Demand]:
         """The request for `row`, and what it may take; `key` is its idempotency key.
@@ -140,6 +142,7 @@ class Address:
             key_variable=place.key_variable,
             streaming=request.stream,
             lane=place.lane,
+            gated=False,  # whoever has rows waits for them at the gate
         )
         demand = Demand(
             model=model,
