@@ -26,7 +26,7 @@ def ids_in(name: str) -> list[str]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when != "call" and report.outcome == "passed":
+    if "test_rows.py" in report.nodeid or (report.when != "call" and report.outcome == "passed"):
         return
     for row in ids_in(report.nodeid):
         _seconds[row] += report.duration
