@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -77,6 +78,12 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             check_unix_socket(self.unix_socket)
         for name, value in self.headers.items():
             check_header(name, value)
+
+    def with_body(self, body: bytes) -> HttpRequest:
+        """The same request, checked already, with another body."""
+        other = copy(self)
+        msgspec.structs.force_setattr(other, "body", body)
+        return other
 
     @property
     def peer(self) -> str:

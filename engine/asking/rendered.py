@@ -12,7 +12,7 @@ from engine.asking.question import Question
 from engine.asking.target import Sizes, Target
 from engine.errors import Category, ConfigError, EngineError
 from engine.providers import Dialect, split_model
-from engine.request import HttpRequest, check_way, merged_headers
+from engine.request import HttpRequest, merged_headers
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 from engine.wire.redaction import clean_bytes, hide_secrets, secrets_of
@@ -108,23 +108,7 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
     if not row.name:  # seals go back to whom they came from: such a server is known by its host
         row = msgspec.structs.replace(row, name=place.provider)
     body = render_body(format, request, row)
-    http = HttpRequest(
-        "POST",
-        place.url(format, request),
-        merged_headers(
-            {
-                "Content-Type": "application/json",
-                "Accept": format.content_types[0] if request.stream else "application/json",
-            },
-            format.headers(request),
-            place.headers,
-            question.extra_headers,
-        ),
-        encode_body({**body, **request.extra_body}),
-        allow_insecure=place.allow_insecure,
-        unix_socket=place.unix_socket,
-    )
-    check_way(http)
+    http = place.http(request, question.extra_headers, encode_body({**body, **request.extra_body}))
     return Rendered(
         http=http,
         dialect=format,

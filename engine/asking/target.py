@@ -11,12 +11,21 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from engine.asking.base_url import base_url_of, request_url, split_endpoint
+from engine.asking.consulted import Consulted
 from engine.asking.keys import environment_headers, find_key, keeper_of, key_headers
 from engine.asking.question import check_kind
 from engine.errors import ConfigError
-from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, split_model
+from engine.providers import Dialect, Endpoint, detect, dialect, endpoint, registered, split_model
 from engine.providers.endpoints import row_for_url
-from engine.request import ModelRequest, check_unix_socket, check_url, merged_headers, shown_url
+from engine.request import (
+    HttpRequest,
+    ModelRequest,
+    check_unix_socket,
+    check_url,
+    check_way,
+    merged_headers,
+    shown_url,
+)
 from engine.transport.deadlines import Timeouts
 from engine.transport.retry import Retry
 
@@ -39,6 +48,8 @@ _KINDS: Final = {
     "headers": Mapping,
     "unix_socket": str,
 }
+# Models whose places a target remembers: more than one program asks at a time.
+_PLACES: Final = 64
 _HTTP_UNIX: Final = "http+unix://"
 _BEHIND_A_SOCKET: Final = "http://localhost/v1"
 
@@ -76,6 +87,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     sizes: Sizes = Sizes()
     endpoint_url: str | None = None
     """What was given as `base_url`, where that is the whole endpoint; set by itself."""
+    places: dict[str, tuple[Place, Consulted, int]] = msgspec.field(default_factory=dict)
+    """Where models were asked, with what that hangs on; see `place`."""
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
@@ -119,15 +132,31 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, name, value)
 
     def place(self, model: str) -> Place:
-        """Where `model` (as the user wrote it) is asked.
+        """Where `model` (as the user wrote it) is asked. Remembered for as long as the variables
+        that were looked at stay as they are, and no provider or dialect is registered.
 
         Raises:
             ConfigError: nothing tells who it is asked of, or a key is missing.
         """
-        row, id = resolve_model(model, self.provider, self.base_url)
-        base_url = self._address(row)
+        known = self.places.get(model) if isinstance(model, str) else None
+        if known is not None:
+            place, consulted, table = known
+            if table == registered() and consulted.stands():
+                return place
+        consulted = Consulted()
+        place = self._find_place(model, consulted)
+        # A key that is looked for in a file may be another one at any moment.
+        if "XDG_CONFIG_HOME" not in consulted.answers:
+            if len(self.places) >= _PLACES:
+                self.places.clear()
+            self.places[model] = place, consulted, registered()
+        return place
+
+    def _find_place(self, model: str, environ: Mapping[str, str]) -> Place:
+        row, id = resolve_model(model, self.provider, self.base_url, environ)
+        base_url = self._address(row, environ)
         keeper = keeper_of(row, base_url)
-        key, variable = find_key(row, base_url, self.api_key)
+        key, variable = find_key(row, base_url, self.api_key, environ)
         insecure = self.allow_insecure or self.unix_socket is not None
         return Place(
             row=row,
@@ -136,7 +165,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             dialect=self._dialect(row, id),
             headers=merged_headers(
                 row.headers,
-                environment_headers(keeper, base_url),
+                environment_headers(keeper, base_url, environ),
                 key_headers(row, key, variable, base_url, insecure),
                 self.headers,
             ),
@@ -148,9 +177,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             lane=hash((base_url, self.unix_socket, key, id)),
         )
 
-    def _address(self, row: Endpoint) -> str:
+    def _address(self, row: Endpoint, environ: Mapping[str, str]) -> str:
         if self.base_url is None:
-            return base_url_of(row)
+            return base_url_of(row, environ)
         known = row_for_url(self.base_url)
         address, found, query = self.base_url.partition("?")
         if known is not None and not urlsplit(address).path:
@@ -192,6 +221,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_url: str | None = None
     endpoint_dialect: str | None = None
     lane: int = 0
+    sent: dict[tuple[str, ...], HttpRequest] = msgspec.field(default_factory=dict)
+    """Requests without a body that were checked, by what they differ in; see `http`."""
 
     def __repr__(self) -> str:
         return f"Place({shown_url(self.base_url)})"  # a header holds the key
@@ -217,6 +248,34 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
                 f"model {request.model!r} is part of the URL and would lead out of it; give its id"
             )
         return request_url(self.base_url, format.name, path)
+
+    def http(self, request: ModelRequest, extra: Mapping[str, str], body: bytes) -> HttpRequest:
+        """The HTTP request of `request`, with the headers `extra` beside those of the place.
+
+        Raises:
+            ConfigError: a header cannot be sent, or a key in one would cross the network openly.
+        """
+        format = self.dialect
+        url = self.url(format, request)
+        accept = format.content_types[0] if request.stream else "application/json"
+        named = format.headers(request)
+        form = (url, accept, *named, *named.values())
+        http = self.sent.get(form) if not extra else None
+        if http is None:
+            told = {"Content-Type": "application/json", "Accept": accept}
+            http = HttpRequest(
+                "POST",
+                url,
+                merged_headers(told, named, self.headers, extra),
+                allow_insecure=self.allow_insecure,
+                unix_socket=self.unix_socket,
+            )
+            check_way(http)
+            if not extra:
+                if len(self.sent) >= _PLACES:
+                    self.sent.clear()
+                self.sent[form] = http
+        return http.with_body(body)
 
 
 def resolve_model(

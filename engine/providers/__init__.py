@@ -12,7 +12,9 @@ from engine.providers.endpoints import (
     endpoint,
     endpoints,
     key_variable_for_host,
+    note_registration,
     register,
+    registered,
     split_model,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "key_variable_for_host",
     "register",
     "register_dialect",
+    "registered",
     "split_model",
 ]
 
@@ -65,3 +68,4 @@ def dialect(name: str) -> Dialect:
 def register_dialect(new: Dialect) -> None:
     """Add a dialect, or replace the one of that name, for this process."""
     _dialects[new.name] = new
+    note_registration()

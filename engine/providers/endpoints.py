@@ -233,10 +233,26 @@ def endpoint(name: str) -> Endpoint:
         ) from None
 
 
+_registrations = 0
+
+
+def registered() -> int:
+    """How often a provider or a dialect was registered: another number where what was known of
+    them may not hold any more."""
+    return _registrations
+
+
+def note_registration() -> None:
+    """A provider or a dialect was added or replaced."""
+    global _registrations
+    _registrations += 1
+
+
 def register(row: Endpoint) -> None:
     """Add a provider, or replace the one of that name, for this process."""
     _table[row.name] = row
     row_for_url.cache_clear()
+    note_registration()
 
 
 def split_model(model: str) -> tuple[str | None, str]:
