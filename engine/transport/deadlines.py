@@ -57,7 +57,7 @@ _SENTENCE: Final = {
 
 # Seconds a limit is exceeded at most while what came before it is still being read: a peer that
 # sends without end is never read to the end.
-_GRACE: Final = 0.05
+_GRACE: Final = 0.02
 
 
 class Clock(Protocol):

@@ -11,12 +11,11 @@ from typing import Final
 
 import pycurl
 
-from engine.errors import EngineError, MisuseError
+from engine.errors import MisuseError
 from engine.request import HttpRequest
 from engine.transport.admission import Admission
 from engine.transport.affinity import Affinity
 from engine.transport.attached import Attached
-from engine.transport.descriptors import descriptors_left
 from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
 from engine.transport.lane import Lane, Lanes
@@ -26,6 +25,7 @@ from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
 from engine.transport.timers import Timer, TimerHeap
 from engine.transport.transfer import Owner, State, Transfer
+from engine.transport.transfers import Transfers
 from engine.transport.work import Work
 
 __all__ = ["Driver"]
@@ -49,10 +49,8 @@ _DELIVER_BYTES: Final = 128 * 1024
 _BATCH_READS: Final = 256
 _LARGE_READ: Final = 4096
 _BATCH_BYTES: Final = 64 * 1024
-# What is done between two looks at the clock: ends of transfers, beginnings, calls of libcurl.
-_SLICE: Final = 8
 # Seconds between two looks at the timers, where a round of all ready sockets takes that long.
-_TIMERS_EVERY: Final = 0.05
+_TIMERS_EVERY: Final = 0.02
 
 
 class Driver:
@@ -69,7 +67,7 @@ class Driver:
         ended: works that are over and not concluded yet.
         soon: calls for the next `perform`, signals held.
         failures: what is to be raised from `info_read`.
-        counts: how many transfers are, or ended, in each state.
+        transfers: those libcurl has, and the queue before it.
         running: ``"perform"`` or ``"info_read"`` while that runs, else None.
         closing: `close` was called.
         closed: everything is freed.
@@ -99,15 +97,8 @@ class Driver:
         self.ended: deque[Work] = deque()
         self.soon: deque[Callable[[], object]] = deque()
         self.failures: list[Exception] = []
-        self.counts = dict.fromkeys(State, 0)
         self.running: str | None = None
         self.closing = self.closed = False
-        self._admission = Admission(
-            max_connections, max_host_connections, max_streams_per_connection
-        )
-        self._out_of_descriptors = False
-        self._more_ended = False  # of libcurl's transfers, than one slice took
-        self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._timers = TimerHeap()
         self.sockets = Sockets(
             (
@@ -117,8 +108,10 @@ class Driver:
             ),
             self.affinity,
         )
-        self.hosts = Hosts(self._admission, self.sockets, self.call_later)
-        self.lanes: Lanes[Transfer] = Lanes(self._admission, self.call_at)
+        admission = Admission(max_connections, max_host_connections, max_streams_per_connection)
+        self.hosts = Hosts(admission, self.sockets, self.call_later)
+        self.lanes: Lanes[Transfer] = Lanes(admission, self.call_at)
+        self.transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------
@@ -148,7 +141,7 @@ class Driver:
         self._check_open()
         with SignalsHeld():
             transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
-            self.counts[State.QUEUED] += 1
+            self.transfers.counts[State.QUEUED] += 1
             self.works[id(work)] = work
             self.enqueue(transfer)
         return transfer
@@ -221,17 +214,13 @@ class Driver:
 
     def count(self, before: State, after: State) -> None:
         """A transfer changed its state."""
-        self.counts[before] -= 1
-        self.counts[after] += 1
+        self.transfers.counts[before] -= 1
+        self.transfers.counts[after] += 1
 
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
         """Take `easy` out of libcurl, wherever its transfer is."""
         with SignalsHeld():
-            if self._transfers.pop(easy, None) is not None:
-                self.sockets.curl.remove_handle(easy)
-            self._admission.release(transfer)
-            self._out_of_descriptors = False
-            easy.close()
+            self.transfers.release(easy, transfer)
 
     def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool:
         """Read and hand over what lies in the socket of `easy`; False where this turn is over
@@ -244,7 +233,7 @@ class Driver:
         self.sockets.read(fd)
         if not self.inbox.give(take, self._until):
             return False
-        self._reap()
+        self.transfers.reap(self._until)
         return True
 
     # -- the turn ------------------------------------------------------------------------------
@@ -261,19 +250,13 @@ class Driver:
             or self.inbox.connected
             or self.inbox.flooded
             or self.sockets.ready
-            or self._more_ended
-            or (self._admission.waiting and not self._out_of_descriptors)
+            or self.transfers.pending
         )
 
     def next_time(self) -> float | None:
         """When a timer is due, ours or libcurl's (seconds of time.monotonic), or None."""
         due, curl_due = self._timers.next_time(), self.sockets.next_time()
         return curl_due if due is None or (curl_due is not None and curl_due < due) else due
-
-    @property
-    def transferring(self) -> bool:
-        """Whether libcurl has a transfer."""
-        return bool(self._transfers)
 
     def drive(self, until: float) -> bool:
         """Part of a turn, to its end or until the clock says `until`: every ready socket in turn,
@@ -290,17 +273,16 @@ class Driver:
         whole = not (inbox.pieces or inbox.connected) or inbox.hand_over(until)
         whole = whole and (bool(self.sockets.ready) or self._begin_round(until))
         whole = whole and (not self.sockets.ready or self._serve(until))
-        if self._admission.waiting:
-            self._admit(until)
+        self.transfers.admit(until)
         self.sockets.run_timer(self.inbox.pieces)
         if whole and (not (inbox.pieces or inbox.connected) or inbox.hand_over(until)):
-            self._reap()
+            self.transfers.reap(until)
         # A deadline reads its own socket before it judges, but to read all of them in turn first
         # is cheaper where the host paused for long.
         if whole or now - self._timers_at > _TIMERS_EVERY:
             self._timers_at = now
             self._timers.run(now, until)
-        return bool(self.sockets.ready or inbox.pieces or self._more_ended)
+        return bool(self.sockets.ready or inbox.pieces or self.transfers.more_ended)
 
     def _begin_round(self, until: float) -> bool:
         """Look what is ready; False where floods of the last round take this part of the turn."""
@@ -347,45 +329,6 @@ class Driver:
                 return False
         return inbox.hand_over(until)
 
-    def _reap(self) -> None:
-        """Attempts libcurl is done with."""
-        while True:
-            left, good, bad = self.sockets.curl.info_read(_SLICE)
-            for easy in good:
-                transfer = self._transfers.get(easy)
-                if transfer is not None:
-                    transfer.attempt_over(0, "")
-            for easy, code, text in bad:
-                transfer = self._transfers.get(easy)
-                if transfer is not None:
-                    transfer.attempt_over(code, text)
-            self._more_ended = bool(left)
-            if not left or monotonic() >= self._until:
-                break
-
-    def _admit(self, until: float) -> None:
-        while True:
-            room = descriptors_left()
-            if room is not None:
-                # Those that are connecting have taken, or will take, a descriptor each.
-                room = max(room - self.counts[State.CONNECTING], 0 if self._transfers else 1)
-            self._out_of_descriptors = room == 0
-            for transfer in self._admission.take(_SLICE if room is None else min(room, _SLICE)):
-                assert isinstance(transfer, Transfer)
-                self._start(transfer)
-            self.hosts.fit_cache()
-            self.sockets.run_timer(self.inbox.pieces)
-            if not self._admission.waiting or self._out_of_descriptors or monotonic() >= until:
-                break
-
-    def _start(self, transfer: Transfer) -> None:
-        try:
-            easy = transfer.start()
-            self.sockets.curl.add_handle(easy)
-            self._transfers[easy] = transfer
-        except (EngineError, pycurl.error) as error:
-            transfer.could_not_start(error)
-
     def shut(self) -> None:
         """Free descriptors and libcurl's handles."""
         if self.attached is not None:
@@ -393,8 +336,5 @@ class Driver:
         self.closed = True
         _open.discard(self)
         with SignalsHeld():
-            for easy in list(self._transfers):
-                self.sockets.curl.remove_handle(easy)
-                easy.close()
-            self._transfers.clear()
+            self.transfers.close()
             self.sockets.close()

@@ -11,11 +11,12 @@ import msgspec
 from engine.errors import ConfigError, MisuseError
 from engine.request import HttpRequest, check_way
 from engine.transport.deadlines import Timeouts
+from engine.transport.descriptors import descriptor_limit, raise_descriptor_limit
 from engine.transport.driver import Driver
 from engine.transport.exchange import Exchange, OnData, OnResponse
 from engine.transport.signals import SignalsHeld
 from engine.transport.transfer import State
-from engine.transport.turn import Turn
+from engine.transport.turn import OnTurn, Turn
 
 __all__ = ["Multi", "Statistics", "driver_of"]
 
@@ -29,6 +30,8 @@ class Statistics(msgspec.Struct, frozen=True):
         pending: requests that ended and wait for `info_read`.
         sockets: descriptors libcurl wants watched.
         turns: calls of `perform`.
+        descriptors: how many files this process may have open; None: no limit. The first `Multi`
+            raises the soft limit to the hard one, where the system allows that.
     """
 
     queued: int
@@ -41,6 +44,7 @@ class Statistics(msgspec.Struct, frozen=True):
     pending: int
     sockets: int
     turns: int
+    descriptors: int | None
 
 
 class Multi:
@@ -93,6 +97,7 @@ class Multi:
             raise ConfigError(f"on_exception must be callable, not {type(on_exception).__name__}")
         if not isinstance(ca_file, str | PathLike | None):
             raise ConfigError(f"ca_file must be a path, not {type(ca_file).__name__}")
+        raise_descriptor_limit()
         self._driver = Driver(
             max_connections,
             max_host_connections,
@@ -250,6 +255,18 @@ class Multi:
                 user_data,
             )
 
+    def on_turn(self, call: OnTurn) -> Callable[[], None]:
+        """Call `call` last in each `perform` that brought text, once for all streams, for those
+        who draw a screen a turn and not a token: with ([(stream, its text of this turn), …],).
+        What it raises is told as what a completion handler raises.
+
+        Returns:
+            a function that undoes it; idempotent.
+        """
+        if not callable(call):
+            raise ConfigError(f"on_turn takes a callable, not {type(call).__name__}")
+        return self._turn.hook(call)
+
     def cancel_all(self) -> None:
         """Cancel every open request; each still gets its one completion from `info_read`. Nothing
         more is handed over from now on, but the completions may take some turns."""
@@ -273,7 +290,7 @@ class Multi:
 
     def statistics(self) -> Statistics:
         """Counts of what is held and was done; cheap, from any callback."""
-        counts = self._driver.counts
+        counts = self._driver.transfers.counts
         return Statistics(
             queued=counts[State.QUEUED],
             connecting=counts[State.CONNECTING],
@@ -285,6 +302,7 @@ class Multi:
             pending=len(self._driver.ended),
             sockets=len(self._driver.sockets),
             turns=self._turn.count,
+            descriptors=descriptor_limit(),
         )
 
     def __len__(self) -> int:
@@ -297,7 +315,7 @@ class Multi:
     def __repr__(self) -> str:
         if self._driver.closed:
             return "<Multi closed>"
-        counts = self._driver.counts
+        counts = self._driver.transfers.counts
         parts = [f"{counts[State.STREAMING]} streaming"]
         for state in (State.CONNECTING, State.QUEUED, State.BACKOFF):
             if counts[state]:

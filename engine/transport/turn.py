@@ -14,7 +14,9 @@ from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import HEARTBEAT
 from engine.transport.work import Work
 
-__all__ = ["Turn"]
+__all__ = ["OnTurn", "Turn"]
+
+OnTurn = Callable[[list[tuple[Any, str]]], object]
 
 # What is concluded between two looks at the clock.
 _SLICE: Final = 8
@@ -45,6 +47,8 @@ class Turn:
         # Concluded, and how; the handlers are called next.
         self._announced: deque[tuple[Work, object]] = deque()
         self._delivering: Work | None = None
+        self._hooks: tuple[OnTurn, ...] = ()
+        self._told: dict[Work, None] = {}  # delivered to in this turn, while there are hooks
         self._results: list[Any] = []
         self._soon: deque[Callable[[], object]] = deque()
         self._over_at = 0.0  # the end of the turn that `perform` began
@@ -68,7 +72,7 @@ class Turn:
             return 0.0
         due = driver.next_time()
         wait = None if due is None else max(due - monotonic(), 0.0)
-        if driver.transferring and (wait is None or wait > HEARTBEAT):
+        if driver.transfers and (wait is None or wait > HEARTBEAT):
             return HEARTBEAT
         return wait
 
@@ -99,6 +103,8 @@ class Turn:
                 self._call_soon(until)
                 self._deliver(until)
                 more = more and monotonic() < until
+            if self._told:
+                self._tell_hooks()
         finally:
             driver.running = self._delivering = None
             self._wake_if_pending()
@@ -143,6 +149,16 @@ class Turn:
         """See `Multi.call_soon`."""
         self._soon.append(call)
         self._driver.sockets.wakeup.set()
+
+    def hook(self, call: OnTurn) -> Callable[[], None]:
+        """See `Multi.on_turn`."""
+        entry: OnTurn = lambda texts: call(texts)  # noqa: E731  # the same one may be hooked twice
+        self._hooks = (*self._hooks, entry)
+
+        def unhook() -> None:
+            self._hooks = tuple(other for other in self._hooks if other is not entry)
+
+        return unhook
 
     def cancel_all(self) -> None:
         """Mark all that is open; the next turns cancel it, before they do anything else."""
@@ -217,6 +233,16 @@ class Turn:
             if monotonic() >= until:
                 break
 
+    def _tell_hooks(self) -> None:
+        told, self._told = self._told, {}
+        texts = [text for work in told if (text := work.turn_text()) is not None]
+        if texts:
+            for hook in self._hooks:
+                try:
+                    hook(list(texts))
+                except Exception as error:
+                    self._raised(error)
+
     def _deliver(self, until: float) -> None:
         deliverable = self._driver.deliverable
         while deliverable and not self._marked:
@@ -224,6 +250,8 @@ class Turn:
             more = work.deliver(until)
             self._delivering = None
             deliverable.popleft()  # not before: what interrupts it must not lose its place
+            if self._hooks:
+                self._told[work] = None
             if more:
                 deliverable.append(work)
             if monotonic() >= until:

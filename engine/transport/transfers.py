@@ -1,0 +1,130 @@
+"""The transfers libcurl has, and the queue of those it will have."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+import pycurl
+
+from engine.errors import EngineError
+from engine.transport.admission import Admission
+from engine.transport.descriptors import descriptors_left
+from engine.transport.hosts import Hosts
+from engine.transport.inbox import Inbox
+from engine.transport.sockets import Sockets
+from engine.transport.transfer import State, Transfer
+
+__all__ = ["Transfers"]
+
+# What is done between two looks at the clock: ends of transfers, beginnings.
+_SLICE: Final = 8
+# Seconds that a slice of beginnings should not take: libcurl looks through all connections to a
+# host for each new one, which takes it a millisecond where there are 9,000.
+_LONG: Final = 0.001
+
+
+class Transfers:
+    """Puts transfers into libcurl and takes them out; signals held.
+
+    Attributes:
+        counts: how many transfers are, or ended, in each state.
+        more_ended: more of them are done than the last `reap` took.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_beginnings",
+        "_hosts",
+        "_inbox",
+        "_of_easy",
+        "_out_of_descriptors",
+        "_sockets",
+        "counts",
+        "more_ended",
+    )
+
+    def __init__(self, sockets: Sockets, inbox: Inbox, admission: Admission, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._sockets = sockets
+        self._inbox = inbox
+        self._admission = admission
+        self._of_easy: dict[pycurl.Curl, Transfer] = {}
+        self._out_of_descriptors = False
+        self._beginnings = _SLICE
+        self.counts = dict.fromkeys(State, 0)
+        self.more_ended = False
+
+    def __len__(self) -> int:
+        """How many libcurl has."""
+        return len(self._of_easy)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to do, as far as is known here."""
+        return self.more_ended or (self._admission.waiting and not self._out_of_descriptors)
+
+    def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
+        """Take `easy` out of libcurl, wherever its transfer is."""
+        if self._of_easy.pop(easy, None) is not None:
+            self._sockets.curl.remove_handle(easy)
+        self._admission.release(transfer)
+        self._out_of_descriptors = False
+        easy.close()
+
+    def reap(self, until: float) -> None:
+        """Tell the attempts libcurl is done with, until the clock says `until`."""
+        while True:
+            left, good, bad = self._sockets.curl.info_read(_SLICE)
+            for easy in good:
+                transfer = self._of_easy.get(easy)
+                if transfer is not None:
+                    transfer.attempt_over(0, "")
+            for easy, code, text in bad:
+                transfer = self._of_easy.get(easy)
+                if transfer is not None:
+                    transfer.attempt_over(code, text)
+            self.more_ended = bool(left)
+            if not left or monotonic() >= until:
+                break
+
+    def admit(self, until: float) -> None:
+        """Begin those that wait, until the clock says `until`."""
+        if not self._admission.waiting:
+            return
+        while True:
+            room = descriptors_left()
+            if room is not None:
+                # Those that are connecting have taken, or will take, a descriptor each.
+                room = max(room - self.counts[State.CONNECTING], 0 if self._of_easy else 1)
+            self._out_of_descriptors = room == 0
+            begun = monotonic()
+            for transfer in self._admission.take(
+                self._beginnings if room is None else min(room, self._beginnings)
+            ):
+                assert isinstance(transfer, Transfer)
+                self._start(transfer)
+            self._hosts.fit_cache()
+            self._sockets.run_timer(self._inbox.pieces)
+            now = monotonic()
+            if now - begun > _LONG:
+                self._beginnings = max(self._beginnings // 2, 1)
+            elif self._beginnings < _SLICE:
+                self._beginnings *= 2
+            if not self._admission.waiting or self._out_of_descriptors or now >= until:
+                break
+
+    def _start(self, transfer: Transfer) -> None:
+        try:
+            easy = transfer.start()
+            self._sockets.curl.add_handle(easy)
+            self._of_easy[easy] = transfer
+        except (EngineError, pycurl.error) as error:
+            transfer.could_not_start(error)
+
+    def close(self) -> None:
+        """Take all out of libcurl."""
+        for easy in list(self._of_easy):
+            self._sockets.curl.remove_handle(easy)
+            easy.close()
+        self._of_easy.clear()
