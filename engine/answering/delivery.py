@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from engine.answering.backlog import NOBODY, Backlog
 from engine.answering.contract import Callbacks, History, Reading, Source, Step
 from engine.answering.listeners import STOP
+from engine.answering.turn_texts import note_texts
 from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
 
@@ -167,7 +168,8 @@ class Delivery(Generic[E, R]):
                 for note in notes:
                     note()
             if not self.paused:
-                more = self._to_callbacks(until)
+                deliver = self._to_callbacks if self.driver.texts is None else self._noted
+                more = deliver(until)
         except Exception as error:
             self._source.failed(error)
         self.wake()
@@ -276,6 +278,8 @@ class Delivery(Generic[E, R]):
             if self.over and self.cursor - self.base == len(self.queue):
                 self._wanted()
             if type(item) is not Step:
+                if self.driver.texts is not None:
+                    note_texts(self.driver.texts, self.callbacks.face, [item])
                 if self.cursor - self._folded > _FOLD_READ:
                     self.fold_now()
                 return True
@@ -376,6 +380,13 @@ class Delivery(Generic[E, R]):
                 left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
                 looked = now
         return False
+
+    def _noted(self, until: float) -> bool:
+        start, waiting = self.cursor, self.queue[self.cursor - self.base :]
+        try:
+            return self._to_callbacks(until)
+        finally:
+            note_texts(self.driver.texts, self.callbacks.face, waiting[: self.cursor - start])
 
     def _take(self, step: Step) -> None:
         try:

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import pycurl
 
@@ -67,6 +67,7 @@ class Driver:
         ended: works that are over and not concluded yet.
         soon: calls for the next `perform`, signals held.
         failures: what is to be raised from `info_read`.
+        texts: the pieces of text of this turn, by whom they are of; None: nobody asked for it.
         transfers: those libcurl has, and the queue before it.
         running: ``"perform"`` or ``"info_read"`` while that runs, else None.
         closing: `close` was called.
@@ -97,6 +98,7 @@ class Driver:
         self.ended: deque[Work] = deque()
         self.soon: deque[Callable[[], object]] = deque()
         self.failures: list[Exception] = []
+        self.texts: dict[Any, list[str]] | None = None
         self.running: str | None = None
         self.closing = self.closed = False
         self._timers = TimerHeap()

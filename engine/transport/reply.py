@@ -174,9 +174,6 @@ class Reply:
             self._error = error  # the body had ended before it was handed over
             del self._body[self._next :]
 
-    def turn_text(self) -> None:
-        return None
-
     @property
     def stalled(self) -> bool:
         return False

@@ -48,7 +48,6 @@ class Turn:
         self._announced: deque[tuple[Work, object]] = deque()
         self._delivering: Work | None = None
         self._hooks: tuple[OnTurn, ...] = ()
-        self._told: dict[Work, None] = {}  # delivered to in this turn, while there are hooks
         self._results: list[Any] = []
         self._soon: deque[Callable[[], object]] = deque()
         self._over_at = 0.0  # the end of the turn that `perform` began
@@ -103,8 +102,8 @@ class Turn:
                 self._call_soon(until)
                 self._deliver(until)
                 more = more and monotonic() < until
-            if self._told:
-                self._tell_hooks()
+            if driver.texts:
+                self._tell_hooks(driver.texts)
         finally:
             driver.running = self._delivering = None
             self._wake_if_pending()
@@ -154,9 +153,13 @@ class Turn:
         """See `Multi.on_turn`."""
         entry: OnTurn = lambda texts: call(texts)  # noqa: E731  # the same one may be hooked twice
         self._hooks = (*self._hooks, entry)
+        if self._driver.texts is None:
+            self._driver.texts = {}
 
         def unhook() -> None:
             self._hooks = tuple(other for other in self._hooks if other is not entry)
+            if not self._hooks:
+                self._driver.texts = None
 
         return unhook
 
@@ -233,15 +236,14 @@ class Turn:
             if monotonic() >= until:
                 break
 
-    def _tell_hooks(self) -> None:
-        told, self._told = self._told, {}
-        texts = [text for work in told if (text := work.turn_text()) is not None]
-        if texts:
-            for hook in self._hooks:
-                try:
-                    hook(list(texts))
-                except Exception as error:
-                    self._raised(error)
+    def _tell_hooks(self, texts: dict[Any, list[str]]) -> None:
+        self._driver.texts = {}
+        told = [(face, "".join(pieces)) for face, pieces in texts.items()]
+        for hook in self._hooks:
+            try:
+                hook(told[:])
+            except Exception as error:
+                self._raised(error)
 
     def _deliver(self, until: float) -> None:
         deliverable = self._driver.deliverable
@@ -250,8 +252,6 @@ class Turn:
             more = work.deliver(until)
             self._delivering = None
             deliverable.popleft()  # not before: what interrupts it must not lose its place
-            if self._hooks:
-                self._told[work] = None
             if more:
                 deliverable.append(work)
             if monotonic() >= until:

@@ -32,10 +32,6 @@ class Work(Protocol):
     def cancel(self) -> None:
         """End it now: `cancel_all`."""
 
-    def turn_text(self) -> tuple[object, str] | None:
-        """What the user knows the work by, and the text that was delivered since the last call;
-        None where there was none. Asked only while somebody listens to turns."""
-
     @property
     def stalled(self) -> bool:
         """Whether it goes on only when the loop that reads it takes more."""
