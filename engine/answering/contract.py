@@ -68,9 +68,6 @@ class History(Protocol[E]):
     def fresh(self) -> History[E]:
         """An empty one, for what comes from now on."""
 
-    def text(self) -> str:
-        """The text of what was taken; empty where it is no answer of a model."""
-
 
 class Kept(Generic[E]):
     """A history that joins nothing."""
@@ -89,10 +86,6 @@ class Kept(Generic[E]):
     def fresh(self) -> Kept[E]:
         """An empty one."""
         return Kept()
-
-    def text(self) -> str:
-        """None: these are no answers."""
-        return ""
 
 
 class Reading(Protocol[E]):

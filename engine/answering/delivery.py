@@ -69,7 +69,6 @@ class Delivery(Generic[E, R]):
         "_readers",
         "_source",
         "_stepping",
-        "_turn",
         "_watchers",
         "awaited",
         "backlog",
@@ -108,7 +107,6 @@ class Delivery(Generic[E, R]):
         self._joined: list[Reading[E]] | None = None  # those that were let go
         self._let_go = False
         self.awaited = 0
-        self._turn: History[E] | None = None  # what was delivered since the last `turn_text`
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
 
@@ -192,14 +190,6 @@ class Delivery(Generic[E, R]):
             return True
         self.wake()
         return False
-
-    def turn_text(self) -> tuple[object, str] | None:
-        """What the user holds, and the text that was delivered since the last time; at the first
-        time, all of it. None: there was none."""
-        self.fold_now()
-        text = (self._turn or self._history).text()
-        self._turn = self._history.fresh()
-        return (self.callbacks.face, text) if text else None
 
     def cancel(self) -> None:
         """End it, as `Multi.cancel_all` does."""
@@ -331,8 +321,6 @@ class Delivery(Generic[E, R]):
             for reader in self._joined or ():
                 assert reader.rest is not None
                 reader.rest.extend(events)
-            if self._turn is not None:
-                self._turn.extend(events)
             self._folded = cursor
         if self._readers is not None:
             cursor = min(cursor, *(reader.position for reader in self._readers))

@@ -141,20 +141,25 @@ def test_slow_callbacks_have_the_clock_looked_at_after_each(
     assert len(seen) == 4
 
 
-def test_the_text_of_a_turn_is_told_once() -> None:
+def test_the_text_of_a_turn_is_noted_once_for_who_listens_to_turns() -> None:
     fixture = Fixture()
-    fixture.delivery.post([START, *texts("a", "b")])
-    fixture.multi.turn()
-    assert fixture.delivery.turn_text() == ("face", "ab")
-    assert fixture.delivery.turn_text() is None
+    driver = fixture.multi
+    fixture.delivery.post([START, *texts("x")])
+    driver.turn()
+    driver.texts = {}
+    fixture.delivery.post(texts("a", "b"))
+    driver.turn()
+    assert driver.texts == {"face": ["a", "b"]}
+    driver.texts = {}
     fixture.delivery.post([TEXT(str(n)) for n in range(20)])
-    fixture.multi.turn()
+    driver.turn()
     fixture.delivery.post([events.TextDelta("other", 0, 1), events.Ping()])
-    fixture.multi.turn()
-    assert fixture.delivery.turn_text() == ("face", "".join(map(str, range(20))))
+    driver.turn()
+    assert driver.texts == {"face": [*map(str, range(20))]}
+    driver.texts = {}
     fixture.delivery.post([events.Ping()])
-    fixture.multi.turn()
-    assert fixture.delivery.turn_text() is None
+    driver.turn()
+    assert driver.texts == {}
 
 
 # -- steps ------------------------------------------------------------------------------------
