@@ -41,4 +41,6 @@ def read_item(
     role: Role = "tool" if kind.endswith("_output") else "user"
     if kind == "reasoning" or kind.endswith("_call") or kind == "mcp_approval_request":
         role = "assistant"
-    return Message(role, [VendorItem(kind, dict(item), "responses")])
+    # SDKs write a null for what is not there, which is refused as a parameter ("input[3].status").
+    data = {name: value for name, value in item.items() if value is not None}
+    return Message(role, [VendorItem(kind, data, "responses")])

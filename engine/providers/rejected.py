@@ -29,7 +29,10 @@ _OPTIONAL: Final = (
 )
 
 # Members of an answer in the history that its server gave and another one may not take back.
-_IN_MESSAGES: Final = ("reasoning_content", "reasoning_details", "thinking_blocks", "reasoning")
+_IN_MESSAGES: Final = (
+    *("reasoning_content", "reasoning_details", "thinking_blocks", "reasoning"),
+    *("status", "phase", "annotations", "namespace"),
+)
 
 # The two names of one limit.
 _RENAMED: Final = {
@@ -69,6 +72,9 @@ def without_rejected_field(body: dict[str, Any], error: EngineError) -> dict[str
     if error.http_status not in (400, 422):
         return None
     words = _words(error)
+    filled = _with_reasoning(body, words)
+    if filled is not None:
+        return filled
     if not _REJECTS.search(words):
         return None
     for name, other in _RENAMED.items():
@@ -94,20 +100,43 @@ def _without_summary(body: dict[str, Any], words: str) -> dict[str, Any] | None:
 
 def _without_member(body: dict[str, Any], words: str) -> dict[str, Any] | None:
     """The body without what a message in it has, or with the older name of a role."""
-    messages = body.get("messages")
-    if not isinstance(messages, list):
+    place = "messages" if "messages" in body else "input"
+    messages = body.get(place)
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
         return None
     for name in _IN_MESSAGES:
-        if any(name in m for m in messages if isinstance(m, dict)) and _names(words, name):
+        if any(name in message for message in messages) and _names(words, name):
             kept = [{k: v for k, v in message.items() if k != name} for message in messages]
-            return {**body, "messages": kept}
+            return {**body, place: kept}
     if not re.search(r"['\"`]?developer(?!\w)", words):
         return None
     renamed = [
         {**message, "role": "system"} if message.get("role") == "developer" else message
         for message in messages
     ]
-    return {**body, "messages": renamed} if renamed != messages else None
+    return {**body, place: renamed} if renamed != messages else None
+
+
+# Kimi: "thinking is enabled but reasoning_content is missing in assistant tool call message";
+# DeepSeek: "The `reasoning_content` in the thinking mode must be passed back to the API."
+_WANTS_REASONING: Final = re.compile(
+    r"reasoning_content\W[^.]{0,60}(?:missing|must be (?:passed|provided|included|sent))"
+)
+
+
+def _with_reasoning(body: dict[str, Any], words: str) -> dict[str, Any] | None:
+    """The body with a blank in place of reasoning that no one has: of calls that another model
+    made, or this one while it did not think."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not _WANTS_REASONING.search(words):
+        return None
+    filled = [
+        {**message, "reasoning_content": " "}
+        if message.get("role") == "assistant" and not message.get("reasoning_content")
+        else message
+        for message in messages
+    ]
+    return {**body, "messages": filled} if filled != messages else None
 
 
 def refuses_streams(error: EngineError) -> bool:

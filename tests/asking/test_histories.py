@@ -48,7 +48,7 @@ from tests.asking.histories import (
 )
 
 FORM = [("type", kind) for kind in ("text", "input_text", "output_text", "refusal")]
-FORM += [("role", role) for role in ("user", "assistant", "system")]
+FORM += [("role", role) for role in ("user", "assistant", "system", "model")]
 
 
 def sent(

@@ -23,8 +23,10 @@ from engine.messages import (
     VendorItem,
 )
 from engine.providers.call_ids import FITS_MISTRAL, FITS_OPENAI, fitting_ids
+from engine.providers.call_names import fitting_name
 from engine.providers.origin import is_own, is_told, with_extra
 from engine.providers.sealed import unsealed
+from engine.providers.thought_seals import UNSIGNED, signs_calls
 from engine.providers.turns import with_calls_together
 
 __all__ = ["render_lines"]
@@ -54,7 +56,16 @@ _NO_EMPTY: Final = frozenset({"mistral", "moonshot"})
 _OPENAI: Final = frozenset({"openai", "azure"})
 
 
-def render_lines(messages: Iterable[Message], provider: str) -> list[dict[str, Any]]:
+# They take no reasoning but their own: "property 'reasoning_content' is unsupported", 422.
+_OWN_FIELD: Final = {"groq": "reasoning", "cerebras": "reasoning", "mistral": "content"}
+
+# "string does not match pattern" for the name of a call; others take any.
+_PLAIN_NAMES: Final = frozenset({"openai", "azure", "mistral"})
+
+
+def render_lines(
+    messages: Iterable[Message], provider: str, model: str = ""
+) -> list[dict[str, Any]]:
     """The lines of `messages`; see
     https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages.
 
@@ -64,13 +75,14 @@ def render_lines(messages: Iterable[Message], provider: str) -> list[dict[str, A
         ConfigError: a part cannot be said in this format.
     """
     messages = with_calls_together(messages)
-    lines = _Lines(messages, provider)
+    lines = _Lines(messages, provider, provider == "gemini-openai" and signs_calls(model))
     return [line for message in messages for line in lines.of(message)]
 
 
 class _Lines:
-    def __init__(self, messages: list[Message], provider: str) -> None:
+    def __init__(self, messages: list[Message], provider: str, signs_calls: bool) -> None:
         self._provider = provider
+        self._signs_calls = signs_calls
         self._id = fitting_ids(messages, _rule(provider))
 
     def of(self, message: Message) -> list[dict[str, Any]]:
@@ -145,6 +157,8 @@ class _Lines:
         if own:
             line |= self._reasoning(message)
         if calls:
+            if self._signs_calls:  # Gemini 3 answers 400 where the first call has no seal
+                calls[0].setdefault("extra_content", {"google": {"thought_signature": UNSIGNED}})
             line["tool_calls"] = calls
         return line
 
@@ -159,7 +173,7 @@ class _Lines:
             elif isinstance(part, Refusal) and told and part.extra:
                 plain = False
                 parts.append(with_extra({"type": "refusal", "refusal": part.text}, part.extra))
-            elif isinstance(part, Thinking) and own and self._field(part) == "content":
+            elif own and isinstance(part, Thinking) and self._field(part) == "content":
                 plain = False
                 words = [{"type": "text", "text": part.text}]
                 parts.append(with_extra({"type": "thinking", "thinking": words}, part.extra))
@@ -173,34 +187,38 @@ class _Lines:
             return message.text
         return parts
 
-    def _field(self, part: Thinking) -> str:
-        return part.field or _REASONING.get(self._provider, "reasoning_content")
+    def _field(self, part: Thinking) -> str | None:
+        """The name it goes back under; None: not to this provider."""
+        field = part.field or _REASONING.get(self._provider, "reasoning_content")
+        known = _OWN_FIELD.get(self._provider, field)
+        return field if field == known else None
 
     def _reasoning(self, message: Message) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for part in message.parts:
-            if isinstance(part, RedactedThinking):
+            if isinstance(part, RedactedThinking) and self._provider not in _OWN_FIELD:
                 fields |= unsealed(part.data)
         sealed = bool(fields)
         for part in message.parts:
             if not isinstance(part, Thinking):
                 continue
             field = self._field(part)
-            if field == "content" or (field == "reasoning_details" and sealed):
+            if field in (None, "content") or (field == "reasoning_details" and sealed):
                 continue
             if sealed and self._provider == "openrouter" and message.provider is not None:
                 continue  # its details hold the same words: "pass the entire sequence back"
             if field == "reasoning_details":
                 field = "reasoning"
-            fields[field] = fields.get(field, "") + part.text
+            fields[field or ""] = fields.get(field or "", "") + part.text
         return fields
 
     def _call(self, call: ToolCall, own: bool, told: bool) -> dict[str, Any]:
         line: dict[str, Any] = {"id": self._id(call)}
+        name = fitting_name(call.name) if self._provider in _PLAIN_NAMES else call.name
         if call.custom and (own or self._provider in _OPENAI):
-            line |= {"type": "custom", "custom": {"name": call.name, "input": call.input}}
+            line |= {"type": "custom", "custom": {"name": name, "input": call.input}}
         else:
-            function = {"name": call.name, "arguments": _arguments(call)}
+            function = {"name": name, "arguments": _arguments(call)}
             line |= {"type": "function", "function": function}
         if own and call.signature is not None:
             # https://ai.google.dev/gemini-api/docs/thought-signatures, "OpenAI compatibility"

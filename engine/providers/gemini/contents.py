@@ -26,20 +26,12 @@ from engine.messages import (
 from engine.providers.arguments import arguments_of
 from engine.providers.call_ids import is_made_up
 from engine.providers.origin import is_own, is_told, with_extra
+from engine.providers.thought_seals import UNSIGNED, signs_calls
 from engine.providers.turns import with_calls_together
 
-__all__ = ["is_gemini_3", "render_contents", "render_system"]
+__all__ = ["render_contents", "render_system"]
 
 FORMAT: Final = "gemini"
-
-# "to bypass the validator for calls the model did not make, set the signature to this":
-# https://ai.google.dev/gemini-api/docs/thought-signatures#faqs
-_SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-
-
-def is_gemini_3(model: str) -> bool:
-    """Whether `model` asks for its seals back."""
-    return model.rpartition("/")[2].startswith("gemini-3")
 
 
 def render_system(messages: Iterable[Message], provider: str) -> dict[str, Any] | None:
@@ -64,7 +56,7 @@ def render_contents(messages: Iterable[Message], provider: str, model: str) -> l
     Raises:
         ConfigError: a part cannot be said in this format.
     """
-    conversation = _Conversation(provider, is_gemini_3(model))
+    conversation = _Conversation(provider, signs_calls(model))
     for message in with_calls_together(m for m in messages if m.role != "system"):
         conversation.add(message)
     return conversation.contents
@@ -144,7 +136,7 @@ class _Conversation:
                 called = True
                 if self._signs_calls:
                     # Gemini 3 answers 400 where the first call of a step has no signature.
-                    line.setdefault("thoughtSignature", _SKIP_SIGNATURE)
+                    line.setdefault("thoughtSignature", UNSIGNED)
             parts.append(line)
         return parts
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from engine.errors import ConfigError
 from engine.messages import Tool, VendorTool
 from engine.providers.contract import Endpoint
-from engine.providers.gemini.contents import is_gemini_3, render_contents, render_system
+from engine.providers.gemini.contents import render_contents, render_system
 from engine.providers.origin import tool_extra, with_extra
 from engine.request import ModelRequest
 
@@ -82,7 +82,7 @@ def _schema(wanted: Mapping[str, Any]) -> Any:
 
 def _thinking(level: str, model: str) -> dict[str, Any]:
     config: dict[str, Any] = {}
-    if is_gemini_3(model):
+    if _is_gemini_3(model):
         # "minimal" is as near to none as Gemini 3 comes; a model that lacks it says so.
         config["thinkingLevel"] = "minimal" if level == "none" else level
     else:
@@ -93,6 +93,10 @@ def _thinking(level: str, model: str) -> dict[str, Any]:
     if level != "none":
         config["includeThoughts"] = True
     return config
+
+
+def _is_gemini_3(model: str) -> bool:
+    return model.rpartition("/")[2].startswith("gemini-3")
 
 
 def _calling_config(request: ModelRequest) -> dict[str, Any]:

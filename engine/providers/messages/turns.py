@@ -24,6 +24,7 @@ from engine.messages import (
 )
 from engine.providers.arguments import arguments_of
 from engine.providers.call_ids import FITS_ANTHROPIC, fitting_ids
+from engine.providers.call_names import fitting_name
 from engine.providers.origin import is_own, is_told, with_extra
 
 __all__ = ["container_of", "render_system", "render_turns"]
@@ -141,7 +142,8 @@ class _Turns:
                 return {"type": "text", "text": part.text}
             case ToolCall():
                 input = arguments_of(part)
-                return {"type": "tool_use", "id": self._id(part), "name": part.name, "input": input}
+                name = fitting_name(part.name)
+                return {"type": "tool_use", "id": self._id(part), "name": name, "input": input}
             case Thinking() if own and part.signature:
                 return {"type": "thinking", "thinking": part.text, "signature": part.signature}
             case RedactedThinking() if own:

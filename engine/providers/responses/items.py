@@ -21,6 +21,7 @@ from engine.messages import (
     VendorItem,
 )
 from engine.providers.call_ids import FITS_RESPONSES, fitting_ids
+from engine.providers.call_names import fitting_name
 from engine.providers.origin import is_own, is_told, with_extra
 
 __all__ = ["render_items"]
@@ -30,7 +31,8 @@ FORMAT: Final = "responses"
 # What a message item says beside its content.
 _MESSAGE: Final = ("phase", "status", "id", "item")
 
-# Their reasoning goes back by its seal alone; that of the other servers of this format is plain.
+# Their reasoning goes back by its seal alone, and they refuse odd names; the reasoning of the
+# other servers of this format is plain.
 _SEALS: Final = frozenset({"openai", "azure"})
 
 _CUSTOM: Final = "custom_tool_call"
@@ -161,7 +163,8 @@ class _Items:
         return [item]
 
     def _call(self, call: ToolCall, told: bool) -> dict[str, Any]:
-        item: dict[str, Any] = {"call_id": self._id(call), "name": call.name}
+        name = fitting_name(call.name) if self._provider in _SEALS else call.name
+        item: dict[str, Any] = {"call_id": self._id(call), "name": name}
         if call.custom:
             item |= {"type": _CUSTOM, "input": call.input}
         else:
