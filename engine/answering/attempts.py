@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from engine.answering.conclusion import Ending, completion_of
 from engine.answering.delivery import Delivery
 from engine.answering.preamble import Preamble, is_content
 from engine.answering.response_reader import Answer
+from engine.answering.state import LEGAL_MOVES, State
 from engine.asking.rendered import Rendered, mended_request
 from engine.completion import Completion, Status
 from engine.errors import (
@@ -22,7 +22,7 @@ from engine.errors import (
     TruncatedError,
     describe,
 )
-from engine.events import Done, Event, RetryScheduled, StreamError
+from engine.events import Done, Event, RetryScheduled, StreamError, TextDelta
 from engine.providers.origin import format_of
 from engine.transport.deadlines import Deadlines, Phase
 from engine.transport.transfer import State as TransferState
@@ -32,32 +32,11 @@ if TYPE_CHECKING:
     from engine.transport.driver import Driver
     from engine.transport.timers import Timer
 
-__all__ = ["LEGAL_MOVES", "Attempts", "State"]
+__all__ = ["Attempts"]
 
 
-class State(StrEnum):
-    """How far the question got."""
-
-    WAITING = "waiting"
-    ASKING = "asking"
-    FLOWING = "flowing"
-    LINGERING = "lingering"
-    OVER = "over"
-
-
-# The whole life of a question; anything else is a bug of the engine.
-LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
-    # In the queue, or until the next attempt: what still comes belongs to one that was given up.
-    State.WAITING: frozenset({State.ASKING, State.OVER}),
-    # No content yet: what says who answers is held back, so that another attempt repeats nothing.
-    State.ASKING: frozenset({State.WAITING, State.FLOWING, State.OVER}),
-    # Content was handed over: it is this answer or none.
-    State.FLOWING: frozenset({State.LINGERING, State.OVER}),
-    # The end marker came; the server may take a moment to close.
-    State.LINGERING: frozenset({State.OVER}),
-    State.OVER: frozenset(),
-}
-
+# By a short way: an enum's member is looked up in its class each time.
+_FLOWING: Final = State.FLOWING
 _FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferState.CANCELLED}
 # Seconds a server may leave the connection open after the end marker before it is dropped.
 _LINGER = 1.0
@@ -167,7 +146,7 @@ class Attempts:
             self.delivery.note(self._callbacks.connected)
 
     def received(self, data: bytes) -> None:
-        if self._state is not State.FLOWING and not self._reads():
+        if self._state is not _FLOWING and not self._reads():
             return
         try:
             events = self._answer.feed(data)
@@ -178,20 +157,12 @@ class Attempts:
         deadlines.heard_at = now = self._driver.now
         if not events:
             return
-        kind = type(last := events[-1])
-        if kind is StreamError:
-            events.pop()
-        if self._state is State.ASKING:
-            events = self._after_preamble(events)
-        elif any(map(is_content, events)):
+        last = events[-1]
+        if type(last) is TextDelta and last.text and self._state is _FLOWING:  # nearly always
             deadlines.content_at = now
-        self.delivery.post(events, len(data))
-        if kind is Done:
-            self._move(State.LINGERING)
-            self._done = last  # type: ignore[assignment]
-            self._linger = self._driver.call_later(_LINGER, self._lingered)
-        elif kind is StreamError:
-            self._transfer.fail_attempt(self._answer.named(last.error))  # type: ignore[union-attr]
+            self.delivery.post(events, len(data))
+        else:
+            self._received(events, len(data))
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
         if self._state is State.OVER:
@@ -288,6 +259,22 @@ class Attempts:
         return completion_of(ending, self._accumulator)
 
     # -- what has come -------------------------------------------------------------------------
+
+    def _received(self, events: list[Event], size: int) -> None:
+        last = events[-1]
+        if type(last) is StreamError:
+            events.pop()
+        if self._state is State.ASKING:
+            events = self._after_preamble(events)
+        elif any(map(is_content, events)):
+            self._deadlines.content_at = self._driver.now
+        self.delivery.post(events, size)
+        if type(last) is Done:
+            self._move(State.LINGERING)
+            self._done = last
+            self._linger = self._driver.call_later(_LINGER, self._lingered)
+        elif type(last) is StreamError:
+            self._transfer.fail_attempt(self._answer.named(last.error))
 
     def _reads(self) -> bool:
         """Whether what comes is part of the answer."""

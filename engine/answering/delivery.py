@@ -19,10 +19,9 @@ __all__ = ["Delivery"]
 E = TypeVar("E")
 R = TypeVar("R")
 
-# Delivered events that are folded into the history at a time: each weighs 72 bytes until then.
-_FOLD = 8
-# The same where a reader takes them one by one.
-_FOLD_READ = 256
+# Delivered events that are folded into the history at a time: each weighs 72 bytes until then; and
+# where a reader takes them one by one.
+_FOLD, _FOLD_READ = 8, 256
 # Events that callbacks get between two looks at the clock, where those take less than `_FAST`
 # seconds.
 _LOOK = 8
@@ -50,7 +49,7 @@ class Delivery(Generic[E, R]):
         base: number of the first item in the queue.
         queue: the items from `base` on.
         cursor: number of the first item that is not delivered.
-        over: nothing more will come.
+        over: nothing more comes.
         paused: no callback of an event is called.
         backlog: what readers have not taken; None before there is one.
         awaited: how many await the end.
@@ -59,6 +58,7 @@ class Delivery(Generic[E, R]):
 
     __slots__ = (
         "__weakref__",
+        "_deliver_soon",
         "_folded",
         "_handed_in",
         "_history",
@@ -93,6 +93,7 @@ class Delivery(Generic[E, R]):
     ) -> None:
         self.multi = multi
         self.driver = driver_of(multi)
+        self._deliver_soon = self.driver.deliverable.append
         self.callbacks = callbacks
         self._source = source
         self._history = history
@@ -120,7 +121,7 @@ class Delivery(Generic[E, R]):
         backlog = self.backlog if self._readers is not None else None
         if backlog is not None and backlog.add(self.base + len(self.queue), size):
             self._source.hold_back("reader")
-        self.driver.deliverable.append(self)
+        self._deliver_soon(self)
 
     def step(self, work: Callable[[], None]) -> None:
         """Take the step `work` once everything posted before was handed over."""
@@ -170,14 +171,15 @@ class Delivery(Generic[E, R]):
                 more = deliver(until)
         except Exception as error:
             self._source.failed(error)
-        self.wake()
+        if self._watchers is not None:
+            self.wake()
         if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
             self.driver.finished(self)
             self._handed_in = True
         return more
 
     def conclude(self) -> R:
-        """How it ended, for `info_read`."""
+        """How it ended."""
         if self.completion is None:
             self.fold()
             self.completion = self._source.conclude()
@@ -244,8 +246,7 @@ class Delivery(Generic[E, R]):
             self.leave()
 
     def let_go(self) -> None:
-        """Let nobody's reading hold the source back any more: what a reader has not taken is
-        joined for it."""
+        """Let no reader hold the source back any more: what it has not taken is joined for it."""
         with SignalsHeld():
             self.fold()
             self._let_go = True
@@ -329,7 +330,7 @@ class Delivery(Generic[E, R]):
             self.base = cursor
 
     def fold_now(self) -> None:
-        """`fold` for callers that do not hold the signals."""
+        """`fold`, where signals are not held."""
         with SignalsHeld():
             self.fold()
 
@@ -341,13 +342,12 @@ class Delivery(Generic[E, R]):
         if on_event is None and others is None:
             if self._readers is not None:
                 return False  # the one that is furthest ahead takes them
-            if not self._stepping:  # nobody looks: it is folded into the history
+            if not self._stepping:  # nobody looks
                 self.cursor = self.base + len(queue)
                 return False
         face, stepping = callbacks.face, self._stepping
-        position, left, stride = self.cursor - self.base, 1, 1
-        looked = monotonic()
-        while position < len(queue) and not self.paused:  # `fold` and `drop` change it in place
+        position, left, stride, looked = self.cursor - self.base, 1, 1, 0.0
+        while position < len(queue):  # `fold` and `drop` change it in place
             item = queue[position]
             # Before the call: what interrupts it must not make the event come twice.
             self.cursor += 1
@@ -356,14 +356,16 @@ class Delivery(Generic[E, R]):
             else:
                 if on_event is not None and on_event(item, face) is STOP:
                     self._source.cancel()
-                if (others := callbacks.others) is not None:
-                    others(item)
+                if callbacks.others is not None:
+                    callbacks.others(item)
             position = self.cursor - self.base
             left -= 1
+            if self.paused or position >= len(queue):
+                return False
             if not left:
                 now = monotonic()
                 if now > until:
-                    return position < len(queue)
+                    return True
                 # Slow callbacks have the clock looked at after each.
                 left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
                 looked = now
@@ -386,8 +388,7 @@ class Delivery(Generic[E, R]):
             raise
 
     @property
-    def _called(self) -> bool:
-        """Whether callbacks take the events, before readers do."""
+    def _called(self) -> bool:  # callbacks take the events before readers do
         return self.callbacks.on_event is not None or self.callbacks.others is not None
 
     def _events(self, start: int) -> list[E]:

@@ -9,7 +9,8 @@ import pytest
 
 import engine
 from engine import events
-from engine.answering.attempts import LEGAL_MOVES, Attempts, State
+from engine.answering.attempts import Attempts
+from engine.answering.state import LEGAL_MOVES, State
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
 
 TEXT = "".join(HEALTHY)
