@@ -181,6 +181,7 @@ class Attempts:
             self._finish("complete", None)
             return None
         self._rendered.explained(failure)
+        self._ticket.tell(self._transfer.began_at, failure)
         delay = self._next_attempt(failure)
         if delay is None:
             self.delivery.post(events)

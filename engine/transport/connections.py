@@ -20,7 +20,7 @@ Name = tuple[str, int]
 
 
 # Connections remembered beyond those that there are.
-_MOST_ENDS: Final = 4096
+_MOST_ENDS: Final = 256
 
 
 class Reused(NamedTuple):

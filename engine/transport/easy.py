@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 
 import pycurl
 
+from engine.errors import EngineError
 from engine.request import HttpRequest, is_loopback
 from engine.response import Timing
 from engine.transport.ca import Trust, find_trust
+from engine.transport.failure import CurlFailure, failure_error
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
+from engine.transport.proxy import proxy_name
 
-__all__ = ["measure", "prepare"]
+__all__ = ["failure_of", "measure", "phase_of", "prepare"]
 
 # CURLOPT_CONNECTTIMEOUT_MS takes a C long; 0 would be libcurl's own default of 300 s.
 _NO_LIMIT_MS: Final = 2**31 - 1
@@ -66,6 +69,37 @@ def prepare(
         pycurl.CONNECTTIMEOUT_MS,
         _NO_LIMIT_MS if limit is None else int(min(limit * 1000 + 1000, _NO_LIMIT_MS)),
     )
+
+
+def failure_of(
+    easy: pycurl.Curl, request: HttpRequest, code: int, text: str, http_status: int | None
+) -> EngineError:
+    """Why the attempt at `request` on `easy` failed, which libcurl ended with `code` and `text`;
+    `http_status` is that of a head that came whole, or None."""
+    return failure_error(
+        CurlFailure(
+            code,
+            text,
+            request.peer,
+            http_status,
+            int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
+            proxy_name(request.url) if easy.getinfo(pycurl.USED_PROXY) else None,
+            int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
+            int(easy.getinfo(pycurl.RESPONSE_CODE)),
+        )
+    )
+
+
+def phase_of(easy: pycurl.Curl, request: HttpRequest) -> str:
+    """What an attempt that has no connection yet is waiting for: ``resolve``, ``connect``, ``tls``,
+    or the proxy by its name."""
+    if not easy.getinfo(pycurl.NAMELOOKUP_TIME):
+        return "resolve"
+    if easy.getinfo(pycurl.USED_PROXY):
+        return f"the proxy {proxy_name(request.url)}"
+    # CONNECT_TIME stays 0 until TLS is done (libcurl 8.23).
+    made = easy.getinfo(pycurl.NUM_CONNECTS) > 0
+    return "tls" if made and request.url.startswith("https:") else "connect"
 
 
 def measure(easy: pycurl.Curl, created: float, queued: float) -> Timing:

@@ -38,6 +38,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         body_bytes: bytes of the body that came.
         proxy: the proxy in between, without user and password; None: none.
         connect_status: what the proxy answered to CONNECT; 0: nothing.
+        last_status: that of the last head, also of one that is not the response's; 0: none came.
     """
 
     code: int
@@ -47,6 +48,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     body_bytes: int
     proxy: str | None = None
     connect_status: int = 0
+    last_status: int = 0
 
 
 _PHASES: Final = {
@@ -74,6 +76,9 @@ _PROTOCOL: Final = {
     63: "the body is larger than allowed",
     100: "a header line of the response is too long",
 }
+
+# Told as a connection that failed to deliver (56).
+_BAD_CHUNK: Final = re.compile(r"chunk hex-length|chunked-encoding|hexadecimal sequence")
 
 # Certificates and settings do not mend themselves between two tries.
 _FINAL: Final = frozenset(
@@ -134,14 +139,25 @@ def failure_error(failure: CurlFailure) -> EngineError:
         return DeadlineError(
             f"no connection to {host} in time{through}; {advice}", detail=text, phase=phase
         )
-    if code in _PROTOCOL or "Too large response headers" in text:
-        words = _PROTOCOL.get(code, "the response's headers are too large")
+    words = _no_http(failure)
+    if words is not None:
         return ProtocolError(
             f"{host}: {words}; check the URL and what stands between",
-            detail=text,
+            detail=text or None,
             http_status=failure.http_status,
         )
     return _broken(failure, text)
+
+
+def _no_http(failure: CurlFailure) -> str | None:
+    """What is wrong with bytes that are no HTTP, or beyond what libcurl accepts; None: nothing."""
+    if "Too large response headers" in failure.text:
+        return "the response's headers are too large"
+    if _BAD_CHUNK.search(failure.text):
+        return f"the body is no chunked encoding ({failure.text})"
+    if failure.last_status == 101 and failure.http_status is None:
+        return "the server switches to another protocol (HTTP 101), which nobody asked for"
+    return _PROTOCOL.get(failure.code)
 
 
 def _broken(failure: CurlFailure, text: str) -> EngineError:
@@ -184,6 +200,8 @@ def _unreached(failure: CurlFailure, text: str) -> EngineError:
         text = "the connection died as the request was sent"
     through, advice = _way(failure, phase)
     refused = code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
+    if "wrong version number" in text:
+        advice = "the server does not speak TLS there: write http:// if it is meant to"
     return NetworkError(
         f"{failure.host}: {text or 'the transfer failed'}{through}; {advice}",
         retryable=code not in _FINAL and not refused,

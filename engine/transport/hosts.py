@@ -87,6 +87,7 @@ class Hosts:
     def failed(self, host: str, sending: Sending) -> None:
         """The attempt ended, and no head came."""
         sending.failed()
+        sending.shared = sending.name is not None and self._admission.streams.shared(sending.name)
         if sending.refused and sending.name is not None:
             if self._admission.streams.refused(sending.name):
                 self._limit_streams()

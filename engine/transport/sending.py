@@ -45,9 +45,10 @@ class Sending:
         reused: what that connection had been, where it had served before; else None.
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
+        shared: others were on the connection at the same time.
     """
 
-    __slots__ = ("_connections", "_multiplexed", "name", "refused", "reused", "unsent")
+    __slots__ = ("_connections", "_multiplexed", "name", "refused", "reused", "shared", "unsent")
 
     def __init__(self, connections: Connections, multiplexed: bool) -> None:
         self._connections = connections
@@ -55,7 +56,7 @@ class Sending:
         self.name: Name | None = None
         self.reused: Reused | None = None
         self.unsent = False
-        self.refused = False
+        self.refused = self.shared = False
 
     @property
     def out(self) -> bool:
@@ -106,4 +107,5 @@ def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: st
         return False
     if sending.unsent:
         return code in _LOST or code == pycurl.E_ABORTED_BY_CALLBACK
-    return code in _LOST and sending.reused is not None and not lost and unknown == "retry"
+    pooled = sending.reused is not None or sending.shared
+    return code in _LOST and pooled and not lost and unknown == "retry"

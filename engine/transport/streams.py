@@ -49,6 +49,11 @@ class StreamLimits:
         link.alive += 1
         link.peak = max(link.peak, link.alive)
 
+    def shared(self, name: Name) -> bool:
+        """Whether several streams were on the connection `name` at a time."""
+        link = self._links.get(name)
+        return link is not None and link.peak > 1
+
     def refused(self, name: Name) -> bool:
         """The server refused a stream that is on `name`; whether a limit was learned by it."""
         link = self._links.get(name)

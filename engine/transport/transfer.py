@@ -13,12 +13,10 @@ import pycurl
 from engine.errors import EngineError, ResourceError
 from engine.request import HttpRequest
 from engine.response import Timing
-from engine.transport.easy import measure, prepare
-from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.easy import failure_of, measure, phase_of, prepare
 from engine.transport.hosts import Hosts
 from engine.transport.inbox import MOST, Inbox
 from engine.transport.lane import Lane
-from engine.transport.proxy import proxy_name
 from engine.transport.retry import Retry, Sent, how_sent
 from engine.transport.sending import Sending, goes_again
 from engine.transport.signals import SignalsHeld
@@ -255,17 +253,7 @@ class Transfer:
         if code and head is None and self._goes_again(code):
             return
         if code or head is None:
-            error = failure_error(
-                CurlFailure(
-                    code,
-                    text,
-                    self.request.peer,
-                    head.status if head else None,
-                    int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
-                    proxy_name(self.request.url) if easy.getinfo(pycurl.USED_PROXY) else None,
-                    int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
-                )
-            )
+            error = failure_of(easy, self.request, code, text, head.status if head else None)
         self._attempt_ended(error)
 
     def _goes_again(self, code: int) -> bool:
@@ -369,13 +357,11 @@ class Transfer:
 
     @property
     def phase(self) -> str:
-        """What the attempt is waiting for: ``resolve``, ``connect``, ``tls`` or ``body``."""
+        """What the attempt is waiting for: see `phase_of`, and ``body``."""
         easy = self._easy
         if easy is None or self.state is not State.CONNECTING:
             return "body"
-        if not easy.getinfo(pycurl.NAMELOOKUP_TIME):
-            return "resolve"
-        return "tls" if easy.getinfo(pycurl.CONNECT_TIME) else "connect"
+        return phase_of(easy, self.request)
 
     @property
     def longest_hold(self) -> float:

@@ -127,3 +127,26 @@ def test_the_proxys_name_has_no_password(
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     assert proxy_name(url) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chunk hex-length char not a hex digit: 0x7a",
+        "Malformed encoding found in chunked-encoding",
+        "Illegal or missing hexadecimal sequence",
+    ],
+)
+def test_a_chunk_that_is_none_is_no_truncation(text: str) -> None:
+    error = failure_error(failure(56, text, http_status=200, body_bytes=7))
+    assert error.category is Category.PROTOCOL and text in str(error)
+
+
+def test_a_switch_of_protocols_is_no_lost_connection() -> None:
+    error = failure_error(failure(52, "Empty reply", last_status=101))
+    assert error.category is Category.PROTOCOL and "101" in str(error)
+    assert failure_error(failure(52, "x", last_status=100)).category is Category.NETWORK
+
+
+def test_tls_with_a_server_that_speaks_none_is_told_so() -> None:
+    assert "http://" in str(failure_error(failure(35, TLS + "wrong version number")))

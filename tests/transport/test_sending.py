@@ -1,0 +1,75 @@
+"""What becomes of a request that got no head: a table of how libcurl ended it and what is known."""
+
+from __future__ import annotations
+
+import pycurl
+import pytest
+
+from engine.transport.connections import Connections, Reused
+from engine.transport.sending import Sending, goes_again
+
+GOT_NOTHING, SEND, RECEIVE, REWIND, ABORTED, TIMED_OUT = 52, 55, 56, 65, 42, 28
+ALIVE = Reused(False, 7)
+
+
+def sending(**known: object) -> Sending:
+    one = Sending(Connections(), False)
+    one.name = ("127.0.0.1", 1)
+    for name, value in known.items():
+        setattr(one, name, value)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("again", "code", "known"),
+    [
+        # Nobody read it.
+        (True, ABORTED, {"unsent": True, "reused": Reused(True, 7)}),
+        (True, REWIND, {"unsent": True, "refused": True}),
+        (True, SEND, {"unsent": True}),
+        # Lost on a connection that had served, or that serves others.
+        (True, REWIND, {"reused": ALIVE}),
+        (True, GOT_NOTHING, {"reused": ALIVE}),
+        (True, RECEIVE, {"reused": ALIVE}),
+        (True, SEND, {"shared": True}),
+        (True, 16, {"shared": True}),
+        (True, 92, {"shared": True}),
+        # Lost on one of its own: that is an attempt.
+        (False, GOT_NOTHING, {}),
+        (False, RECEIVE, {}),
+        (False, REWIND, {}),
+        # Not lost.
+        (False, TIMED_OUT, {"reused": ALIVE}),
+        (False, ABORTED, {"reused": ALIVE}),
+        (False, 8, {"reused": ALIVE}),
+        (False, 23, {"reused": ALIVE}),
+        # Never had a connection.
+        (False, 7, {"name": None}),
+        (False, 35, {"name": None}),
+    ],
+)
+def test_what_goes_out_again(again: bool, code: int, known: dict[str, object]) -> None:
+    one = sending(**known)
+    assert goes_again(code, one, 0, 0, "retry") is again
+    unsent = bool(known.get("unsent"))
+    assert goes_again(code, one, 0, 0, "fail") is (again and unsent)
+    assert goes_again(code, one, 1, 1, "retry") is (again and unsent), "what was read, once more"
+    assert goes_again(code, one, 49, 0, "retry") is again
+    assert goes_again(code, one, 50, 0, "retry") is False
+
+
+def test_only_libcurls_words_tell_a_refused_stream() -> None:
+    one = sending()
+    one.hear(pycurl.INFOTYPE_HEADER_OUT, b"refused by server")
+    one.hear(pycurl.INFOTYPE_DATA_IN, b"HTTP/2 stream 5 refused by server")
+    one.hear(pycurl.INFOTYPE_TEXT, b"Connection died, retrying a fresh connect (retry count: 1)")
+    one.failed()
+    assert (one.refused, one.unsent, one.out) == (False, False, True)
+    for words in (
+        b"HTTP/2 stream 5 refused by server, try again on a new connection",
+        b"REFUSED_STREAM, retrying a fresh connect",
+    ):
+        one = sending()
+        one.hear(pycurl.INFOTYPE_TEXT, words)
+        one.failed()
+        assert (one.refused, one.unsent, one.out) == (True, True, False)
