@@ -266,18 +266,21 @@ def test_connections_that_the_server_closed_do_not_pile_up_while_nothing_is_aske
         client.multi.run()
         assert all(s.completion and s.completion.status == "complete" for s in burst)
         until = monotonic() + 10
-        while close_wait(server.port) < 20 and monotonic() < until:
+        while connections(server.port, _ESTABLISHED) and monotonic() < until:
             sleep(0.01)  # the server takes its time
-        while close_wait(server.port) and monotonic() < until:
+        while connections(server.port, _CLOSE_WAIT) and monotonic() < until:
             client.multi.poll(0.1)  # nothing is open: it returns at once
             select.select([client.multi], [], [], client.multi.timeout())
             client.multi.perform()
-        assert close_wait(server.port) == 0
+        assert connections(server.port, _CLOSE_WAIT) == 0
         assert client.multi.timeout() is None
 
 
-def close_wait(port: int) -> int:
-    """Connections to `port` that their server has closed and we have not."""
+_ESTABLISHED, _CLOSE_WAIT = "01", "08"
+
+
+def connections(port: int, state: str) -> int:
+    """Our connections to `port` in that state of net/tcp_states.h."""
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table.readlines()[1:]]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "08" for row in rows)
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == state for row in rows)
