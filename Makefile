@@ -34,8 +34,11 @@ examples: $(VENV)/.engine  ## each runs alone, with nothing on stdin
 		echo "== $$example"; $(BIN)/python $$example </dev/null; \
 	done
 
+docs: $(VENV)/.docs  ## a site that opens from files: docs/_build/html/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/reference/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than pyproject.toml when what it names must be installed again.
@@ -49,7 +52,7 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
 	$(PIP) install --group $*
 	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $@
