@@ -13,8 +13,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-import engine  # noqa: E402
 import generated  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
+import engine  # noqa: E402
+import engine.agents.tools.tool  # noqa: E402
+
+# Names in annotations that only type checkers import.
+vars(engine.agents.tools.tool).update(Multi=engine.Multi, Client=engine.Client)
 
 project = "engine"
 author = "The engine authors"
@@ -48,6 +54,23 @@ html_css_files = ["engine.css"]
 suppress_warnings = ["myst.xref_missing"]
 
 
-def setup(app: object) -> None:
+def setup(app: Sphinx) -> None:
     """Write the pages that the code knows best."""
     generated.write(HERE / "reference" / "generated")
+    app.connect("autodoc-process-docstring", _with_literal_blocks, priority=100)
+
+
+def _with_literal_blocks(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Code stands indented in docstrings, as people read them; to Sphinx it needs a ``::``."""
+    written: list[str] = []
+    for line in lines:
+        before = next((each for each in reversed(written) if each.strip()), "")
+        begins = line.startswith("    ") and written and not written[-1].strip()
+        if begins and before and not before.startswith((" ", "- ", "..")):
+            title = before.endswith(":") and " " not in before  # "Args:" and its like
+            if not title and not before.endswith("::"):
+                written += ["::", ""]
+        written.append(line)
+    lines[:] = written

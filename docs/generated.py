@@ -1,4 +1,4 @@
-"""The pages that the code knows best: commands, states, providers, error categories' table."""
+"""The pages that the code knows best: commands, states, providers, faults."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from engine.agents.state import LEGAL_MOVES as RUN_MOVES
 from engine.answering.attempts import LEGAL_MOVES as STREAM_MOVES
 from engine.providers import endpoints
 from engine.transport.state import LEGAL_MOVES as TRANSFER_MOVES
+from tests.faults.rows import CHAPTERS, ROWS
 
 __all__ = ["commands", "pages", "write"]
 
@@ -27,7 +28,12 @@ def write(folder: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Name and Markdown of each page."""
-    return {"cli.md": commands(), "states.md": states(), "providers.md": providers()}
+    return {
+        "cli.md": commands(),
+        "states.md": states(),
+        "providers.md": providers(),
+        "faults.md": faults(),
+    }
 
 
 def commands() -> str:
@@ -57,8 +63,12 @@ def states() -> str:
         "and raises.\n"
     ]
     for title, what, moves in machines:
-        rows = [f"| {state} | {', '.join(sorted(to)) or 'the end'} |" for state, to in moves.items()]
-        blocks.append(f"## {title}\n\n{what}.\n\n| from | to |\n|---|---|\n" + "\n".join(rows) + "\n")
+        rows = [
+            f"| {state} | {', '.join(sorted(to)) or 'the end'} |" for state, to in moves.items()
+        ]
+        blocks.append(
+            f"## {title}\n\n{what}.\n\n| from | to |\n|---|---|\n" + "\n".join(rows) + "\n"
+        )
     return "\n".join(blocks)
 
 
@@ -77,3 +87,23 @@ def providers() -> str:
         + "\n".join(rows)
         + "\n"
     )
+
+
+def faults() -> str:
+    """The fault matrix, from the rows the tests run."""
+    blocks = [
+        "# The fault table\n\nEach row is a test, run on every change; where a row has siblings, "
+        "their bytes are compared too.\n"
+    ]
+    for letter, title in CHAPTERS.items():
+        rows = [
+            f"| {name} | {row.fault} | {row.outcome or row.elsewhere} |"
+            for name, row in ROWS.items()
+            if name[0] == letter
+        ]
+        blocks.append(
+            f"## {title}\n\n| | what goes wrong | what comes of it |\n|---|---|---|\n"
+            + "\n".join(rows)
+            + "\n"
+        )
+    return "\n".join(blocks)

@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import engine.emulator
+from tests.cli.terminal import terminal
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,7 +44,7 @@ def run(code: str, emulator: engine.emulator.Emulator, stdin: str = "") -> str:
 
 
 def test_every_snippet_is_found() -> None:
-    assert len(SNIPPETS) == README.count("```python") == 5
+    assert len(SNIPPETS) == README.count("```python") == 6
 
 
 def test_the_iterator(emulator: engine.emulator.Emulator) -> None:
@@ -55,6 +57,41 @@ def test_the_select_loop_answers_what_is_typed(emulator: engine.emulator.Emulato
     assert len(run(snippet, emulator, stdin="Why?\n").split()) >= 20
 
 
+def test_the_select_loop_takes_lines_in_halves_and_torn_characters(
+    emulator: engine.emulator.Emulator,
+) -> None:
+    code = SNIPPETS["A select loop with stdin"]
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "ENGINE_EMULATOR_URL": emulator.base_url},
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for piece in (b'[[script: ["one', b'"]]]\n[[script: ["\xc3', b'\xa4!"]]]'):
+            process.stdin.write(piece)
+            process.stdin.flush()
+            time.sleep(0)  # each is a read of its own, or not: the answer is the same
+        process.stdin.close()
+        said = process.stdout.read().decode()
+    assert process.returncode == 0
+    assert "one" in said and "ä!" in said
+
+
+def test_the_select_loop_shows_each_word_as_it_comes_and_not_at_the_next_question() -> None:
+    code = SNIPPETS["A select loop with stdin"]
+    with (
+        engine.emulator.start() as slow,
+        terminal("-c", code, program=[sys.executable], ENGINE_EMULATOR_URL=slow.base_url) as screen,
+    ):
+        # The stream stalls after its words: it is not over when they are looked for.
+        screen.type('[[script: [{"text": "on the screen", "error": "stall"}]]]\n')
+        screen.read_until("]]]")  # what was typed is echoed
+        screen.read_until("on the")
+        assert screen.process.poll() is None
+
+
 def test_the_callbacks_see_events_and_one_end(emulator: engine.emulator.Emulator) -> None:
     *events, end = run(SNIPPETS["Callbacks"], emulator).splitlines()
     assert any(line.startswith("TextDelta(") for line in events)
@@ -65,13 +102,17 @@ def test_a_thousand_at_once_complete(emulator: engine.emulator.Emulator) -> None
     assert run(SNIPPETS["A thousand at once"], emulator) == "1000 complete\n"
 
 
+def test_a_slow_model_gives_way_to_another(emulator: engine.emulator.Emulator) -> None:
+    assert len(run(SNIPPETS["A slow first token, another model"], emulator).split()) >= 20
+
+
 def test_a_server_of_your_own(emulator: engine.emulator.Emulator) -> None:
     assert len(run(SNIPPETS["Your own server"], emulator).split()) >= 20
 
 
 def test_every_make_target_named_is_there() -> None:
     targets = set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.MULTILINE))
-    assert targets >= {"demo", "test", "bench", "examples"}
+    assert targets >= {"demo", "test", "bench", "examples", "docs"}
     rules = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets <= set(rules)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.snippets import ROOT, pages, python_snippets
+from tests.snippets import ROOT, blocks, pages, script
 
 # Of the symbols that `import engine` leads to, how many have a type that is written down.
 LEAST_COMPLETE = 99.0
@@ -32,9 +32,10 @@ def check(*arguments: str | Path, cwd: Path = ROOT) -> str:
 @pytest.mark.timeout(300)
 def test_examples_snippets_and_promises_pass_mypy_strictly(tmp_path: Path) -> None:
     for page in pages():
-        for number, snippet in enumerate(python_snippets(page)):
-            name = re.sub(r"\W", "_", str(page.relative_to(ROOT)))
-            (tmp_path / f"{name}_{number}.py").write_text(snippet)
+        name = re.sub(r"\W", "_", str(page.relative_to(ROOT)))
+        (tmp_path / f"{name}.py").write_text(script(page))
+    for number, snippet in enumerate(blocks(ROOT / "README.md")):
+        (tmp_path / f"readme_{number}.py").write_text(snippet)
     found = check("mypy", "--strict", "--scripts-are-modules", *_all(tmp_path))
     assert "Success: no issues found" in found, found
 

@@ -9,12 +9,14 @@ from typing import Any, Final
 from engine.agents.event import DETAILS, EVENT_TYPES, AgentEvent
 from engine.agents.result import AgentResult
 from engine.answering.listeners import STOP, Listener, fitted
+from engine.answering.listening import Told
 from engine.errors import CallbackError, ConfigError, describe
 
 __all__ = ["OnAgentDone", "OnAgentEvent", "RunCallbacks"]
 
-OnAgentEvent = Callable[[AgentEvent, Any], object]
-OnAgentDone = Callable[[AgentResult, Any], object]
+# Each may take fewer arguments.
+OnAgentEvent = Told[AgentEvent, Any]
+OnAgentDone = Told[AgentResult, Any]
 
 _NAMES: Final = ("event", "detail", "end", *EVENT_TYPES, *DETAILS)
 _DETAILS: Final = frozenset(DETAILS)

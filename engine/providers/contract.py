@@ -67,8 +67,11 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Decoder(Protocol):
     """Bytes in, records out: see `engine.wire`."""
 
-    def feed(self, chunk: bytes, /) -> list[Any]: ...
-    def finish(self) -> list[Any]: ...
+    def feed(self, chunk: bytes, /) -> list[Any]:
+        """The records that are whole now."""
+
+    def finish(self) -> list[Any]:
+        """The bytes ended: the last records."""
 
 
 class Parser(Protocol):

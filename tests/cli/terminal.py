@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,15 +77,18 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, **changes: str) -> Iterator[Terminal]:
-    """`engine ARGUMENTS` as the leader of a session whose controlling terminal we hold."""
+def terminal(
+    *arguments: str, program: Sequence[str] = (str(COMMAND),), **changes: str
+) -> Iterator[Terminal]:
+    """`engine ARGUMENTS`, or another program, as the leader of a session whose controlling
+    terminal we hold."""
     screen, keyboard = pty.openpty()
     termios.tcsetwinsize(screen, (24, 100))
     name = os.ttyname(keyboard)
     # The first terminal a session leader opens becomes the controlling one: Ctrl-C gets there.
     script = f'exec "$@" <{name} >{name} 2>&1'
     process = subprocess.Popen(
-        ["sh", "-c", script, "sh", str(COMMAND), *arguments],
+        ["sh", "-c", script, "sh", *program, *arguments],
         stdin=keyboard,
         start_new_session=True,
         env=environment(**changes),

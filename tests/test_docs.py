@@ -1,0 +1,187 @@
+"""What the pages say is so: their snippets run, their links lead somewhere, every public name has
+an entry, and the picture of the layers is that of the folders."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import engine
+import engine.emulator
+from tests.snippets import DOCS, ROOT, blocks, pages, script
+from tests.test_layers import RANKS
+
+WITH_CODE = [page for page in pages() if script(page)]
+# Modules whose `__all__` is what users are promised.
+PUBLIC = (
+    *("engine", "engine.errors", "engine.events", "engine.messages", "engine.agents"),
+    *("engine.batch", "engine.emulator", "engine.providers", "engine.wire"),
+    *("engine.loops.asyncio", "engine.loops.trio", "engine.loops.host"),
+)
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[engine.emulator.Emulator]:
+    with engine.emulator.start(tokens=20) as emulator:
+        yield emulator
+
+
+def run(
+    code: str,
+    page: Path,
+    folder: Path,
+    emulator: engine.emulator.Emulator,
+    patch: pytest.MonkeyPatch,
+) -> str:
+    patch.chdir(folder)
+    patch.setenv("ENGINE_EMULATOR_URL", emulator.base_url)
+    for variable in ("OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        patch.delenv(variable, raising=False)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, str(page), "exec"), {"__name__": "__main__"})
+    return said.getvalue()
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_a_pages_snippets_run_one_after_another(
+    page: Path, tmp_path: Path, emulator: engine.emulator.Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run(script(page), page, tmp_path, emulator, monkeypatch)
+    if "print(" in script(page):
+        assert told.strip()
+    # What is said behind a print is what it prints.
+    for code in blocks(page):
+        for said in re.findall(r"print\(.*\)  # (\w+)$", code, re.MULTILINE):
+            assert said in told, (said, told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "old")], ids=name_of)
+def test_the_old_way_runs_too(
+    page: Path, tmp_path: Path, emulator: engine.emulator.Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("\n".join(blocks(page, "old")), page, tmp_path, emulator, monkeypatch).strip()
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("https://github.com/streamengine/engine/blob/main/"):
+            assert (ROOT / link.partition("/main/")[2]).exists(), link
+        elif not link.startswith("http"):
+            target = link.partition("#")[0]
+            made = "generated/" in target  # by docs/generated.py, tested below
+            assert made or (page.parent / target).exists(), link
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    index = (DOCS / "index.md").read_text()
+    for page in pages():
+        if page.name != "index.md":
+            assert str(page.relative_to(DOCS).with_suffix("")) in index
+    for link in re.findall(r"\]\(([\w/-]+)\.html\)", (DOCS / "llms.txt").read_text()):
+        assert (DOCS / f"{link}.md").exists()
+
+
+def test_the_picture_of_the_layers_is_that_of_the_folders() -> None:
+    picture = (DOCS / "explanation" / "bytes-to-tokens.md").read_text()
+    drawn = {}
+    for rank, places in re.findall(r"^rank (\d)   (.*)$", picture, re.MULTILINE):
+        for place in re.findall(r"[a-z]+", re.split(r"\s{5,}", places)[0]):
+            drawn[f"engine.{place}"] = int(rank)
+    expected = {place: rank for place, rank in RANKS.items() if place != "engine.__main__"}
+    assert drawn == expected
+
+
+def test_every_category_says_what_to_do() -> None:
+    page = (DOCS / "reference" / "errors.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \|(?:[^|]+\|){2} ([^|]+) \|$", page, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(engine.Category)
+    assert all(advice.strip() for _, advice in rows)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_public_names_are_spelt_as_they_are(page: Path) -> None:
+    """Each ``engine.a.b`` of a page is there."""
+    for name in set(re.findall(r"\bengine(?:\.[A-Za-z_]\w*)+", page.read_text())):
+        if name.endswith((".md", ".html", ".css")):
+            continue
+        found: object = engine
+        for step in name.split(".")[1:]:
+            if not hasattr(found, step) and inspect.ismodule(found):
+                importlib.import_module(f"{found.__name__}.{step}")
+            assert hasattr(found, step), name
+            found = getattr(found, step)
+
+
+def public_objects() -> Iterator[tuple[str, object]]:
+    for module in PUBLIC:
+        found = importlib.import_module(module)
+        for name in found.__all__:
+            yield f"{module}.{name}", getattr(found, name)
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    silent = []
+    for name, found in public_objects():
+        if not (inspect.isclass(found) or inspect.isfunction(found)):
+            continue
+        if not inspect.getdoc(found):
+            silent.append(name)
+        if inspect.isclass(found) and found.__module__.startswith("engine"):
+            for member, value in vars(found).items():
+                told = inspect.isfunction(value) or isinstance(value, property | classmethod)
+                if (
+                    told
+                    and not member.startswith("_")
+                    and not inspect.getdoc(getattr(found, member))
+                ):
+                    silent.append(f"{name}.{member}")
+    assert silent == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_site_is_built_without_a_warning_and_has_every_public_name(tmp_path: Path) -> None:
+    site = tmp_path / "html"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", str(DOCS), str(site)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "LANG": "C.UTF-8"}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    entries = _inventory(site / "objects.inv")
+    missing = [
+        name
+        for name, found in public_objects()
+        if not inspect.ismodule(found) and name.rpartition(".")[2] not in entries
+    ]
+    assert missing == []
+    assert (site / "llms.txt").exists()
+    pages_ = [path.read_text() for path in site.rglob("*.html")]
+    assert not [
+        src for page in pages_ for src in re.findall(r'<script[^>]*src="(https?:[^"]+)"', page)
+    ]
+
+
+def _inventory(path: Path) -> set[str]:
+    """The last parts of the names that have an entry."""
+    header, _, packed = path.read_bytes().partition(b"zlib.\n")
+    assert header
+    lines = zlib.decompress(packed).decode().splitlines()
+    return {line.split(" ", 1)[0].rpartition(".")[2] for line in lines}
