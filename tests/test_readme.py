@@ -81,9 +81,12 @@ def test_the_select_loop_takes_lines_in_halves_and_torn_characters(
 
 def test_the_select_loop_shows_each_word_as_it_comes_and_not_at_the_next_question() -> None:
     code = SNIPPETS["A select loop with stdin"]
+    plain = {"PYTHONUNBUFFERED": ""}  # as a terminal has it
     with (
         engine.emulator.start() as slow,
-        terminal("-c", code, program=[sys.executable], ENGINE_EMULATOR_URL=slow.base_url) as screen,
+        terminal(
+            "-c", code, program=[sys.executable], ENGINE_EMULATOR_URL=slow.base_url, **plain
+        ) as screen,
     ):
         # The stream stalls after its words: it is not over when they are looked for.
         screen.type('[[script: [{"text": "on the screen", "error": "stall"}]]]\n')
