@@ -108,7 +108,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     `thinking` is a level or None for the provider's default; `tool_choice` is ``auto``, ``none``,
     ``required`` or the name of one tool; `response_format` is ``"json"`` or a JSON schema with the
     keys ``name``, ``schema`` and ``strict``; `extra_body` is merged into the JSON body last;
-    `bound` is what only some dialects can say.
+    `bound` is what only some dialects can say; `before` is how many messages stand before those of
+    the user's input, whose places errors name.
     """
 
     model: str
@@ -125,6 +126,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     response_format: Mapping[str, Any] | Literal["json"] | None = None
     extra_body: Mapping[str, Any] = {}
     bound: list[Bound] = []
+    before: int = 0
 
 
 @lru_cache(maxsize=128)  # a client asks for the same address again and again

@@ -205,8 +205,10 @@ def _turn(item: Mapping[str, Any], where: str, shape: Shape) -> Message:
     if role == "tool" and not _is_results(item):
         return Message("tool", _results(item, where, shape))
     parts = _parts(item, where, shape)
-    extra = shape.extra(item, _READ, _formats(item), where, _TOLD)
-    if item.get("type") is not None:
+    whole = item.get("type") == "message" and "stop_reason" in item
+    known = _READ if not whole else _READ | _ANSWER
+    extra = shape.extra(item, known, _formats(item), where, _TOLD)
+    if item.get("type") is not None and not whole:
         shape.narrow(RESPONSES if item["type"] == "message" else TYPED)
         extra["type"] = item["type"]
     if name in ("developer", "function") and parts:
@@ -220,10 +222,21 @@ def _turn(item: Mapping[str, Any], where: str, shape: Shape) -> Message:
     return Message(role, parts, extra=extra)
 
 
+# Anthropic's answer put back whole; it takes of it role and content.
+_ANSWER: Final = frozenset({"id", "model", "stop_reason", "stop_sequence", "usage"})
+
+# Members that are of the chat format beyond doubt.
+_CHAT_ONLY: Final = frozenset(
+    {"name", "prefix", "partial", "annotations", "refusal", "audio", "function_call"}
+)
+
+
 def _formats(item: Mapping[str, Any]) -> frozenset[str]:
     """The formats that a message of this form may be of."""
     if "parts" in item:
         return GEMINI
+    if not _CHAT_ONLY.isdisjoint(name for name in item if item[name] is not None):
+        return CHAT
     if "tool_calls" in item:
         return CHAT | OLLAMA | {"cohere"}
     if item.get("type") == "message":

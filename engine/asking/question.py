@@ -93,6 +93,7 @@ def as_question(
         response_format=as_response_format(response_format),
         extra_body=dict(options.get("extra_body") or {}),
         bound=bound + bound_tools,
+        before=1 if options.get("system") else 0,
     )
     _check_sense(request)
     return Question(

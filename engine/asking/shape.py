@@ -37,6 +37,7 @@ OLLAMA: Final = frozenset({"ollama"})
 TYPED: Final = frozenset({"chat", "messages", "cohere"})  # {"type": "text", …}
 
 _MISSING: Final = object()
+_NOTHING: Final[tuple[Any, ...]] = ([], {}, "")
 _KINDS: Final[dict[Any, str]] = {Mapping: "a dict", str: "a string", Sequence: "a list"}
 
 
@@ -102,10 +103,14 @@ class Shape:
             told: members of an answer that no other provider needs to hear of (an id, a status):
                 they go to `formats` alone, and to others the message goes without them.
         """
-        found = {k: v for k, v in data.items() if k not in known and v is not None}
+        found = {
+            name: value
+            for name, value in data.items()
+            if name not in known and value is not None and not (name in told and value in _NOTHING)
+        }
         if found:
             self.narrow(formats)
-            bound = [k for k, v in found.items() if k not in told and v not in ([], {}, "")]
+            bound = [k for k, v in found.items() if k not in told and v not in _NOTHING]
             self.places += [f"{where}.{name}" for name in bound[:1]]
         return found
 
@@ -120,8 +125,11 @@ class Shape:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats the message may be of; empty: no matter."""
-        return tuple(sorted(self._formats or ()))
+        """The formats the message may be of; empty: no matter; ``mixed``: none, so that what only
+        one understands goes to nobody."""
+        if self._formats is None:
+            return ()
+        return tuple(sorted(self._formats)) or ("mixed",)
 
     def bound(self) -> Iterable[Bound]:
         """What may not go to another format.

@@ -109,25 +109,27 @@ class _Ids:
         self._sent: dict[int, str] = {}  # by the identity of the part
         self._used: set[str] = set()
         self._open: list[ToolCall] = []  # calls without a result so far
-        parts = [part for message in messages for part in message.parts]
-        for part in parts:
-            if isinstance(part, ToolCall):
-                self._sent[id(part)] = self._call(part)
-                self._open.append(part)
-            elif isinstance(part, ToolResult):
-                self._sent[id(part)] = self._result(part)
-        self._parts = parts  # an identity is one only as long as its object lives
+        self._messages = list(messages)  # an identity is one only as long as its object lives
+        for message in self._messages:
+            turn: set[str] = set()  # no two calls of one turn have the same id anywhere
+            for part in message.parts:
+                if isinstance(part, ToolCall):
+                    self._sent[id(part)] = self._call(part, turn)
+                    self._open.append(part)
+                elif isinstance(part, ToolResult):
+                    self._sent[id(part)] = self._result(part)
 
     def of(self, part: object) -> str:
         return self._sent[id(part)]
 
-    def _call(self, call: ToolCall) -> str:
+    def _call(self, call: ToolCall, turn: set[str]) -> str:
         fit = call.id if self._rule.fits(call.id) else self._rule.made_from(call.id)
         count = 0
-        while fit in self._used and (self._rule.unique or not call.id):
+        while fit in turn or (fit in self._used and (self._rule.unique or not call.id)):
             count += 1
             fit = self._rule.made_from(f"{call.id}/{count}")
         self._used.add(fit)
+        turn.add(fit)
         return fit
 
     def _result(self, result: ToolResult) -> str:
@@ -143,4 +145,5 @@ class _Ids:
                 return call
         if result.id:
             return None
-        return next((call for call in self._open if not call.id), None)
+        named = (call for call in self._open if result.name in (None, call.name))
+        return next(named, None)

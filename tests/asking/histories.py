@@ -20,7 +20,7 @@ extras = st.dictionaries(
 )
 arguments = st.dictionaries(words, scalars, min_size=1, max_size=2)
 blobs = st.binary(min_size=1, max_size=4).map(lambda data: base64.b64encode(data).decode())
-ids = st.text("abcXYZ019", min_size=9, max_size=9)
+ids = st.uuids().map(lambda uuid: uuid.hex[:9])
 urls = words.map(lambda word: f"https://x/{word.encode().hex()}")
 
 

@@ -65,7 +65,7 @@ PARTS: list[tuple[Any, Part]] = [
     ({"type": "input_text", "text": "a"}, Text("a")),
     (
         {"type": "output_text", "text": "a", "annotations": []},
-        Text("a", extra={"annotations": []}),
+        Text("a"),
     ),
     ({"text": "a"}, Text("a")),
     ({"text": "a", "thought": True}, Thinking("a")),
