@@ -6,6 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 from __future__ import annotations
 
 import codecs
+import re
 
 import msgspec
 
@@ -21,6 +22,12 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 # As numbers: to look for one in bytes takes a fifth of the time it takes for b"\n".
 _LF = 10
 _CR = 13
+
+# Whatever says nothing is skipped in bulk: line by line, a server that keeps a connection alive by
+# 30 MB of it takes a minute of CPU.
+_BLANK_LINES = re.compile(rb"\n{3,}")
+_COMMENTS = re.compile(rb"(?m)^:[^\n]*\n")
+_COMMENT_LINES = re.compile(rb"(?::[^\n]*\n)+")
 
 
 class SSERecord(msgspec.Struct, frozen=True, gc=False):
@@ -177,6 +184,9 @@ class SSEDecoder:
         if payloads is not None:
             records += payloads
             return True
+        if b"\n:" in region or b"\n\n\n" in region or region[:1] in (b":", b"\n"):
+            told = _COMMENTS.sub(b"", region + b"\n").strip(b"\n")
+            return not told or self._blocks(_BLANK_LINES.sub(b"\n\n", told), records)
         clean = _is_utf8(region)
         for block in region.split(b"\n\n"):
             name, found, data = block.partition(b"\ndata: ")
@@ -234,11 +244,12 @@ class SSEDecoder:
             self._line(line, records)
             if self._failure is not None:
                 return -1
+            position = _skip_comments(chunk, position)
         return position
 
     def _tail(self, chunk: bytes, position: int, records: list[SSERecord]) -> None:
         """Lines after the last blank line, and the line that the chunk cuts."""
-        while position < len(chunk):
+        while (position := _skip_comments(chunk, position)) < len(chunk):
             end = chunk.find(b"\n", position)
             if end < 0:
                 self._keep(chunk[position:])
@@ -304,6 +315,12 @@ class SSEDecoder:
         )
         self._partial = PartialLine()
         self._data = []
+
+
+def _skip_comments(chunk: bytes, position: int) -> int:
+    """Where the whole lines of comments that begin at `position` have ended."""
+    comments = _COMMENT_LINES.match(chunk, position)
+    return position if comments is None else comments.end()
 
 
 def _is_utf8(data: bytes) -> bool:

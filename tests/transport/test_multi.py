@@ -27,6 +27,33 @@ def hello(peer: Peer) -> None:
     peer.json(b"hello")
 
 
+# -- what a user sees ----------------------------------------------------------------------------
+
+INTERNAL = {
+    "conclude", "deliver", "began", "connected", "received", "attempt_ended", "announce", "open",
+    "hold", "enqueue", "release", "finished", "call_later",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "face", [engine.Multi, engine.Stream, engine.transport.Exchange], ids=lambda f: f.__name__
+)
+def test_a_face_shows_what_a_user_may_call_and_nothing_else(face: type) -> None:
+    multi = Multi()
+    shown: object = multi
+    if face is engine.Stream:
+        shown = engine.Client(multi, base_url="http://127.0.0.1:9").stream("m", "hi")
+    elif face is not engine.Multi:
+        shown = multi.add(get("http://127.0.0.1:9"))
+    names = {name for name in dir(shown) if not name.startswith("_")}
+    assert len(names) <= 24 and not names & INTERNAL
+    for name in names:
+        told = getattr(face, name, None)
+        text = told.__doc__ if callable(told) or isinstance(told, property) else face.__doc__
+        assert text and (callable(told) or isinstance(told, property) or f"{name}:" in text), name
+    multi.close()
+
+
 # -- descriptors and time ------------------------------------------------------------------------
 
 
