@@ -244,6 +244,9 @@ class Accumulator:
         return block
 
     def _add(self, event: Event) -> None:
+        if type(event) is ToolCallDelta:
+            self._block(event, ToolCallStart).pieces.append(event.arguments)
+            return
         if not isinstance(event, PIECES):
             self._recap.keep(event)
         match event:

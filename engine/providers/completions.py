@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/completions. There are no message
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -86,25 +87,39 @@ class CompletionsDialect(DialectShell):
 class CompletionsParser(AnswerParser):
     """Turns the chunks of one stream into events. Each choice is one text block."""
 
-    __slots__ = ("_finishes", "_usage")
+    __slots__ = ("_easy", "_finishes", "_usage")
 
     def __init__(self) -> None:
         super().__init__()
         self._usage: Usage | None = None
+        self._easy = False
         self._finishes: dict[int, Finish] = {}  # of each choice
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
-        decode = _decoder.decode
+        decode, easy = _decoder.decode, self._easy
         for record in records:
             if self._ended:
                 break
+            if isinstance(record, bytes):
+                record = SSERecord(record)
             try:
                 chunk = decode(record.data)
             except UNREADABLE as error:
                 self._odd(record, error, events)
+                easy = self._easy = self._goes_on_easily()
                 continue
+            choices = chunk.choices
+            if easy and choices and len(choices) == 1 and chunk.usage is None and not chunk.error:
+                choice = choices[0]
+                number = choice.index or 0
+                known = number in self._finishes
+                if known and choice.finish_reason is None and choice.logprobs is None:
+                    if choice.text:
+                        events.append(TextDelta(choice.text, number, number))
+                    continue
             self._chunk(chunk, record, events)
+            easy = self._easy = self._goes_on_easily()
         return events
 
     def finish(self) -> list[Event]:
@@ -123,6 +138,12 @@ class CompletionsParser(AnswerParser):
         return events
 
     # ----------------------------------------------------------------------------------------
+
+    def _goes_on_easily(self) -> bool:
+        """Whether nothing of what came asks for a closer look at a chunk of one text."""
+        words = [finish.word for finish in self._finishes.values()]
+        odd = self._halves.open or self.failing or not self._started
+        return not odd and bool(words) and not any(words)
 
     def _over(self) -> bool:
         finishes = self._finishes.values()
@@ -147,28 +168,34 @@ class CompletionsParser(AnswerParser):
 
     def _chunk(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         since = len(events)
-        ends = any(choice.finish_reason for choice in chunk.choices or ())
-        if ends or not self._started or not chunk.choices or chunk.usage or chunk.error:
+        if not self._started or not chunk.choices or chunk.usage or chunk.error:
             self._envelope(chunk, record, events)
         if self._ended or self.failing:
             return
         for choice in chunk.choices or ():
-            number = choice.index or 0
-            finish = self._finishes.get(number)
-            if finish is None:
-                finish = self._finishes[number] = Finish()
-            if choice.text:
-                events.append(TextDelta(choice.text, number, number))
-                if finish.word is not None and not choice.finish_reason:
-                    finish.withdraw()
-            if isinstance(choice.logprobs, dict):
-                events.append(LogprobsDelta([choice.logprobs], number, number))
-            elif choice.logprobs:
-                events.append(Unknown("logprobs", choice.logprobs, number))
-            if choice.finish_reason:
-                finish.say(choice.finish_reason)
+            finish = self._finishes.setdefault(choice.index or 0, Finish())
+            self._choice(choice, finish, record, events)
         if self._halves.open:
             self._halves.mend(events, since)
+
+    def _choice(
+        self, choice: _Choice, finish: Finish, record: SSERecord, events: list[Event]
+    ) -> None:
+        number = choice.index or 0
+        if choice.text:
+            events.append(TextDelta(choice.text, number, number))
+            if finish.word is not None and not choice.finish_reason:
+                finish.withdraw()
+        if choice.logprobs is not None:
+            if isinstance(choice.logprobs, dict):
+                events.append(LogprobsDelta([choice.logprobs], number, number))
+            else:
+                events.append(Unknown("logprobs", choice.logprobs, number))
+        if choice.finish_reason:
+            finish.say(choice.finish_reason)
+            told = json_or_text(record.data)
+            if isinstance(told, dict):
+                self._absorb(told, events)
 
     def _envelope(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         """The start, usage, and errors of a stream that began well."""

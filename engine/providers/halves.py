@@ -53,14 +53,11 @@ class Halves:
         open: whether one waits: then each further event must go through `mend`.
     """
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_waiting", "open")
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[type[Event], int, int], str] = {}
-
-    @property
-    def open(self) -> bool:
-        return bool(self._waiting)
+        self.open = False
 
     def mend(self, events: list[Event], since: int) -> None:
         """Put right what stands in `events` from the place `since` on."""
@@ -75,10 +72,12 @@ class Halves:
                 continue
             mended += self._text(event, kind, field)
         events[since:] = mended
+        self.open = bool(self._waiting)
 
     def give_up(self) -> list[Event]:
         """The other halves do not come: the events that say so."""
         waiting, self._waiting = self._waiting, {}
+        self.open = False
         return [_event(*key, "\ufffd") for key in waiting]
 
     def _text(self, event: Any, kind: type[Event], field: str) -> list[Event]:

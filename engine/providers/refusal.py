@@ -334,7 +334,8 @@ def _json_or_none(body: bytes) -> Any:
     decoder = EventStreamDecoder()
     try:
         records = decoder.feed(body) + decoder.finish()
-        objects = [decode_json(record.data) for record in records if record.data[:1] == b"{"]
+        data = [record if isinstance(record, bytes) else record.data for record in records]
+        objects = [decode_json(line) for line in data if line[:1] == b"{"]
     except ProtocolError:
         return None
     return next((data for data in objects if is_error(data)), objects[0] if objects else None)

@@ -41,10 +41,11 @@ class OpenCall:
         extra: what else the provider says of it.
         done: it was handed over.
         broken: a piece of it was lost: it never will be.
+        told: its beginning was told.
     """
 
     __slots__ = (
-        *("_pieces", "_told", "broken", "choice", "custom", "done", "extra", "id", "index", "name"),
+        *("_pieces", "told", "broken", "choice", "custom", "done", "extra", "id", "index", "name"),
         "signature",
     )
 
@@ -59,13 +60,13 @@ class OpenCall:
         self.done = False
         self.broken = False
         self._pieces: list[str] = []
-        self._told = False
+        self.told = False
 
     def tell(self) -> list[Event]:
         """The events of what has come, where its beginning was not told yet."""
-        if self._told:
+        if self.told:
             return []
-        self._told = True
+        self.told = True
         events: list[Event] = [ToolCallStart(self.id, self.name, self.index, self.choice)]
         if self.arguments:
             events.append(ToolCallDelta(self.arguments, self.index, self.choice))
@@ -76,16 +77,21 @@ class OpenCall:
         if piece == self.name:
             return []
         self.name = piece if piece.startswith(self.name) else self.name + piece
-        return [ToolCallStart(self.id, self.name, self.index, self.choice)] if self._told else []
+        return [ToolCallStart(self.id, self.name, self.index, self.choice)] if self.told else []
 
     def add(self, arguments: str) -> list[Event]:
         """The events of a further piece of the arguments; none before its name has come."""
         if not arguments:
             return []
         self._pieces.append(arguments)
-        if self._told:
+        if self.told:
             return [ToolCallDelta(arguments, self.index, self.choice)]
         return self.tell() if self.name else []
+
+    def further(self, arguments: str) -> ToolCallDelta:
+        """The event of a piece that follows others, of a call that was told."""
+        self._pieces.append(arguments)
+        return ToolCallDelta(arguments, self.index, self.choice)
 
     @property
     def arguments(self) -> str:

@@ -7,6 +7,8 @@ are records, and so is the third where its data is whole.
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.errors import ProtocolError
 from engine.wire.json import decode_json
 from engine.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSERecord
@@ -14,30 +16,138 @@ from engine.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSERecord
 __all__ = ["EventStreamDecoder"]
 
 _MAX_STRANGE = 200  # bytes of a line that is nothing, kept to be shown
+# Bytes of a cut event that are put before the next read: beyond, to copy them costs more than to
+# go on line by line.
+_MAX_TAIL = 4096
+_LF = 10
+_CR = 13
 
 
 class EventStreamDecoder(SSEDecoder):
     """An `SSEDecoder` for the streams of model servers.
 
+    Most events of a stream are of one kind. Their records are the bytes of their data alone, which
+    saves an object an event; whether these are valid UTF-8 is for the JSON decoder to say. All
+    other events are `SSERecord`s.
+
+    Args:
+        max_event_bytes: as in `SSEDecoder`.
+        plain: the name of the events whose records are bytes; empty: those without a name.
+
     Attributes:
         strange: the first line that is nothing an event stream can have, or None.
     """
 
-    __slots__ = ("_bare", "strange")
+    __slots__ = ("_bare", "_head", "_plain", "_tail_bytes", "strange")
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, plain: str = "") -> None:
         super().__init__(max_event_bytes)
         self._bare: list[tuple[str, bytes]] = []
+        self._plain = b"event: " + plain.encode() if plain else b""
+        # How a plain event begins.
+        self._head = self._plain + b"\ndata: " if plain else b"data: "
+        self._tail_bytes = b""
         self.strange: bytes | None = None
 
-    def finish(self) -> list[SSERecord]:
+    def feed(self, chunk: bytes) -> list[SSERecord | bytes]:  # type: ignore[override]
+        """Parse the next bytes of the stream; the records they complete, in order.
+
+        Raises:
+            ProtocolError: an event is larger than ``limit``. Records that were complete before it
+                are returned first; the next call raises.
+        """
+        if self._failure is not None:
+            raise self._failure
+        head = self._head
+        if self._tail_bytes:
+            chunk, self._tail_bytes = self._tail_bytes + chunk, b""
+        elif self._between and chunk[-2:] == b"\n\n" and chunk.startswith(head):
+            # One event and nothing else, as it comes from servers that flush each one.
+            data: Any = chunk[len(head) : -2]
+            if _LF not in data and _CR not in data and len(data) <= self.limit:
+                return [data]
+        if _CR not in chunk:
+            return self._lines_of_lf(chunk)
+        quick = self._crlf_payloads(chunk) if self._between else None
+        if quick is not None:
+            return quick
+        return self._feed(self._without_tail(chunk))  # type: ignore[return-value]
+
+    def _lines_of_lf(self, chunk: bytes) -> list[SSERecord | bytes]:
+        """What is cut waits for the rest of its event; plain events are cut out in one go."""
+        head = self._head
+        end = chunk.rfind(b"\n\n")
+        if self.limit < _MAX_TAIL or (end < 0 and not self._between):
+            return self._feed(chunk)  # type: ignore[return-value]
+        if len(chunk) - end <= _MAX_TAIL:
+            self._tail_bytes = chunk[end + 2 :] if end >= 0 else chunk
+            if end < 0:
+                return []
+            chunk = chunk[: end + 2]
+        if self._between and chunk.startswith(head) and end <= self.limit:
+            parts: list[Any] = chunk[len(head) : end].split(b"\n\n" + head)
+            if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
+                rest = chunk[end + 2 :]
+                return parts + self._feed(rest) if rest else parts
+        return self._feed(chunk)  # type: ignore[return-value]
+
+    def _without_tail(self, chunk: bytes) -> bytes:
+        """`chunk` up to the end of its last event, where its lines end in CR LF; the rest waits."""
+        end = chunk.rfind(b"\r\n\r\n") + 4
+        tail = chunk[end:]
+        if end < 4 or len(tail) > _MAX_TAIL or self.limit < _MAX_TAIL:
+            return chunk
+        if b"\n\n" in tail or b"\r\r" in tail:
+            return chunk  # lines of several kinds
+        self._tail_bytes = tail
+        return chunk[:end]
+
+    def _crlf_payloads(self, chunk: bytes) -> list[SSERecord | bytes] | None:
+        """The same of lines that end in CR LF, as Google's do; None where they do not."""
+        end = chunk.rfind(b"\r\n\r\n")
+        if self._plain or not chunk.startswith(b"data: "):
+            return None
+        if len(chunk) - end > _MAX_TAIL or not 0 < end <= self.limit:
+            return None
+        parts: list[Any] = chunk[6:end].split(b"\r\n\r\ndata: ")
+        joined = parts[0] if len(parts) == 1 else b"".join(parts)
+        if _LF in joined or _CR in joined or self.limit < _MAX_TAIL:
+            return None
+        self._tail_bytes = chunk[end + 4 :]
+        return parts
+
+    def finish(self) -> list[SSERecord | bytes]:  # type: ignore[override]
         """The stream ended: the last event, where it lacks only its blank line.
 
         Raises:
             ProtocolError: the limit was passed in the last chunk.
         """
         super().finish()
-        return [record for record in self.feed(b"\n\n") if _is_whole(record.data)]
+        records = self.feed(b"\n\n")
+        return [r for r in records if _is_whole(r if isinstance(r, bytes) else r.data)]
+
+    def _payloads(  # type: ignore[override]
+        self, region: bytes, separator: bytes = b"\n\ndata: "
+    ) -> list[SSERecord | bytes] | None:
+        if self._plain:
+            return super()._payloads(region, separator)  # type: ignore[return-value]
+        if self._id:
+            return None
+        parts = region[6:].split(separator)
+        joined = region if len(parts) == 1 else b"".join(parts)
+        return None if _LF in joined or _CR in joined else parts  # type: ignore[return-value]
+
+    def _named(self, region: bytes) -> list[SSERecord | bytes] | None:  # type: ignore[override]
+        if not self._plain or self._id or not region.startswith(self._head):
+            return super()._named(region)  # type: ignore[return-value]
+        parts = region[len(self._head) :].split(b"\n\n" + self._head)
+        joined = b"".join(parts)
+        return None if _LF in joined or _CR in joined else parts  # type: ignore[return-value]
+
+    def _record(self, data: bytes, name: bytes) -> SSERecord | bytes:
+        if self._plain and name == self._plain:
+            return data
+        return super()._record(data, name)
 
     def _other_line(self, line: bytes) -> None:
         if line.startswith(b"error:"):

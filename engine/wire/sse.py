@@ -198,12 +198,16 @@ class SSEDecoder:
                 and _LF not in name
                 and _LF not in data
             ):
-                records.append(SSERecord(data, str(name[7:], "utf-8") or "message"))
+                records.append(self._record(data, name))  # type: ignore[arg-type]
                 continue
             for line in block.split(b"\n"):
                 self._line(line, records)
             self._line(b"", records)
         return True
+
+    def _record(self, data: bytes, name: bytes) -> SSERecord | bytes:
+        """The record of an event with one line of data; `name` is its line ``event: …``."""
+        return SSERecord(data, str(name[7:], "utf-8") or "message")
 
     def _payloads(self, region: bytes, separator: bytes = b"\n\ndata: ") -> list[SSERecord] | None:
         """The records of blocks with one data line each, which is what providers send; None where

@@ -24,6 +24,7 @@ __all__ = [
     "as_image",
     "as_usage",
     "chunk_decoder",
+    "decode_piece",
     "decode_plain",
     "first_decoder",
 ]
@@ -159,8 +160,6 @@ class _PlainChoice(msgspec.Struct, gc=False):
     index: Literal[0] = 0
     finish_reason: None = None
     logprobs: None = None
-    message: None = None
-    usage: None = None
     error: None = None
     content_filter_results: None = None
 
@@ -175,14 +174,54 @@ class PlainChunk(msgspec.Struct, gc=False):
     error: None = None
     citations: None = None
     search_results: None = None
-    prompt_progress: None = None
-    base_resp: None = None
+
+
+class _PieceFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    arguments: str
+    name: Literal[""] | None = None
+
+
+class _Piece(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    index: int
+    function: _PieceFunction
+    id: Literal[""] | None = None
+    type: str | None = None
+
+
+class _PieceDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    tool_calls: tuple[_Piece]
+    role: str | None = None
+    content: Literal[""] | None = None
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _PieceChoice(msgspec.Struct, gc=False):
+    delta: _PieceDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    logprobs: None = None
+    error: None = None
+    content_filter_results: None = None
+
+
+class PieceChunk(msgspec.Struct, gc=False):
+    """A further piece of the arguments of one call and nothing else: the same for calls."""
+
+    choices: tuple[_PieceChoice]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
 
 
 # Where the answer's own words stand, and what holds them.
 _NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 
 chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
+decode_piece: Final = msgspec.json.Decoder(PieceChunk).decode
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 first_decoder: Final = TypedDecoder(FirstChunk, _NEEDED)
 

@@ -54,7 +54,11 @@ class ContentParser(AnswerParser):
     __slots__ = ()
 
     def _delta(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
-        self._reasoning(delta, state, choice, events)
+        if delta.reasoning_content:
+            state.reasoned = True
+            self._think(delta.reasoning_content, None, state, choice, events)
+        else:
+            self._reasoning(delta, state, choice, events)
         if isinstance(delta.content, list):
             for part in delta.content:
                 self._part(part, state, choice, events)
@@ -73,10 +77,7 @@ class ContentParser(AnswerParser):
         self, delta: Delta, state: Alternative, choice: int, events: list[Event]
     ) -> None:
         # vLLM renamed reasoning_content to reasoning and some send both: never twice.
-        field = None
-        words = delta.reasoning_content
-        if not words and delta.reasoning:
-            field, words = "reasoning", delta.reasoning
+        field, words = "reasoning", delta.reasoning
         if not words and delta.thinking:
             field, words = "thinking", delta.thinking
         if words:
@@ -122,6 +123,11 @@ class ContentParser(AnswerParser):
 
     def _tool_call(self, piece: ToolCallPiece, state: Alternative, events: list[Event]) -> None:
         function = piece.function or Function()
+        if not (piece.id or function.name or piece.custom) and type(function.arguments) is str:
+            known = state.by_index.get(piece.index) if piece.index is not None else None
+            if known is not None:  # a further piece, as nearly all are
+                events += known.add(function.arguments)
+                return
         if piece.custom is not None:
             function = Function(piece.custom.name, piece.custom.input)
         name, arguments = function.name or "", function.text()

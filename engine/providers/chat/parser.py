@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.events import (
@@ -22,6 +22,7 @@ from engine.providers.chat.chunk import (
     StreamChoice,
     as_usage,
     chunk_decoder,
+    decode_piece,
     decode_plain,
     first_decoder,
 )
@@ -44,17 +45,8 @@ class ChatParser(ContentParser):
     """Turns the chunks of one stream into events."""
 
     __slots__ = (
-        *(
-            "_choices",
-            "_decode",
-            "_first_choice",
-            "_heard",
-            "_last",
-            "_lines",
-            "_misses",
-            "_sources",
-        ),
-        "_usage",
+        *("_choices", "_decode", "_first_choice", "_heard", "_last", "_lines", "_misses"),
+        *("_pieces", "_plain", "_sources", "_usage"),
     )
 
     def __init__(self) -> None:
@@ -64,31 +56,35 @@ class ChatParser(ContentParser):
         self._choices: dict[int, Alternative] = {}
         self._heard = False  # a chunk came, perhaps without a choice
         self._lines = False  # objects came a line each, as no event stream has them
+        self._plain = False  # the next chunk is likely a piece of text and nothing else
+        self._pieces = False  # or of a call's arguments
         self._misses = 0  # chunks that were tried as plain ones and were not
         self._usage: Usage | None = None
         self._sources: list[Any] = []
         self._last: bytes | None = None  # the last chunk of which not all was looked at
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
         if self._ended:
             return events
-        first = self._first
-        plain = self._goes_on_plainly()
+        first, plain = self._first, self._plain
         for record in records:
+            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             if plain:
                 try:
-                    text = decode_plain(record.data).choices[0].delta.content
+                    text = decode_plain(data).choices[0].delta.content
                 except UNREADABLE:
                     self._misses += 1  # counted, since some servers never send a plain one
                 else:
                     if text:
                         events.append(TextDelta(text, first.block))
                     continue
-            self._record(record, events)
+            elif self._pieces and self._piece(data, events):
+                continue
+            self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
             if self._ended:
                 break
-            plain = self._goes_on_plainly()
+            plain = self._plain = self._goes_on_plainly()
         return events
 
     def finish(self) -> list[Event]:
@@ -109,16 +105,33 @@ class ChatParser(ContentParser):
 
     # ----------------------------------------------------------------------------------------
 
+    def _piece(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as a further piece of a call's arguments; whether it is one."""
+        try:
+            piece = decode_piece(data).choices[0].delta.tool_calls[0]
+        except UNREADABLE:
+            self._misses += 1
+            return False
+        call = self._first_choice.by_index.get(piece.index)
+        if call is None or not call.told:
+            return False
+        if piece.function.arguments:
+            events.append(call.further(piece.function.arguments))
+        return True
+
     def _goes_on_plainly(self) -> bool:
-        """Whether the next chunk is likely a piece of text and nothing else."""
+        """Whether the next chunk is likely a piece of text and nothing else; sets whether it is
+        likely one of a call's arguments."""
         first = self._first
-        return (
-            first.kind is TextDelta
-            and self._misses < _MISSES
+        usual = (
+            self._misses < _MISSES
             and first.finish.word is None
             and not self._halves.open
-            and not self.failing
+            and self._failure is None
         )
+        opened = first.calls.opened
+        self._pieces = usual and bool(opened) and first.block == opened[-1].index
+        return usual and first.kind is TextDelta
 
     def _over(self) -> bool:
         states = self._choices.values()
@@ -140,8 +153,8 @@ class ChatParser(ContentParser):
             self._halves.mend(events, since)
 
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
-        choices = chunk.choices or ()
-        if not choices or not self._started or any(choice.finish_reason for choice in choices):
+        choices = chunk.choices
+        if not choices or not self._started or _finishes(choices):
             self._aside(record, chunk, events)
         elif chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
             self._last = record.data
@@ -150,7 +163,7 @@ class ChatParser(ContentParser):
             return
         if chunk.prompt_progress is not None:
             events.append(Unknown("prompt_progress", chunk.prompt_progress))
-        for choice in choices:
+        for choice in choices or ():
             self._choice(choice, events)
 
     def _other(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
@@ -303,3 +316,9 @@ class ChatParser(ContentParser):
             if data is not None:
                 events.append(RedactedThinkingDone(data, self._new_block(state), choice))
         state.sealed = {}
+
+
+def _finishes(choices: list[StreamChoice]) -> bool:
+    if len(choices) == 1:
+        return choices[0].finish_reason is not None
+    return any(choice.finish_reason for choice in choices)

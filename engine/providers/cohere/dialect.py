@@ -10,8 +10,9 @@ from typing import Any
 from engine.providers.blocks import DialectShell
 from engine.providers.cohere.parser import CohereParser
 from engine.providers.cohere.request import render_cohere
-from engine.providers.contract import Endpoint
+from engine.providers.contract import Decoder, Endpoint
 from engine.request import ModelRequest
+from engine.wire.event_stream import EventStreamDecoder
 
 __all__ = ["CohereDialect", "CohereParser"]
 
@@ -24,6 +25,9 @@ class CohereDialect(DialectShell):
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_cohere(request, endpoint)
+
+    def decoder(self) -> Decoder:
+        return EventStreamDecoder(plain="content-delta")
 
     def parser(self) -> CohereParser:
         return CohereParser()

@@ -5,6 +5,7 @@ What the model plans before it calls tools (``tool_plan``) is thinking.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -91,17 +92,18 @@ class CohereParser(AnswerParser):
         self._text_block: int | None = None
         self._call: OpenCall | None = None
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
         decode = _decoder.decode
         first = self._first
         for record in records:
             if self._ended:
                 break
+            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             try:
-                chunk = decode(record.data)
+                chunk = decode(data)
             except UNREADABLE as error:
-                self._odd(record, error, events)
+                self._odd(_named(record), error, events)
                 continue
             delta = chunk.delta
             message = delta.message if delta is not None else None
@@ -115,7 +117,7 @@ class CohereParser(AnswerParser):
                 ):
                     events.append(TextDelta(content.text, first.block))
                     continue
-            self._event(chunk, record, events)
+            self._event(chunk, _named(record), events)
         return events
 
     def finish(self) -> list[Event]:
@@ -264,6 +266,10 @@ class CohereParser(AnswerParser):
             events.append(UsageUpdate(counts))
         reason_told = finish.told(called=False, partial=calls.partial)
         events.append(Done(reason_told, counts, finish.word))
+
+
+def _named(record: SSERecord | bytes) -> SSERecord:
+    return SSERecord(record, "content-delta") if isinstance(record, bytes) else record
 
 
 def _listed(value: Any) -> list[Any]:

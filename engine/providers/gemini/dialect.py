@@ -5,6 +5,7 @@ https://ai.google.dev/api/generate-content.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -56,5 +57,5 @@ class GeminiArrayDialect(GeminiDialect):
 class _ArrayParser(GeminiParser):
     """The same of the bare elements of an array."""
 
-    def feed(self, records: list[Any]) -> list[Event]:
+    def feed(self, records: Sequence[Any]) -> list[Event]:
         return super().feed([SSERecord(record) for record in records])

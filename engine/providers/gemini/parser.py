@@ -6,6 +6,7 @@ There is no end marker: the answer is complete when the bytes ended and a candid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -61,34 +62,35 @@ class GeminiParser(ContentParser):
     only a signature. Usage is cumulative in every chunk, so only the last is told.
     """
 
-    __slots__ = ("_blocked", "_candidates", "_only", "_raw_usage", "_usage")
+    __slots__ = ("_blocked", "_candidates", "_only", "_plain", "_raw_usage", "_usage")
 
     def __init__(self) -> None:
         self._only = Alternative()
         super().__init__(self._only)
         self._candidates: dict[int, Alternative] = {}
+        self._plain = False  # the next chunk is likely a piece of text and nothing else
         self._blocked: str | None = None
         self._raw_usage = ABSENT
         self._usage: Usage | None = None
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
-        first = self._first
-        plainly = self._goes_on_plainly()
+        first, plainly = self._first, self._plain
         for record in records:
             if self._ended:
                 break
+            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             if plainly:
                 try:
-                    plain = decode_plain(record.data)
+                    plain = decode_plain(data)
                 except UNREADABLE:
                     pass
                 else:
                     self._raw_usage = plain.usageMetadata or self._raw_usage
                     events.append(TextDelta(plain.candidates[0].content.parts[0].text, first.block))
                     continue
-            self._record(record, events)
-            plainly = self._goes_on_plainly()
+            self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
+            plainly = self._plain = self._goes_on_plainly()
         return events
 
     def untold_usage(self) -> Usage | None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.providers.blocks import DialectShell
-from engine.providers.contract import Endpoint
+from engine.providers.contract import Decoder, Endpoint
 from engine.providers.messages.parser import MessagesParser
 from engine.providers.messages.request import render_messages
 from engine.request import ModelRequest
+from engine.wire.event_stream import EventStreamDecoder
 
 __all__ = ["MessagesDialect", "MessagesParser"]
 
@@ -29,6 +30,9 @@ class MessagesDialect(DialectShell):
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_messages(request, endpoint)
+
+    def decoder(self) -> Decoder:
+        return EventStreamDecoder(plain="content_block_delta")
 
     def parser(self) -> MessagesParser:
         return MessagesParser()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -97,16 +97,17 @@ class MessagesParser(AnswerParser):
         self._text_block = 0  # ours
         self._usage = Counts()
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
         decode = _event_decoder.decode
         for record in records:
             if self._ended:
                 break
+            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             try:
-                event = decode(record.data)
+                event = decode(data)
             except UNREADABLE as error:
-                self._odd(record, error, events)
+                self._odd(_named(record), error, events)
                 continue
             delta = event.delta
             if (
@@ -118,7 +119,7 @@ class MessagesParser(AnswerParser):
                 if delta.text:
                     events.append(TextDelta(delta.text, self._text_block))
             else:
-                self._event(event, record, events)
+                self._event(event, _named(record), events)
         return events
 
     def finish(self) -> list[Event]:
@@ -343,6 +344,10 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "message_stop": MessagesParser._message_stop,
     "ping": MessagesParser._ping,
 }
+
+
+def _named(record: SSERecord | bytes) -> SSERecord:
+    return SSERecord(record, "content_block_delta") if isinstance(record, bytes) else record
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:

@@ -81,6 +81,7 @@ class OllamaParser(AnswerParser):
         events: list[Event] = []
         decode = _decoder.decode
         first = self._first
+        texts = first.kind is TextDelta and not self._halves.open
         for record in records:
             if self._ended:
                 break
@@ -88,22 +89,23 @@ class OllamaParser(AnswerParser):
                 line = decode(record)
             except UNREADABLE as error:
                 self._odd(record, error, events)
+                texts = first.kind is TextDelta and not self._halves.open
                 continue
             message = line.message
             text = line.response if message is None else message.content
             if (
                 text
-                and first.kind is TextDelta
+                and texts
                 and not line.done
                 and line.logprobs is None
                 and not line.thinking
                 and not line.error
                 and (message is None or not (message.thinking or message.tool_calls))
-                and not self._halves.open
             ):
                 events.append(TextDelta(text, first.block))
             else:
                 self._line(line, record, events)
+                texts = first.kind is TextDelta and not self._halves.open
         return events
 
     def finish(self) -> list[Event]:

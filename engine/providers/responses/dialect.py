@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from engine.providers.blocks import DialectShell
-from engine.providers.contract import Endpoint
+from engine.providers.contract import Decoder, Endpoint
 from engine.providers.responses.parser import ResponsesParser
 from engine.providers.responses.request import render_responses
 from engine.request import ModelRequest
+from engine.wire.event_stream import EventStreamDecoder
 
 __all__ = ["ResponsesDialect", "ResponsesParser"]
 
@@ -25,6 +26,9 @@ class ResponsesDialect(DialectShell):
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_responses(request, endpoint)
+
+    def decoder(self) -> Decoder:
+        return EventStreamDecoder(plain="response.output_text.delta")
 
     def parser(self) -> ResponsesParser:
         return ResponsesParser()

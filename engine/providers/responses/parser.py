@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.errors import ProtocolError
@@ -63,19 +63,19 @@ class ResponsesParser(AnswerParser):
         self._text_part = -1
         self._text_block = 0
 
-    def feed(self, records: list[SSERecord]) -> list[Event]:
+    def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
         decode = _text_decoder.decode
         for record in records:
             if self._ended:
                 break
-            if record.event != _TEXT_DELTA:
-                self._record(record, events)
+            if type(record) is not bytes:
+                self._record(record, events)  # type: ignore[arg-type]
                 continue
             try:
-                piece = decode(record.data)
+                piece = decode(record)
             except UNREADABLE:
-                self._record(record, events)
+                self._record(SSERecord(record, _TEXT_DELTA), events)
                 continue
             if (
                 piece.output_index == self._text_item
@@ -85,7 +85,7 @@ class ResponsesParser(AnswerParser):
                 if piece.delta:
                     events.append(TextDelta(piece.delta, self._text_block))
             else:
-                self._record(record, events)
+                self._record(SSERecord(record, _TEXT_DELTA), events)
         return events
 
     def finish(self) -> list[Event]:
