@@ -171,7 +171,8 @@ _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 def _kept(body: bytes) -> msgspec.Raw:
     """`body` as JSON on one line that every reader takes; as a string where it is no JSON."""
-    body = mended_json(body)
+    if not body.isascii() or b"\\ud" in body or b"\\uD" in body:
+        body = mended_json(body)
     try:
         if b"\n" in body or b"\r" in body:
             body = msgspec.json.format(body, indent=-1)

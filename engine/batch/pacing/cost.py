@@ -100,6 +100,7 @@ class Budget:
         self._max_cost = max_cost
         self._max_tokens = max_tokens
         self._prices = prices or {}
+        self._found: dict[str, Price | None] = {}
         self.spent = Spent()
         self.largest = Spent()
         self._counted = 0
@@ -117,7 +118,10 @@ class Budget:
 
     def price(self, model: str) -> Price | None:
         """The price of `model`, with or without the provider before it."""
-        return find_price(model, self._prices)
+        try:
+            return self._found[model]
+        except KeyError:
+            return self._found.setdefault(model, find_price(model, self._prices))
 
     @property
     def capped(self) -> bool:

@@ -13,6 +13,7 @@ the parameters below; an envelope has the keys above and no others.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -123,6 +124,7 @@ def custom_id_of(data: Any) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)  # a file names a few, in every row
 def path_shape(path: str) -> Shape:
     """The format of what is sent to `path`: ``other`` goes through as it is.
 
