@@ -148,11 +148,19 @@ def test_no_answer_is_paid_twice(tmp_path: Path, body: bytes) -> None:
 
 
 def test_a_body_that_is_no_json_is_kept_as_it_came(tmp_path: Path) -> None:
-    broken = answer("x")[:-1] + b', "score": NaN}'
+    broken = answer("x")[:-9]
     with provider(lambda peer: peer.json(broken)) as server:
-        run_batch([openai_row("a")], tmp_path / "out.jsonl", server)
+        run_batch([openai_row("a")], tmp_path / "out.jsonl", server, max_attempts=1)
     (line,) = read(tmp_path / "out.errors.jsonl")
     assert line["response"]["body"] == broken.decode()
+
+
+def test_what_is_nearly_json_is_kept_as_json(tmp_path: Path) -> None:
+    nearly = answer("x")[:-1] + b', "score": NaN, "note": "a\x01b"}'
+    with provider(lambda peer: peer.json(nearly)) as server:
+        run_batch([openai_row("a")], tmp_path / "out.jsonl", server, max_attempts=1)
+    (line,) = read(tmp_path / "out.jsonl")
+    assert line["response"]["body"] == {**json.loads(answer("x")), "score": None, "note": "a\x01b"}
 
 
 def test_failed_rows_leave_the_errors_file_only_for_another_outcome(tmp_path: Path) -> None:
