@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from engine.emulator.chat import ChatCompletions
 from engine.emulator.completions import Completions
 from engine.emulator.contract import Dialect, Request
+from engine.emulator.embeddings import Embeddings
 from engine.emulator.gemini import Gemini
 from engine.emulator.messages import Messages
 from engine.emulator.ollama import OllamaChat, OllamaGenerate
@@ -36,6 +37,7 @@ _POST: Final[list[tuple[re.Pattern[str], Dialect]]] = [
     (re.compile(r"/api/chat\Z"), OllamaChat()),
     (re.compile(r"/api/generate\Z"), OllamaGenerate()),
     (re.compile(r"/completions\Z"), Completions()),
+    (re.compile(r"/embeddings\Z"), Embeddings()),
 ]
 _GET: Final = re.compile(r"/models(?:/[^/]+)?\Z|/api/tags\Z|\A\Z")
 
@@ -77,7 +79,7 @@ def find_route(request: Request) -> tuple[Dialect | None, Mapping[str, str]]:
     raise NotRouted(
         404,
         f"nothing is at {request.method} {request.path}; there are "
-        "POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, "
+        "POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, "
         "/v1beta/models/MODEL:streamGenerateContent, /api/chat, /api/generate, and GET /v1/models",
     )
 

@@ -55,6 +55,15 @@ def test_any_answer_is_read_back_equal(body: dict[str, Any], ascii: bool, indent
     assert (entry.spent.cost, entry.spent.tokens) == (0.5, 7)
 
 
+def mildly_read(body: bytes) -> Any:
+    """What Python's own reader finds, NaN being nothing."""
+    text = body.decode("utf-8", "replace")
+    try:
+        return json.loads(text, strict=False, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        return text
+
+
 @given(st.binary(max_size=200))
 @example(b'{"a": NaN}')
 @example(b"{" * 2000)
@@ -67,10 +76,7 @@ def test_whatever_a_paid_answer_is_its_line_is_read_back(body: bytes) -> None:
     ):
         kept = read_back(line)["response"]["body"]
         assert read_entry(line) is not None
-        try:
-            assert kept == decode_json(body)
-        except Exception:
-            assert kept == body.decode("utf-8", "replace") or isinstance(kept, str)
+        assert kept in (body.decode("utf-8", "replace"), mildly_read(body))
 
 
 @pytest.mark.parametrize("depth", [90, 300, 700, 950])
