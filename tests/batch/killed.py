@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from engine.batch import Options, run
 from engine.batch.keeping import journal as journal_module
+from engine.batch.keeping import order
 from engine.batch.keeping.journal import Journal
 from engine.batch.keeping.plan import Past
 from engine.batch.keeping.store import Store
+from engine.cli import main
 
 
 def die() -> None:
@@ -46,6 +47,11 @@ def synced(fd: int) -> None:
     die()
 
 
+def renamed(source: str, to: str) -> None:
+    os.rename(source, to)
+    die()
+
+
 def arm(point: str, count: int) -> None:
     """Have the process die at `point`, the `count`-th time it gets there."""
     if point == "before the append":
@@ -56,6 +62,12 @@ def arm(point: str, count: int) -> None:
         journal_module._sync = at(count, journal_module._sync, lambda *_: die())
     elif point == "after the sync":
         journal_module._sync = at(count, journal_module._sync, synced)
+    elif point == "in the sort":
+        order._copy = at(count, order._copy, lambda *_: die())
+    elif point == "before the rename":
+        os.replace = at(count, os.replace, lambda *_: die())
+    elif point == "after the rename":
+        os.replace = at(count, os.replace, renamed)
     elif point == "in recovery":
         Past.read = at(count, Past.read, lambda *_: die())  # type: ignore[method-assign]
     else:
@@ -65,4 +77,5 @@ def arm(point: str, count: int) -> None:
 if __name__ == "__main__":
     input, output, base_url, point, count = sys.argv[1:]
     arm(point, int(count))
-    sys.exit(run(input, output, Options(base_url=base_url, concurrency=8)).exit_code)
+    asked = ["batch", input, "-o", output, "--base-url", base_url, "--concurrency", "8"]
+    sys.exit(main([*asked, "--ordered", "--retry-errors", "--progress", "none"]))
