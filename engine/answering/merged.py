@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from engine.answering.reader import AsyncReader, Reader
 from engine.errors import ConfigError, MisuseError
 
-__all__ = ["AsyncMerged", "Merged", "merged"]
+__all__ = ["AsyncMerged", "AsyncReadable", "Merged", "Readable", "merged"]
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)

@@ -135,9 +135,10 @@ def _inside_engine() -> bool:
 class _Reader(Generic[E]):
     """What both kinds of readers are."""
 
-    __slots__ = ("_place", "take")
+    __slots__ = ("_moved", "_place", "take")
 
     def __init__(self, place: Place[E]) -> None:
+        self._moved = False
         self._place = place
         self.take = place.take
         """The next event; None where none waits."""
@@ -160,8 +161,14 @@ class _Reader(Generic[E]):
         """Read no more. Idempotent."""
         self._place.close()
 
+    def move(self) -> Place[E]:
+        """Its place, for a reader of another kind: this one is over, which is no leaving."""
+        self._moved = True
+        return self._place
+
     def __del__(self) -> None:
-        self._place.drop()
+        if not self._moved:
+            self._place.drop()
 
 
 class Reader(_Reader[E]):

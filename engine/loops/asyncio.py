@@ -14,12 +14,11 @@ queue on the way, and callbacks work as everywhere else. Loops that are asyncio'
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from engine.answering.delivery import Delivery
-from engine.answering.reader import Place
+from engine.answering.merged import Readable
+from engine.answering.reader import AsyncReader
 from engine.loops import host
 from engine.loops.faces import AsyncClientBase, AsyncStream
 from engine.loops.host import Attachment
@@ -28,6 +27,7 @@ from engine.transport.multi import Multi
 
 __all__ = ["AsyncClient", "AsyncStream", "AsyncioLoop", "attach"]
 
+E = TypeVar("E")
 R = TypeVar("R")
 
 
@@ -129,28 +129,7 @@ class AsyncioLoop:
         task that waits cancels `source`."""
         return await ended(source, self._waiting)
 
-    def events(self, source: Any) -> AsyncIterator[Any]:
+    def events(self, source: Readable[E]) -> AsyncReader[E]:
         """The events of `source`, a `Stream` or an agent's run, from the beginning: see
         `AsyncReader`. To leave the loop over them before the end cancels `source`."""
-        if not isinstance(getattr(source, "_delivery", None), Delivery):
-            return self._heard(source)
-        return self._waiting.reader(Place(source._delivery))
-
-    async def _heard(self, source: Any) -> AsyncIterator[Any]:
-        waiting: deque[Any] = deque()
-        told: list[Callable[[], None]] = []
-
-        def happened(event: Any, _: object) -> None:
-            waiting.append(event)
-            for wake in told:
-                wake()
-
-        source.on("event", happened).on("end", lambda: [wake() for wake in told])
-        try:
-            while waiting or source.completion is None:
-                if waiting:
-                    yield waiting.popleft()
-                else:
-                    await self._waiting.park(told.append)
-        finally:
-            source.cancel()
+        return self._waiting.reader(source.events().move())

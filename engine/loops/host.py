@@ -33,9 +33,11 @@ class Cancellable(Protocol):
 
 
 class Host(Protocol):
-    """What a loop can do. It may have two attributes more: ``failed(error)``, called with what a
-    completion handler raised (without it, the traceback goes to stderr), and ``closed``, true when
-    the loop runs no more."""
+    """What a loop can do. It may have more: ``failed(error)``, called with what a handler raised
+    (without it, the traceback goes to stderr); ``closed``, true when the loop runs no more;
+    and, where tasks switch in the middle of a call (greenlets), ``event()``, something with
+    ``set()`` and ``wait(seconds)``, and ``current()``, which tells the tasks apart: `Multi.poll`,
+    and with it ``stream.result()`` and the loop over a stream, then lets the others run."""
 
     @property
     def loop(self) -> object:
@@ -121,6 +123,8 @@ class _Hook:
         self._driver = driver_of(multi)
         self._over = False
         self._nested = False
+        self._in_turn: object = None  # the host's task that makes one
+        self._after_turn: list[Callable[[], None]] = []
         self._timer: Cancellable | None = None
         self._due = 0.0
         self._fd: int | None = None
@@ -152,19 +156,39 @@ class _Hook:
         self.on_close.clear()
         for call in calls:
             call()
+        self._tell_who_waits()
+
+    def wait(self, seconds: float | None) -> bool:
+        """See `engine.transport.attached.Attached`."""
+        make = getattr(self.host, "event", None)
+        if make is None or self._in_turn == self.host.current():  # type: ignore[attr-defined]
+            return False
+        event = make()
+        self._after_turn.append(event.set)
+        event.wait(seconds)
+        return True
 
     def _turn(self) -> None:
         if self._driver.running is not None:
             self._wait_for_outer_turn()
             return
+        current = getattr(self.host, "current", None)
+        self._in_turn = current() if current is not None else None
         try:
             self._multi.perform()
             self._multi.info_read()
         except Exception as error:
             self._failed(error)
         finally:
+            self._in_turn = None
+            self._tell_who_waits()
             if not self._over:
                 self._set_timer()
+
+    def _tell_who_waits(self) -> None:
+        calls, self._after_turn = self._after_turn, []
+        for call in calls:
+            call()
 
     def _timer_fired(self) -> None:
         self._timer = None

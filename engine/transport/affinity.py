@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 
 from engine.errors import MisuseError
+from engine.transport.patched import original
 
-__all__ = ["Affinity"]
+__all__ = ["Affinity", "get_ident"]
+
+# Under gevent's and eventlet's patches the module's own tells greenlets apart.
+get_ident = original("_thread", "get_ident")
 
 _process = object()  # a new one in every forked child
 
@@ -38,7 +41,7 @@ class Affinity:
     @property
     def here(self) -> bool:
         """Whether this is its thread, or could become it."""
-        return self._thread is None or self._thread == threading.get_ident()
+        return self._thread is None or self._thread == get_ident()
 
     def check(self, what: str) -> None:
         """MisuseError, which begins with `what`, in any other thread or process."""
@@ -47,7 +50,7 @@ class Affinity:
                 f"{what}: this Multi belongs to the parent process and would steal its bytes; "
                 "make a new one after fork()"
             )
-        thread = threading.get_ident()
+        thread = get_ident()
         if self._thread is None:
             self._thread = thread
         elif self._thread != thread:

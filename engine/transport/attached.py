@@ -12,3 +12,7 @@ class Attached(Protocol):
 
     def detach(self) -> None:
         """Watch it no more. Idempotent; from the thread of the `Multi`."""
+
+    def wait(self, seconds: float | None) -> bool:
+        """Let the host's other tasks run until it made a turn, or so long; False: it has no such
+        tasks, or this is inside of a turn."""

@@ -187,9 +187,11 @@ class Multi:
         Raises:
             MisuseError: without a timeout, where all that is open waits for a loop over its events.
         """
-        self._wait(timeout)
-        self.perform()
-        self.info_read()
+        attached = self._driver.attached
+        if attached is None or not len(self) or not attached.wait(timeout):
+            self._wait(timeout)
+            self.perform()
+            self.info_read()
         return len(self)
 
     def run(self) -> None:

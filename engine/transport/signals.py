@@ -17,6 +17,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from engine.transport.affinity import get_ident
+
 __all__ = ["SignalsHeld"]
 
 # signal.signal and signal.getsignal turn every number into an enum, which takes 30 µs for all; the
@@ -41,12 +43,17 @@ _note: Final = _noted.__setitem__
 # tears while handlers are put back is healed by the next context.
 _originals: Final[dict[int, object]] = {}
 _held = False
-_main = threading.main_thread().ident
+# The number of the thread, also where gevent gives each greenlet one.
+_main = (
+    get_ident()
+    if threading.current_thread() is threading.main_thread()
+    else threading.main_thread().ident
+)
 
 
 def _forked() -> None:
     global _main  # the thread that forked is the main one of the child
-    _main = threading.get_ident()
+    _main = get_ident()
 
 
 if hasattr(os, "register_at_fork"):
@@ -74,7 +81,7 @@ class SignalsHeld:
 
     def __enter__(self) -> None:
         global _held
-        if _held or threading.get_ident() != _main:
+        if _held or get_ident() != _main:
             return
         try:
             if _originals:
