@@ -45,12 +45,14 @@ class Client:
         headers: sent with each request.
         allow_insecure: let a key go over plain http to another machine.
         max_event_bytes: the most bytes one event of a stream may have; more is a `ProtocolError`.
-        max_answer_bytes: the most bytes of text, reasoning and arguments an answer may have, after
-            which it ends as an error that keeps them; None: any number.
+        max_answer_bytes: the most bytes the body of an answer may have, after which it ends with a
+            ProtocolError; None: no limit of a stream, 64 MiB of an answer that comes whole.
         max_unread_bytes: how many bytes the slowest reader of a stream may be behind before the
             server is held back.
         unix_socket: path of the Unix socket the server listens on (vLLM, llama.cpp, Docker's model
             runner), in place of the host and port of the URL; None: TCP.
+        think_tags: whether ``<think>…</think>`` at the beginning of a text is thinking, for servers
+            that do not tell them apart.
         gate: ``"shared"``: requests of one address, key and model go more slowly together while the
             provider refuses for reasons of rate; None: each goes at once, for who measures.
 
@@ -78,6 +80,7 @@ class Client:
         max_answer_bytes: int | None = None,
         max_unread_bytes: int = 1 << 20,
         unix_socket: str | None = None,
+        think_tags: bool = False,
         gate: Literal["shared"] | None = "shared",
     ) -> None:
         check_kind(multi, Multi, "multi")
@@ -92,6 +95,7 @@ class Client:
             allow_insecure=allow_insecure,
             unix_socket=unix_socket,
             gate=gate,
+            think_tags=think_tags,
             sizes=Sizes(max_event_bytes, max_answer_bytes, max_unread_bytes),
         )
         self.owns_multi: bool = multi is None

@@ -379,7 +379,15 @@ class Attempts:
     def _new_answer(self) -> Answer:
         asked = self._rendered
         self._accumulator.format = format_of(asked.dialect.name)
-        return Answer(asked.dialect, asked.provider, asked.key_variable, asked.streaming)
+        return Answer(
+            asked.dialect,
+            asked.provider,
+            asked.key_variable,
+            asked.streaming,
+            max_event_bytes=asked.sizes.max_event_bytes,
+            max_answer_bytes=asked.sizes.max_answer_bytes,
+            think_tags=asked.think_tags,
+        )
 
     def _move(self, to: State) -> None:
         if to not in LEGAL_MOVES[self._state]:

@@ -36,6 +36,7 @@ class Rendered(msgspec.Struct, frozen=True):
         lane: the same for what shares address, key and model, and with them the provider's limits.
         gated: whether it waits its turn there while the provider refuses for reasons of rate.
         sizes: how many bytes it may hold.
+        think_tags: whether ``<think>…</think>`` in the text is thinking.
         fallback: what to ask where this fails before anything was delivered, or None.
     """
 
@@ -51,6 +52,7 @@ class Rendered(msgspec.Struct, frozen=True):
     lane: int = 0
     gated: bool = True
     sizes: Sizes = Sizes()
+    think_tags: bool = False
     fallback: Rendered | None = None
 
     def __repr__(self) -> str:
@@ -122,6 +124,7 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
         lane=place.lane,
         gated=target.gate is not None,
         sizes=target.sizes,
+        think_tags=target.think_tags,
     )
 
 

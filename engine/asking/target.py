@@ -85,6 +85,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     unix_socket: str | None = None
     gate: Literal["shared"] | None = "shared"
     sizes: Sizes = Sizes()
+    think_tags: bool = False
     endpoint_url: str | None = None
     """What was given as `base_url`, where that is the whole endpoint; set by itself."""
     places: dict[str, tuple[Place, Consulted, int]] = msgspec.field(default_factory=dict)
