@@ -68,6 +68,7 @@ def _run(argv: Sequence[str]) -> int:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="engine",
+        allow_abbrev=False,  # an abbreviation that works today is another option's name tomorrow
         description="Thousands of LLM streams on one thread.",
         epilog="`engine COMMAND --help` tells more of a command.",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import Final
 
@@ -20,10 +19,15 @@ from engine.agents import (
     http_tool,
 )
 from engine.cli.answer_view import AnswerView
-from engine.cli.asking import key_of, question_of, usual_model
+from engine.cli.asking import (
+    add_request_options,
+    client_of,
+    options_of,
+    question_of,
+    usual_model,
+)
 from engine.cli.console import add_color, complain, dim, is_terminal, wants_color
 from engine.cli.neutral import one_line
-from engine.client import Client
 from engine.errors import Category, ConfigError
 from engine.events import TextDelta, ThinkingDelta
 from engine.messages import ToolCall
@@ -40,17 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Tools: calculator; http (GET, public addresses only); files:DIR (to read; with --write to "
         "write too). What reaches outside is asked for on the terminal, unless --yes."
     )
+    add_request_options(parser, "the task")
     add = parser.add_argument
-    add("prompt", nargs="?", metavar="PROMPT", help="the task; -: read it from stdin")
-    add("-m", "--model", default=os.environ.get("ENGINE_MODEL"), help="as PROVIDER/MODEL")
-    add("--system", metavar="TEXT", help="instructions for the model")
-    add("--base-url", metavar="URL", help="another server, e.g. http://localhost:8000/v1")
-    add("--provider", metavar="NAME", help="a provider of `engine providers`")
-    add("--dialect", metavar="NAME", help="a wire format of the provider other than its first")
-    add("--api-key-env", metavar="NAME", help="environment variable that holds the key")
-    add("--thinking", choices=("none", "low", "medium", "high"), help="how much to reason")
-    add("--max-tokens", type=int, metavar="N", help="the most tokens to write in a turn")
-    add("--temperature", type=float, metavar="T")
     add("--tools", metavar="LIST", default="calculator", help="default: %(default)s; '': none")
     add("--react", action="store_true", help="for models without tools: Thought, Action, Answer")
     add("--write", action="store_true", help="let files:DIR make and overwrite files")
@@ -67,18 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     if task is None:
         raise ConfigError("there is no task; give one as an argument, or pipe one in")
     tools = _tools(arguments.tools, arguments.write)
-    options = {
-        name: getattr(arguments, name)
-        for name in ("thinking", "max_tokens", "temperature")
-        if getattr(arguments, name) is not None
-    }
     kind = ReActAgent if arguments.react else FunctionAgent
-    with Client(
-        provider=arguments.provider,
-        dialect=arguments.dialect,
-        base_url=arguments.base_url,
-        api_key=key_of(arguments.api_key_env),
-    ) as client:
+    with client_of(arguments) as client:
         agent = kind(
             client,
             model,
@@ -86,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             system=arguments.system,
             limits=Limits(iterations=arguments.max_steps, seconds=arguments.max_seconds),
             approve=None if arguments.yes else _approve,
-            **options,
+            **options_of(arguments),
         )
         view = _View(wants_color(arguments.color, sys.stderr))
         return _exit_code(_show(agent.run_stream(task), view))

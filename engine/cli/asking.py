@@ -6,11 +6,58 @@ import argparse
 import os
 import sys
 
+from engine.asking.question import ModelOptions
 from engine.cli.console import is_terminal
+from engine.client import Client
 from engine.errors import ConfigError
 from engine.providers import endpoint, endpoints
+from engine.request import shown_url
 
-__all__ = ["key_of", "question_of", "usual_model"]
+__all__ = ["add_request_options", "client_of", "key_of", "options_of", "question_of", "usual_model"]
+
+
+def add_request_options(parser: argparse.ArgumentParser, task: str) -> None:
+    """Give a command PROMPT, which is called `task`, and the options of who is asked, and how."""
+    add = parser.add_argument
+    add("prompt", nargs="?", metavar="PROMPT", help=f"{task}; -: read it from stdin")
+    add(
+        "-m",
+        "--model",
+        default=os.environ.get("ENGINE_MODEL"),
+        help="as PROVIDER/MODEL (default: $ENGINE_MODEL, else by the first key that is set)",
+    )
+    add("--system", metavar="TEXT", help="instructions for the model")
+    add("--base-url", metavar="URL", help="another server, e.g. http://localhost:8000/v1")
+    add("--unix-socket", metavar="PATH", help="the Unix socket the server listens on")
+    add("--provider", metavar="NAME", help="a provider of `engine providers`")
+    add("--dialect", metavar="NAME", help="a wire format of the provider other than its first")
+    add("--api-key-env", metavar="NAME", help="environment variable that holds the key")
+    add("--thinking", choices=("none", "low", "medium", "high"), help="how much to reason")
+    add("--max-tokens", type=int, metavar="N", help="the most tokens to write in an answer")
+    add("--temperature", type=float, metavar="T", help="0: the likeliest words")
+
+
+def client_of(arguments: argparse.Namespace) -> Client:
+    """The client that the options ask for."""
+    return Client(
+        provider=arguments.provider,
+        dialect=arguments.dialect,
+        base_url=arguments.base_url,
+        unix_socket=arguments.unix_socket,
+        api_key=key_of(arguments.api_key_env),
+    )
+
+
+def options_of(arguments: argparse.Namespace) -> ModelOptions:
+    """How the model is asked."""
+    options: ModelOptions = {}
+    if arguments.thinking is not None:
+        options["thinking"] = arguments.thinking
+    if arguments.max_tokens is not None:
+        options["max_tokens"] = arguments.max_tokens
+    if arguments.temperature is not None:
+        options["temperature"] = arguments.temperature
+    return options
 
 
 def question_of(prompt: str | None) -> str | None:
@@ -51,8 +98,9 @@ def key_of(variable: str | None) -> str | None:
 
 def usual_model(arguments: argparse.Namespace) -> str:
     """The default model of the provider asked for, or of the first whose key is set."""
-    if arguments.base_url is not None:
-        raise ConfigError(f"which model of {arguments.base_url}? name it with -m MODEL")
+    if arguments.base_url is not None or arguments.unix_socket is not None:
+        where = shown_url(arguments.base_url) if arguments.base_url else arguments.unix_socket
+        raise ConfigError(f"which model of {where}? name it with -m MODEL")
     if arguments.provider is not None:
         rows = [endpoint(arguments.provider)]
     else:

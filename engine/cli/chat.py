@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-from engine.cli.asking import key_of, question_of, usual_model
+from engine.cli.asking import (
+    add_request_options,
+    client_of,
+    options_of,
+    question_of,
+    usual_model,
+)
 from engine.cli.console import add_color, complain, wants_color
 from engine.cli.conversation import Conversation
-from engine.client import Client
+from engine.cli.line_editor import LineEditor, history_path
 from engine.completion import Completion
 
 __all__ = ["add_arguments", "run"]
@@ -17,33 +22,24 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    add = parser.add_argument
     parser.epilog = (
         "Without PROMPT on a terminal: a conversation. What is piped in is appended to PROMPT. "
         "Keys come from the environment: see `engine providers`."
     )
-    add("prompt", nargs="?", metavar="PROMPT", help="what to ask; -: read it from stdin")
-    add(
-        "-m",
-        "--model",
-        default=os.environ.get("ENGINE_MODEL"),
-        help="as PROVIDER/MODEL (default: $ENGINE_MODEL, else by the first key that is set)",
-    )
-    add(
+    add_request_options(parser, "what to ask")
+    parser.add_argument(
         "-s",
         "--stream",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="show the answer as it is written, or whole at the end (default: --stream)",
     )
-    add("--system", metavar="TEXT", help="instructions for the model")
-    add("--base-url", metavar="URL", help="another server, e.g. http://localhost:8000/v1")
-    add("--provider", metavar="NAME", help="a provider of `engine providers`")
-    add("--dialect", metavar="NAME", help="a wire format of the provider other than its first")
-    add("--api-key-env", metavar="NAME", help="environment variable that holds the key")
-    add("--thinking", choices=("none", "low", "medium", "high"), help="how much to reason")
-    add("--max-tokens", type=int, metavar="N", help="the most tokens to write")
-    add("--temperature", type=float, metavar="T")
+    parser.add_argument(
+        "--history",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep questions for the next conversation (default: --history)",
+    )
     add_color(parser)
 
 
@@ -51,24 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask once, or converse until the end of the input."""
     model = arguments.model or usual_model(arguments)
     question = question_of(arguments.prompt)
-    with Client(
-        provider=arguments.provider,
-        dialect=arguments.dialect,
-        base_url=arguments.base_url,
-        api_key=key_of(arguments.api_key_env),
-    ) as client:
+    with client_of(arguments) as client:
         conversation = Conversation(
             client,
             model,
             streaming=arguments.stream,
             system=arguments.system,
-            thinking=arguments.thinking,
-            max_tokens=arguments.max_tokens,
-            temperature=arguments.temperature,
             color=wants_color(arguments.color, sys.stderr),
+            **options_of(arguments),
         )
         if question is None:
-            conversation.converse()
+            conversation.converse(LineEditor(history_path() if arguments.history else None))
             return 0
         return _exit_code(conversation.ask(question))
 

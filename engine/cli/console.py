@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 from engine.cli.neutral import one_line
@@ -68,11 +70,17 @@ def rich_console(choice: str, stream: TextIO) -> Console | None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], choice: str) -> None:
-    """A table on stdout: rich's on a terminal, aligned columns elsewhere."""
+    """A table on stdout: rich's on a terminal, aligned columns elsewhere; on a terminal that is too
+    narrow for it, each row as a paragraph."""
+    lines = [headers, *rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    room = get_terminal_size().columns if is_terminal(sys.stdout) else None
+    if room is not None and sum(widths) + 3 * len(widths) + 2 > room:
+        for row in rows:
+            print("\n".join(_paragraph(row, headers, room)))
+        return
     console = rich_console(choice, sys.stdout)
     if console is None:
-        lines = [headers, *rows]
-        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             print("  ".join(cells).rstrip())
@@ -84,6 +92,16 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], choice: s
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _paragraph(row: Sequence[str], headers: Sequence[str], room: int) -> list[str]:
+    """A row as lines of at most `room` columns: its first cell, and below it the others."""
+    lines = [row[0]]
+    for header, cell in zip(headers[1:], row[1:], strict=True):
+        lines += wrap(
+            f"{header}: {cell}", max(room, 20), initial_indent="  ", subsequent_indent="    "
+        )
+    return lines
 
 
 def complain(problem: object) -> None:

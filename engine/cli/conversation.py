@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 from engine.cli.answer_view import AnswerView
 from engine.cli.console import complain, dim
+from engine.cli.line_editor import LineEditor
 from engine.client import Client
 from engine.completion import Completion
 from engine.errors import EngineError
@@ -14,6 +15,12 @@ from engine.messages import Message
 from engine.stream import Stream
 
 __all__ = ["Conversation"]
+
+_COMMANDS: Final = {
+    "/help": "this list; a pasted text of several lines is one question",
+    "/clear": "forget what was said so far",
+    "/quit": "end, as Ctrl-D does",
+}
 
 
 class Conversation:
@@ -55,24 +62,36 @@ class Conversation:
             self._turns = [*asked, answer]
         return completion
 
-    def converse(self) -> None:
-        """Ask what is typed, line by line, until Ctrl-D. Text typed while an answer is written
-        waits in the terminal and is the next question."""
-        try:
-            import readline  # noqa: F401 - gives input() editing and history
-        except ImportError:
-            pass
-        print(dim(f"{self._model} · Ctrl-C cancels an answer, Ctrl-D ends", self._color))
+    def converse(self, editor: LineEditor) -> None:
+        """Ask what is typed, question by question, until Ctrl-D. Text typed while an answer is
+        written waits in the terminal and is the next question."""
+        words = "Ctrl-C cancels an answer, /help tells more, Ctrl-D ends"
+        print(dim(f"{self._model} · {words}", self._color))
         while True:
             try:
-                question = input("> ").strip()
-                if question:
+                question = editor.read("> ")
+                if question in _COMMANDS:
+                    if self._command(question):
+                        return
+                elif question.startswith("/") and " " not in question and "/" not in question[1:]:
+                    complain(f"there is no command {question}; /help lists them")
+                elif question:
                     self._answer(question)
             except EOFError:
                 print()
                 return
             except KeyboardInterrupt:
                 print()
+
+    def _command(self, name: str) -> bool:
+        """Carry out a command; whether the conversation is over."""
+        if name == "/help":
+            for command, what in _COMMANDS.items():
+                print(f"{command:7} {what}")
+        elif name == "/clear":
+            self._turns = []
+            print(dim("forgotten", self._color))
+        return name == "/quit"
 
     def _answer(self, question: str) -> None:
         try:

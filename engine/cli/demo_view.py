@@ -76,7 +76,7 @@ def plain_view(board: Scoreboard, out: TextIO) -> View:
     def draw() -> None:
         print(
             f"{board.seconds:5.1f} s  {board.open:,} open  {board.complete:,} complete  "
-            f"{board.failed:,} failed  {board.events:,} events",
+            f"{board.failed + board.cancelled:,} failed  {board.events:,} events",
             file=out,
             flush=True,
         )
@@ -94,32 +94,33 @@ def live_view(board: Scoreboard, console: Console) -> View:
 
 
 def _picture(board: Scoreboard) -> RenderableType:
+    from rich.columns import Columns
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     p50 = board.first_token(50)
-    counts = Table.grid(padding=(0, 3))
-    counts.add_row(
-        *(
+    counts = Columns(  # as many in a line as it holds
+        [
             Text.assemble((value, "bold"), f" {name}")
             for value, name in (
                 (f"{board.open:,}", "open"),
                 (f"{board.complete:,}", "complete"),
-                (f"{board.failed:,}", "failed"),
+                (f"{board.failed + board.cancelled:,}", "failed"),
                 (f"{board.events:,}", "events"),
                 (f"{board.events_per_second:,.0f}", "events/s"),
                 ("…" if p50 is None else f"{p50:.2f} s", "to the first token"),
             )
-        )
+        ],
+        padding=(0, 3),
     )
     samples = Table.grid(padding=(0, 1), expand=True)
     samples.add_column(justify="right", style="cyan", no_wrap=True)
     samples.add_column(no_wrap=True, ratio=1)
     for number in _sampled(len(board.streams)):
         samples.add_row(f"{number + 1}", Text(_tail(board.streams[number]), overflow="crop"))
-    ended = board.complete + board.failed
+    ended = board.complete + board.failed + board.cancelled
     return Group(samples, counts, ProgressBar(total=board.wanted, completed=ended))
 
 

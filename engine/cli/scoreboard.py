@@ -8,7 +8,7 @@ from time import monotonic, process_time
 
 from engine.cli.neutral import one_line
 from engine.completion import Completion
-from engine.events import Event, Start
+from engine.events import Event, Start, TextDelta
 from engine.stream import Stream
 
 __all__ = ["Scoreboard"]
@@ -20,8 +20,9 @@ class Scoreboard:
     Attributes:
         wanted: how many streams there are to be.
         streams: all of them, in the order they were begun.
-        open, complete, failed: how many are, or ended, so.
-        events, tokens: so far; tokens are known where a stream has ended.
+        open, complete, failed, cancelled: how many are, or ended, so.
+        events, tokens: so far; the tokens of a stream are known when it has ended: the provider's
+            count, or, without one, the pieces of text that came.
         display_cpu: CPU seconds spent on showing, which the report leaves out.
     """
 
@@ -30,10 +31,12 @@ class Scoreboard:
         self.streams: list[Stream] = []
         self.complete: int = 0
         self.failed: int = 0
+        self.cancelled: int = 0
         self.events: int = 0
         self.tokens: int = 0
         self.display_cpu: float = 0.0
         self._first_tokens: list[float] = []
+        self._pieces: Counter[int] = Counter()  # of text, by the id of the stream
         self._errors: Counter[str] = Counter()  # by category
         self._examples: dict[str, str] = {}
         self.begin()
@@ -46,7 +49,7 @@ class Scoreboard:
     @property
     def open(self) -> int:
         """Streams begun and not ended."""
-        return len(self.streams) - self.complete - self.failed
+        return len(self.streams) - self.complete - self.failed - self.cancelled
 
     @property
     def seconds(self) -> float:
@@ -61,7 +64,9 @@ class Scoreboard:
     def on_event(self, event: Event, stream: Stream) -> None:
         """For `Client.stream`, whose ``user_data`` is the moment of the call."""
         self.events += 1
-        if type(event) is Start:  # comes with the first content
+        if type(event) is TextDelta:
+            self._pieces[id(stream)] += 1
+        elif type(event) is Start:  # comes with the first content
             self._first_tokens.append(monotonic() - stream.user_data)
 
     def on_done(self, completion: Completion, stream: Stream) -> None:
@@ -69,14 +74,17 @@ class Scoreboard:
         self._ended = monotonic()
         if completion.status == "complete":
             self.complete += 1
+        elif completion.status == "cancelled":
+            self.cancelled += 1
         else:
             self.failed += 1
             error = completion.error
             category = error.category if error is not None else completion.status
             self._errors[category] += 1
             self._examples.setdefault(category, one_line(str(error)))
-        if completion.usage is not None:
-            self.tokens += completion.usage.output_tokens or 0
+        usage, pieces = completion.usage, self._pieces.pop(id(stream), 0)
+        told = usage.output_tokens if usage is not None else None
+        self.tokens += told if told is not None else pieces
 
     def first_token(self, percent: float) -> float | None:
         """Seconds from the call of `Client.stream` to the first token, of the stream that is slower
@@ -102,6 +110,8 @@ class Scoreboard:
         memory = _peak_memory()
         if memory is not None:
             lines.append(("peak memory", f"{memory / 1e6:.0f} MB"))
+        if self.cancelled:
+            lines.append(("cancelled", f"{self.cancelled:,}, what they said so far is counted"))
         for category, count in self._errors.most_common():
             lines.append(("failed", f"{count:,} × {category}, such as: {self._examples[category]}"))
         return "\n".join(f"{name:12} {value}" for name, value in lines)

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.with_parent:
         server.stop_at_eof(sys.stdin.fileno())
     print(f"{server.url}/v1", flush=True)
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not arguments.with_parent:  # which may be a command of our own
         variable = f"ENGINE_EMULATOR_URL={server.url}/v1"
         print(f"try: {variable} engine chat -m emulator/demo Hello", file=sys.stderr)
     server.serve()
@@ -91,12 +91,15 @@ def main() -> int:
     """The command by itself."""
     parser = argparse.ArgumentParser(
         prog="python -m engine.emulator",
+        allow_abbrev=False,
         description="An LLM provider on this machine: no key, no network, the same answers always.",
     )
     add_arguments(parser)
     arguments = parser.parse_args()
     try:
         return run(arguments)
+    except BrokenPipeError:
+        return 1  # who wanted to know the address has gone
     except ConfigError as error:
         if arguments.with_parent:
             print(error)  # `start` reads this line, and raises it

@@ -24,7 +24,8 @@ def environment(**changes: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.endswith(("_API_KEY", "_TOKEN", "_COLOR", "_BASE_URL", "_URL", "_MODEL"))
     }
-    return {**ours, "TERM": "xterm", **changes}
+    # History is kept nowhere, unless the test says where.
+    return {**ours, "TERM": "xterm", "XDG_STATE_HOME": "/dev/null", **changes}
 
 
 @dataclass
@@ -78,12 +79,12 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    *arguments: str, program: Sequence[str] = (str(COMMAND),), **changes: str
+    *arguments: str, program: Sequence[str] = (str(COMMAND),), columns: int = 100, **changes: str
 ) -> Iterator[Terminal]:
     """`engine ARGUMENTS`, or another program, as the leader of a session whose controlling
     terminal we hold."""
     screen, keyboard = pty.openpty()
-    termios.tcsetwinsize(screen, (24, 100))
+    termios.tcsetwinsize(screen, (24, columns))
     name = os.ttyname(keyboard)
     # The first terminal a session leader opens becomes the controlling one: Ctrl-C gets there.
     script = f'exec "$@" <{name} >{name} 2>&1'

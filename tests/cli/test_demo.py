@@ -65,6 +65,13 @@ def test_ctrl_c_ends_it_with_what_was_measured() -> None:
         seen = screen.read_rest()
         assert screen.process.wait() == 130
     assert "0 of 20 complete" in seen and "Traceback" not in seen
+    assert "ENGINE_EMULATOR_URL" not in seen  # its emulator is its own, and gone
+    assert re.search(r"cancelled +20", seen) and "CANCELLED" not in seen
+    events, tokens = (
+        re.search(rf"^{name} +(\d+) ", seen, re.MULTILINE) for name in ("events", "tokens")
+    )
+    assert events is not None and tokens is not None
+    assert int(tokens[1]) > 0 or int(events[1]) == 0  # what came is counted
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many"])

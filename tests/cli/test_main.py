@@ -101,6 +101,7 @@ def test_without_rich_tables_are_plain(
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.setattr("engine.cli.console.is_terminal", lambda stream: True)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "300")
     assert main(["providers"]) == 0
     assert capsys.readouterr().out.startswith("provider  ")
 
