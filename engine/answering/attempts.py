@@ -134,7 +134,7 @@ class Attempts:
 
     def began(self) -> None:
         self._move(State.ASKING)
-        if self._transfer.attempt > 1:
+        if self._transfer.attempt > 1 or self._answer.failure is not None:
             self._answer, self._preamble = self._new_answer(), Preamble()
         self._deadlines.connecting()
 
