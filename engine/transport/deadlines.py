@@ -21,18 +21,19 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         connect: host name, TCP, TLS and proxy together, for each attempt.
-        first_event: from the connection to the first content. Reasoning models think for minutes
-            before they speak.
+        first_event: silence before the first content. Reasoning models think for minutes before
+            they speak; what the server sends meanwhile, pings and comments too, prolongs it.
         idle: between two reads. Anything the server sends counts, pings and comments too: they
             say that it is still at work.
-        content: between two pieces of content, whatever pings come in between.
+        content: from the connection to the first content, and between two pieces of it, whatever
+            pings come in between.
         total: from `stream()` to the end, all attempts and waits together.
     """
 
     connect: float | None = 10
     first_event: float | None = 300
     idle: float | None = 120
-    content: float | None = None
+    content: float | None = 600
     total: float | None = None
 
     def __post_init__(self) -> None:
@@ -162,14 +163,14 @@ class Deadlines:
         if self._phase == "connect" and limits.connect is not None:
             candidates.append((self.heard_at + limits.connect, "connect", limits.connect))
         if self._phase == "first_event" and limits.first_event is not None:
+            # Signs of life prolong it, as far as `content` goes.
             candidates.append(
-                (self.content_at + limits.first_event, "first_event", limits.first_event)
+                (self.heard_at + limits.first_event, "first_event", limits.first_event)
             )
-        if self._phase == "idle":
-            if limits.idle is not None:
-                candidates.append((self.heard_at + limits.idle, "idle", limits.idle))
-            if limits.content is not None:
-                candidates.append((self.content_at + limits.content, "content", limits.content))
+        if self._phase == "idle" and limits.idle is not None:
+            candidates.append((self.heard_at + limits.idle, "idle", limits.idle))
+        if self._phase in ("first_event", "idle") and limits.content is not None:
+            candidates.append((self.content_at + limits.content, "content", limits.content))
         return min(candidates, default=None)
 
     def _look(self) -> None:

@@ -116,7 +116,8 @@ class Multi:
 
         Raises:
             MisuseError: the `Multi` is closed.
-            ResourceError: a socket's number is too large for select(), on such a platform.
+            ResourceError: a descriptor's number is too large for select(); wait for `fileno` with
+                poll() or epoll().
         """
         self._check_watched("fdset")
         return self._driver.sockets.fdset()

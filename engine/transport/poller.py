@@ -60,6 +60,20 @@ def new_poller() -> Poller:
         return SelectPoller()
 
 
+# What a descriptor of select() must be less than; Windows counts differently.
+_FD_SETSIZE: Final = 1024
+
+
+def _for_select(fd: int) -> tuple[list[int], list[int], list[int]]:
+    if fd >= _FD_SETSIZE:
+        raise ResourceError(
+            f"the descriptor of this Multi is {fd}, and select() takes none of {_FD_SETSIZE} or "
+            "more; wait with select.poll() or select.epoll() for fileno(), or make the Multi "
+            "before so many files are open"
+        )
+    return [fd], [], []
+
+
 if sys.platform == "linux":
     _CURL_MASK = [
         (IN if events & (select.EPOLLIN | select.EPOLLHUP) else 0)
@@ -108,7 +122,7 @@ if sys.platform == "linux":
             return self._epoll.fileno()
 
         def fdset(self) -> tuple[list[int], list[int], list[int]]:
-            return [self._epoll.fileno()], [], []
+            return _for_select(self._epoll.fileno())
 
         def close(self) -> None:
             self._epoll.close()
@@ -159,7 +173,7 @@ if sys.platform != "linux" and sys.platform != "win32":
             return self._kqueue.fileno()
 
         def fdset(self) -> tuple[list[int], list[int], list[int]]:
-            return [self._kqueue.fileno()], [], []
+            return _for_select(self._kqueue.fileno())
 
         def close(self) -> None:
             self._kqueue.close()
@@ -169,7 +183,6 @@ class SelectPoller:
     """select(2), for platforms without a descriptor of descriptors (Windows)."""
 
     masks = _SAME
-    _FD_SETSIZE = 1024 if sys.platform != "win32" else None
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}
@@ -197,9 +210,9 @@ class SelectPoller:
         )
 
     def fdset(self) -> tuple[list[int], list[int], list[int]]:
-        if self._FD_SETSIZE is not None and max(self._masks, default=0) >= self._FD_SETSIZE:
+        if sys.platform != "win32" and max(self._masks, default=0) >= _FD_SETSIZE:
             raise ResourceError(
-                f"a socket has a number of {self._FD_SETSIZE} or more, which select() cannot "
+                f"a socket has a number of {_FD_SETSIZE} or more, which select() cannot "
                 "wait for; open fewer files or connections (max_connections=)"
             )
         rlist = [fd for fd, mask in self._masks.items() if mask & IN]

@@ -14,6 +14,8 @@ import pytest
 import engine
 from engine import Timeouts
 from engine.errors import Category, ConfigError, DeadlineError
+from engine.transport.deadlines import Deadlines
+from engine.transport.timers import Timer, TimerHeap
 from tests.server import HEALTHY, OK_SSE, Peer, chat, serve
 
 ONCE = engine.Retry(max_attempts=1)
@@ -22,7 +24,8 @@ NONE = Timeouts(connect=None, first_event=None, idle=None)
 
 def only(**limits: float) -> Timeouts:
     """Those limits and no other."""
-    return Timeouts(**{"connect": None, "first_event": None, "idle": None, **limits})
+    none: dict[str, float | None] = dict.fromkeys(Timeouts.__struct_fields__)
+    return Timeouts(**{**none, **limits})
 
 
 def run(multi: engine.Multi, url: str, timeouts: Timeouts) -> engine.Completion:
@@ -209,3 +212,149 @@ def test_no_limit_at_all_is_allowed(multi: engine.Multi) -> None:
 def test_a_limit_that_is_none_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
         Timeouts(**{name: value})
+
+
+class HandClock:
+    """Deadlines' clock, moved by hand: ``now`` is the turn's, `monotonic` may be later."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.timers = TimerHeap()
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Timer:
+        return self.timers.add(when, call)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
+        return self.timers.add(self.now + delay, call)
+
+    def go(self, seconds: float) -> None:
+        self.now += seconds
+        self.timers.run(self.now)
+
+
+def deadlines(
+    clock: HandClock, caught_up: Callable[[], bool] = lambda: True, **limits: float
+) -> tuple[Deadlines, list[str]]:
+    expired: list[str] = []
+
+    def note(phase: str, limit: float) -> None:
+        expired.append(phase)
+        made.stop()
+
+    made = Deadlines(clock, only(**limits), note, caught_up)
+    return made, expired
+
+
+def test_reading_on_after_a_rest_counts_from_this_moment_and_not_from_the_turns_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = HandClock()
+    made, expired = deadlines(clock, idle=10)
+    monkeypatch.setattr("engine.transport.deadlines.monotonic", lambda: clock.now + 60)
+    made.flowing()  # the consumer took a minute of this turn
+    clock.go(60 + 9)
+    assert expired == []
+    clock.go(2)
+    assert expired == ["idle"]
+
+
+def test_while_it_rests_nothing_but_the_total_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HandClock()
+    monkeypatch.setattr("engine.transport.deadlines.monotonic", lambda: clock.now)
+    made, expired = deadlines(clock, idle=10, content=10, total=100)
+    made.flowing()
+    made.rest()
+    clock.go(99)
+    assert expired == []
+    clock.go(2)
+    assert expired == ["total"]
+
+
+def test_signs_of_life_prolong_the_wait_for_the_first_content_as_far_as_content_goes() -> None:
+    clock = HandClock()
+    made, expired = deadlines(clock, first_event=10, content=25)
+    made.waiting()
+    for _ in range(4):
+        clock.go(6)
+        made.heard_at = clock.now
+        assert expired == []
+    clock.go(2)
+    assert expired == ["content"]
+
+
+def test_silence_before_the_first_content_is_first_event() -> None:
+    clock = HandClock()
+    made, expired = deadlines(clock, first_event=10, content=25)
+    made.waiting()
+    clock.go(6)
+    made.heard_at = clock.now
+    clock.go(9)
+    assert expired == []
+    clock.go(2)
+    assert expired == ["first_event"]
+
+
+@pytest.mark.parametrize("limit", ["idle", "total"])
+def test_a_deadline_judges_what_came_before_it_and_waits_for_that_a_moment_only(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = HandClock(), 2
+    monkeypatch.setattr("engine.transport.deadlines.monotonic", lambda: clock.now)
+
+    def caught_up() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    made, expired = deadlines(clock, caught_up, **{limit: 10.0})
+    made.flowing()
+    clock.go(10.001)
+    assert (expired, left) == ([], 1)
+    clock.go(0.001)
+    assert (expired, left) == ([], 0)
+    clock.go(0.001)
+    assert expired == [limit]
+    never, expired = deadlines(clock, lambda: False, **{limit: 10.0})
+    never.flowing()
+    clock.go(10.001)
+    assert expired == []
+    clock.go(0.05)
+    assert expired == [limit], "a peer that never stops does not outlive its deadline"
+
+
+@pytest.mark.parametrize("limit", ["idle", "first_event", "content", "total"])
+def test_what_ends_while_it_is_caught_up_with_does_not_expire(limit: str) -> None:
+    clock = HandClock()
+
+    def ends() -> bool:
+        made.stop()
+        return True
+
+    made, expired = deadlines(clock, ends, **{limit: 10.0})
+    made.waiting() if limit == "first_event" else made.flowing()
+    made.heard_at = made.content_at = clock.now
+    clock.go(11)
+    clock.go(11)
+    assert expired == []
+
+
+def test_bytes_that_came_while_the_host_paused_count_before_the_deadline_does() -> None:
+    """Every limit is past, but the whole answer lies in the socket."""
+    sent = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        peer.stream(chat("all of it"))
+        sent.set()
+
+    limits = Timeouts(first_event=0.3, idle=0.3, content=0.3, total=0.6)
+    with serve(handle) as server, engine.Multi(turn_seconds=0) as multi:
+        client = engine.Client(multi, base_url=server.url, timeouts=limits, retry=ONCE)
+        stream = client.stream("m", "x")
+        while not server.requests:
+            multi.poll(0.01)
+        sent.wait(10)
+        until = monotonic() + 0.7
+        while monotonic() < until:
+            pass  # the host does something else
+        completion = stream.result()
+    assert (completion.status, completion.text) == ("complete", "all of it")

@@ -108,7 +108,7 @@ def stream(multi: Multi, url: str, total: float, done: Callable[..., None]) -> o
 def exchange(multi: Multi, url: str, total: float, done: Callable[..., None]) -> object:
     request = HttpRequest("GET", f"{url}/flood")
     limits = engine.Timeouts(total=total)
-    return multi.add(request, on_data=lambda piece: None, on_done=done, timeouts=limits)  # type: ignore[misc, arg-type]
+    return multi.add(request, on_data=lambda piece, x: None, on_done=done, timeouts=limits)
 
 
 @pytest.mark.parametrize(
