@@ -36,13 +36,13 @@ DIALECTS = {
     "anthropic": "messages",
     "gemini": "gemini",
     "gemini-array": "gemini-array",
+    "gemini-interactions": "interactions",
     "ollama": "ollama",
     "cohere-v2": "cohere",
 }
 OUT_OF_SCOPE = {
     "aws-eventstream": "Bedrock's binary framing with SigV4 signatures: no dialect asked for",
     "dashscope": "DashScope's native API; the vendor also serves chat",
-    "gemini-interactions": "the Interactions API, not streamGenerateContent",
     "openai-other": "Assistants runs and audio transcriptions: no chat answers",
 }
 
@@ -315,6 +315,13 @@ _CHAT_USAGE = {
     "reasoning_tokens": ["completion_tokens_details.reasoning_tokens"],
 }
 _USAGE: dict[str, dict[str, list[str]]] = {
+    "gemini-interactions": {
+        "input_tokens": ["total_input_tokens", "total_tool_use_tokens"],
+        "output_tokens": ["total_output_tokens", "total_thought_tokens"],
+        "total_tokens": ["total_tokens"],
+        "cached_tokens": ["total_cached_tokens"],
+        "reasoning_tokens": ["total_thought_tokens"],
+    },
     "openai-chat": _CHAT_USAGE,
     "openai-completions": _CHAT_USAGE,
     "openai-responses": {
@@ -424,7 +431,22 @@ def _cohere(body: bytes) -> dict[str, Any]:
     }
 
 
+def _interactions(body: bytes) -> dict[str, Any]:
+    """A plain concatenation of the steps of an interaction."""
+    lines = [line[6:] for line in body.decode().splitlines() if line.startswith("data: {")]
+    chunks = [json.loads(line) for line in lines]
+    deltas = [chunk["delta"] for chunk in chunks if chunk["event_type"] == "step.delta"]
+    last = chunks[-1]["interaction"]
+    return {
+        "text": "".join(d["text"] for d in deltas if d["type"] == "text"),
+        "finish_reason": last["status"],
+        "usage": last["usage"],
+        "error": None,
+    }
+
+
 PLAIN_READINGS = {
+    "gemini-interactions": _interactions,
     "openai-completions": _completions,
     "gemini-array": _gemini_array,
     "cohere-v2": _cohere,

@@ -272,6 +272,7 @@ _MARKERS = {
     "anthropic": (b'"message_stop"',),
     "cohere-v2": (b'"message-end"',),
     "gemini": (b'"finishReason"', b'"blockReason"'),
+    "gemini-interactions": (b'"interaction.completed"',),
     "gemini-array": (b'"finishReason"', b'"blockReason"'),
     "ollama": (b'"done":true', b'"done": true'),
 }

@@ -41,6 +41,7 @@ _BUILT_IN: Final = {
     "messages": "messages.dialect:MessagesDialect",
     "gemini": "gemini.dialect:GeminiDialect",
     "gemini-array": "gemini.dialect:GeminiArrayDialect",
+    "interactions": "interactions.dialect:InteractionsDialect",
     "ollama": "ollama.dialect:OllamaDialect",
     "ollama-generate": "ollama.dialect:OllamaGenerateDialect",
     "completions": "completions:CompletionsDialect",

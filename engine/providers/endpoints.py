@@ -62,8 +62,16 @@ _ROWS: Final = (
     Endpoint(
         "gemini",
         "https://generativelanguage.googleapis.com/v1beta",
-        ("gemini",),
+        ("gemini", "interactions"),
         ("GOOGLE_API_KEY", "GEMINI_API_KEY"),  # google-genai: GOOGLE_API_KEY wins
+        auth="x-goog-api-key",
+        base_variables=("GOOGLE_GEMINI_BASE_URL",),
+    ),
+    Endpoint(
+        "gemini-interactions",
+        "https://generativelanguage.googleapis.com/v1beta",
+        ("interactions",),
+        ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         auth="x-goog-api-key",
         base_variables=("GOOGLE_GEMINI_BASE_URL",),
     ),

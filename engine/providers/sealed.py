@@ -44,7 +44,8 @@ class SealedReasoning:
                 continue
             for name, value in piece.items():
                 if name in _GROWING and isinstance(value, str):
-                    item[name] = (item.get(name) or "") + value
+                    before = item.get(name)
+                    item[name] = before + value if isinstance(before, str) else value
                 elif value is not None:
                     item[name] = value
 
