@@ -55,11 +55,7 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
-<<<<<<< HEAD
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
-=======
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.peers $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
->>>>>>> 4fb4ff0 (make truth-table: how each client says that an answer ended, on the same bytes)
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.peers $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
 	$(PIP) install --group $*
 	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $@

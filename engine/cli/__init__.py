@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "merge": "make the outputs of batch shards into one",
     "emulate": "run the provider emulator: no key, no network",
     "providers": "list the known providers and whose key is set",
+    "doctor": "look at versions, certificates, proxies, limits and keys, and try a stream",
 }
 
 
