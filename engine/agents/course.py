@@ -56,7 +56,7 @@ class Course:
     ) -> None:
         multi = plan.client.multi
         self.delivery: Delivery[AgentEvent, AgentResult] = Delivery(multi, self, callbacks, Recap())
-        self.state = RunState.STARTING
+        self.state: RunState = RunState.STARTING
         self.saved = saved
         self.result: AgentResult | None = None
         self._plan = plan

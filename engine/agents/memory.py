@@ -139,7 +139,7 @@ class Summarise(Memory):
         self._after = after
         self._keep = keep
         self.model = model
-        self.instructions = instructions or _INSTRUCTIONS
+        self.instructions: str = instructions or _INSTRUCTIONS
 
     def to_summarise(self, history: Sequence[Message]) -> list[Message]:
         if len(history) <= self._after:

@@ -27,9 +27,9 @@ class Telling:
         self, delivery: Delivery[AgentEvent, AgentResult], callbacks: RunCallbacks
     ) -> None:
         self.iteration = 0
-        self.face = callbacks.face
+        self.face: Any = callbacks.face
         self.wants: Callable[[DetailType], bool] = callbacks.wants
-        self.step = delivery.step
+        self.step: Callable[[Callable[[], None]], None] = delivery.step
         self._post = delivery.post
 
     def emit(

@@ -41,10 +41,10 @@ class Place(Generic[E]):
     __slots__ = ("_before", "_owns", "closed", "delivery", "position", "rest")
 
     def __init__(self, delivery: Delivery[E, Any], *, cancel: bool = True) -> None:
-        self.delivery = delivery
-        self.position = 0
+        self.delivery: Delivery[E, Any] = delivery
+        self.position: int = 0
         self.rest: History[E] | None = None
-        self.closed = False
+        self.closed: bool = False
         self._owns = cancel
         self._before: deque[E] | None = deque(delivery.begin(self)) or None
 
@@ -140,7 +140,7 @@ class _Reader(Generic[E]):
     def __init__(self, place: Place[E]) -> None:
         self._moved = False
         self._place = place
-        self.take = place.take
+        self.take: Callable[[], E | None] = place.take
         """The next event; None where none waits."""
 
     @property
@@ -225,7 +225,7 @@ class AsyncReader(_Reader[E]):
         self, place: Place[E], park: Park, interrupted: Callable[[], None] | None = None
     ) -> None:
         super().__init__(place)
-        self.park = park
+        self.park: Park = park
         """How the host's tasks wait."""
         self._interrupted = interrupted  # called where a wait is cancelled first
 

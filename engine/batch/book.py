@@ -56,10 +56,10 @@ class Book:
     def __init__(self, options: Options, ledger: Ledger, now: float) -> None:
         self._options = options
         self.ledger = ledger
-        self.budget = Budget(options.max_cost, options.max_tokens_total, options.prices)
-        self.meter = Meter(now)
+        self.budget: Budget = Budget(options.max_cost, options.max_tokens_total, options.prices)
+        self.meter: Meter = Meter(now)
         self.on_record: Callable[[Record], object] | None = None
-        self.told = Spent()
+        self.told: Spent = Spent()
 
     def count(self, item: Item, outcome: Outcome) -> None:
         """Count what an attempt took, also where nobody tells."""

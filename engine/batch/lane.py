@@ -55,14 +55,14 @@ class Item:
     )
 
     def __init__(self, row: Row) -> None:
-        self.row = row
-        self.attempts = 0
-        self.failures = 0
-        self.refusals = 0
-        self.misfits = 0
+        self.row: Row = row
+        self.attempts: int = 0
+        self.failures: int = 0
+        self.refusals: int = 0
+        self.misfits: int = 0
         self.answered: int | None = None
-        self.sent_at = 0.0
-        self.spent = Spent()
+        self.sent_at: float = 0.0
+        self.spent: Spent = Spent()
         self.rendered: Rendered | None = None
         self.demand: Demand | None = None
 
@@ -97,13 +97,13 @@ class Lane:
         self.name = name
         self.pace = pace
         self.road = road
-        self.in_flight = 0
+        self.in_flight: int = 0
         self.closed: str | None = None
         self.error: EngineError | None = None
         self.quiet_since: float | None = None
-        self.told_until = 0.0
+        self.told_until: float = 0.0
         self.unreached = 0
-        self.waiting_bytes = 0
+        self.waiting_bytes: int = 0
         self._fresh: deque[Item] = deque()
         self._again: list[tuple[float, int, Item]] = []
         self._order = count()

@@ -56,8 +56,8 @@ class Lanes:
         self._exhausted = True
         self._lanes: dict[tuple[int, str], Lane] = {}
         self.all: list[Lane] = []
-        self.skipped = 0
-        self.most = (
+        self.skipped: int = 0
+        self.most: int = (
             options.max_concurrency if options.concurrency == "auto" else options.concurrency
         )
         self._turn = 0

@@ -53,9 +53,9 @@ class Choice:
 
     def __init__(self, number: int = 0) -> None:
         self.kind: type[Event] | None = None
-        self.block = 0
-        self.calls = Calls(number)
-        self.finish = Finish()
+        self.block: int = 0
+        self.calls: Calls = Calls(number)
+        self.finish: Finish = Finish()
 
 
 class AnswerParser:

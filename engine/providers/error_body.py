@@ -48,18 +48,20 @@ class ErrorBody:
         inner = outer.get("error", data)
         error = inner if isinstance(inner, dict) else {}
         details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
-        self.message = _message(inner, error, outer)
+        self.message: str = _message(inner, error, outer)
         names = [name for name in _names(error, outer) if not name.isdigit()]
-        self.code = names[0] if names else None
+        self.code: str | None = names[0] if names else None
         names += [reason for item in details if isinstance(reason := item.get("reason"), str)]
         names += list(_quota_ids(details))
-        self.words = " ".join(re.sub(r"[^a-z0-9]+", "", name.lower()) for name in names)
-        self.status = _first_status(error, outer)
-        self.number = _number(error, outer)
-        self.request_id = _first_text(outer, error, ("request_id", "id"))  # Cohere: only ``id``
-        self.retry_delay = next(filter(None, map(_retry_delay, details)), None)
+        self.words: str = " ".join(re.sub(r"[^a-z0-9]+", "", name.lower()) for name in names)
+        self.status: int | None = _first_status(error, outer)
+        self.number: int | None = _number(error, outer)
+        self.request_id: str | None = _first_text(
+            outer, error, ("request_id", "id")
+        )  # Cohere: only ``id``
+        self.retry_delay: float | None = next(filter(None, map(_retry_delay, details)), None)
         param = error.get("param")
-        self.param = param if isinstance(param, str) and param else None
+        self.param: str | None = param if isinstance(param, str) and param else None
 
 
 def _names(error: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[str]:

@@ -93,8 +93,8 @@ class Finish:
 
     def __init__(self) -> None:
         self.word: str | None = None
-        self.reason = FinishReason.UNKNOWN
-        self.stands = False
+        self.reason: FinishReason = FinishReason.UNKNOWN
+        self.stands: bool = False
 
     def say(self, word: str) -> None:
         """The provider says `word`."""

@@ -57,7 +57,7 @@ class Halves:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[type[Event], int, int], str] = {}
-        self.open = False
+        self.open: bool = False
 
     def mend(self, events: list[Event], since: int) -> None:
         """Put right what stands in `events` from the place `since` on."""

@@ -51,16 +51,16 @@ class OpenCall:
 
     def __init__(self, id: str, name: str, index: int, choice: int = 0) -> None:
         self.id = id
-        self.name = name
+        self.name: str = name
         self.index = index
         self.choice = choice
         self.signature: str | None = None
         self.custom = False
         self.extra: dict[str, object] = {}
-        self.done = False
+        self.done: bool = False
         self.broken = False
         self._pieces: list[str] = []
-        self.told = False
+        self.told: bool = False
 
     def tell(self) -> list[Event]:
         """The events of what has come, where its beginning was not told yet."""
@@ -128,7 +128,7 @@ class Calls:
         self._choice = choice
         self._ids: set[str] = set()
         self.opened: list[OpenCall] = []
-        self.astray = False
+        self.astray: bool = False
 
     @property
     def called(self) -> bool:

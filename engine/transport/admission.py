@@ -56,10 +56,10 @@ class Admission:
     ) -> None:
         self._total_limit = max_connections
         self._host_limit = max_host_connections
-        self.streams = StreamLimits(streams_per_connection)
+        self.streams: StreamLimits = StreamLimits(streams_per_connection)
         self._hosts: dict[str, _Host] = {}
         self._waiting: deque[_Host] = deque()
-        self.active = 0
+        self.active: int = 0
 
     def enqueue(self, transfer: Queued, *, ahead: bool = False) -> None:
         """Put `transfer` at the end of its host's queue; `ahead`: at its beginning."""

@@ -87,12 +87,12 @@ class Driver:
         max_streams_per_connection: int,
         ca_file: str | None,
     ) -> None:
-        self.affinity = Affinity()
+        self.affinity: Affinity = Affinity()
         self.ca_file = ca_file
-        self.now = monotonic()
+        self.now: float = monotonic()
         self._until = self.now
         self._timers_at = self.now
-        self.inbox = Inbox()
+        self.inbox: Inbox = Inbox()
         self.works: dict[int, Work] = {}
         self.deliverable: deque[Work] = deque()
         self.ended: deque[Work] = deque()
@@ -100,9 +100,10 @@ class Driver:
         self.failures: list[Exception] = []
         self.texts: dict[Any, list[str]] | None = None
         self.running: str | None = None
-        self.closing = self.closed = False
+        self.closing: bool = False
+        self.closed: bool = False
         self._timers = TimerHeap()
-        self.sockets = Sockets(
+        self.sockets: Sockets = Sockets(
             (
                 (pycurl.M_MAX_CONCURRENT_STREAMS, max_streams_per_connection),
                 (pycurl.M_MAX_HOST_CONNECTIONS, max_host_connections),
@@ -111,9 +112,9 @@ class Driver:
             self.affinity,
         )
         admission = Admission(max_connections, max_host_connections, max_streams_per_connection)
-        self.hosts = Hosts(admission, self.sockets, self.call_later)
+        self.hosts: Hosts = Hosts(admission, self.sockets, self.call_later)
         self.lanes: Lanes[Transfer] = Lanes(admission, self.call_at)
-        self.transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
+        self.transfers: Transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------

@@ -38,8 +38,8 @@ class Exchange:
         max_body_bytes: int,
         user_data: Any,
     ) -> None:
-        self.request = request
-        self.user_data = user_data
+        self.request: HttpRequest = request
+        self.user_data: Any = user_data
         self._driver = driver
         self._reply = Reply(driver, request, timeouts, max_body_bytes)
         if on_data is not None:

@@ -46,7 +46,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.pieces: list[tuple[Callable[[bytes], None], bytes]] = []
-        self.size = 0
+        self.size: int = 0
         self.connected: list[Connecting] = []
         self.flooded: list[Flooded] = []
         self.behind: set[Work] = set()

@@ -172,7 +172,7 @@ class Ticket(Generic[P]):
     def __init__(self, lane: Lane[P], retry: Retry, gated: bool) -> None:
         self._lane = lane
         self._retry = retry
-        self.gate = lane if gated else None
+        self.gate: Lane[P] | None = lane if gated else None
         lane.budget.requested(monotonic())
 
     def tell(self, began_at: float, error: EngineError | None) -> None:

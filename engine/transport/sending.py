@@ -55,8 +55,9 @@ class Sending:
         self._multiplexed = multiplexed
         self.name: Name | None = None
         self.reused: Reused | None = None
-        self.unsent = False
-        self.refused = self.shared = False
+        self.unsent: bool = False
+        self.refused: bool = False
+        self.shared: bool = False
 
     @property
     def out(self) -> bool:

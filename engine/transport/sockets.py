@@ -63,17 +63,18 @@ class Sockets:
         self.due: float | None = None
         self._heartbeat = monotonic()
         self._watched: set[int] = set()
-        self.connections = Connections()
+        self.connections: Connections = Connections()
         self._drop_at: float | None = None
         opened: list[Callable[[], None]] = []
         try:
             self._poller = new_poller()
-            self.masks = self._poller.masks
+            self.masks: list[int] = self._poller.masks
             opened.append(self._poller.close)
-            self.wakeup = Wakeup()
+            self.wakeup: Wakeup = Wakeup()
             opened.append(self.wakeup.close)
             self._poller.watch(self.wakeup.fileno(), IN)
-            self.curl = curl = pycurl.CurlMulti()
+            self.curl: pycurl.CurlMulti = pycurl.CurlMulti()
+            curl = self.curl
             opened.append(curl.close)
             for option, value in (*MULTI_OPTIONS, *limits):
                 curl.setopt(option, value)

@@ -20,7 +20,7 @@ class Timer:
     __slots__ = ("call", "when")
 
     def __init__(self, when: float, call: Callable[[], None]) -> None:
-        self.when = when
+        self.when: float = when
         self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:

@@ -52,8 +52,8 @@ class Transfers:
         self._of_easy: dict[pycurl.Curl, Transfer] = {}
         self._out_of_descriptors = False
         self._beginnings = _SLICE
-        self.counts = dict.fromkeys(State, 0)
-        self.more_ended = False
+        self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self.more_ended: bool = False
 
     def __len__(self) -> int:
         """How many libcurl has."""

@@ -51,7 +51,7 @@ class Turn:
         self._results: list[Any] = []
         self._soon: deque[Callable[[], object]] = deque()
         self._over_at = 0.0  # the end of the turn that `perform` began
-        self.count = 0
+        self.count: int = 0
 
     def __len__(self) -> int:
         """Works still open: their completion handlers not all called yet."""

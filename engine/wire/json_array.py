@@ -67,14 +67,14 @@ class JSONArrayDecoder:
     )
 
     def __init__(self, max_element_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.limit = max_element_bytes
+        self.limit: int = max_element_bytes
         self._partial = PartialLine()
         self._state = _State.START
         self._depth = 0  # brackets open inside the element
         self._escaped = False  # the last chunk ended after a backslash of a string
         self._lone = False
         self._failure: ProtocolError | None = None
-        self.trailing = False
+        self.trailing: bool = False
 
     @property
     def closed(self) -> bool:

@@ -23,7 +23,7 @@ class NDJSONDecoder:
     __slots__ = ("_failure", "_first", "_partial", "limit")
 
     def __init__(self, max_line_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.limit = max_line_bytes
+        self.limit: int = max_line_bytes
         self._partial = PartialLine()
         self._first = True
         self._failure: ProtocolError | None = None

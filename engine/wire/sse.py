@@ -75,7 +75,7 @@ class SSEDecoder:
     )
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.limit = max_event_bytes
+        self.limit: int = max_event_bytes
         self._start: bytes | None = b""  # bytes held back while they may become a BOM
         self._after_cr = False
         self._between = False  # events are over, and nothing is left that the next must heed

@@ -113,7 +113,7 @@ class ReActTurn(FunctionTurn):
         if not isinstance(event, TextDelta):
             return super().read(event)
         said = [*self._whole_thought(), *self._parsed(self._parser.feed(event.text))]
-        self.over = self._parser.over
+        self.over: bool = self._parser.over
         return said
 
     def end(self, completion: Completion) -> Decision:

@@ -47,11 +47,11 @@ class ReActParser:
     def __init__(self) -> None:
         self.thoughts: list[str] = []
         self.action: str | None = None
-        self.input = ""
-        self.ended = False
-        self.over = False
+        self.input: str = ""
+        self.ended: bool = False
+        self.over: bool = False
         self.answer: str | None = None
-        self.text = ""
+        self.text: str = ""
         self._section = Section.PREFACE
         self._marked = False
         self._pending = ""

@@ -56,7 +56,7 @@ class Shape:
     """
 
     def __init__(self, hint: Any) -> None:
-        self.hint = as_hint(hint)
+        self.hint: Any = as_hint(hint)
         self._decoder = msgspec.json.Decoder(self.hint, dec_hook=_made)
         found: dict[str, Any] = {}
         (root,), own = msgspec.json.schema_components(

@@ -60,7 +60,7 @@ class Signature:
     def __init__(
         self, function: Callable[..., Any], injected: type, name: str, strict: bool = False
     ) -> None:
-        self.doc = _doc(function)
+        self.doc: str = _doc(function)
         self.injected: str | None = None
         self._rest: str | None = None  # the name of **rest
         self._parameters = self._read(function, injected, name, strict)
@@ -80,7 +80,7 @@ class Signature:
             )
             self._shape = Shape(kind)
             self._names: tuple[str, ...] = kind.__struct_fields__
-            self.schema = self._schema(name, strict)
+            self.schema: dict[str, Any] = self._schema(name, strict)
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"tool {name}: its parameters cannot be said as a JSON schema: {error}; use plain "

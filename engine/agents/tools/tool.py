@@ -91,16 +91,16 @@ class FunctionTool:
     ) -> None:
         name = _check(function, name, run_in, timeout, max_result)
         self.function = function
-        self.signature = Signature(function, ToolContext, name, bool(strict))
+        self.signature: Signature = Signature(function, ToolContext, name, bool(strict))
         if run_in == "process" and self.signature.injected is not None:
             raise ConfigError("a tool in a process of its own cannot have a ToolContext")
         text = description if description is not None else described(self.signature.doc)[0]
-        self.definition = Tool(name, text, self.signature.schema, strict)
+        self.definition: Tool = Tool(name, text, self.signature.schema, strict)
         self.run_in = run_in
         self.timeout = timeout
         self.approve = approve
         self.max_result = max_result
-        self.__name__ = self.definition.name
+        self.__name__: str = self.definition.name
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         self.__module__ = getattr(function, "__module__", "")
         self.__doc__ = self.signature.doc

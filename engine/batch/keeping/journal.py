@@ -35,7 +35,7 @@ class Journal:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path if path == "-" else os.path.realpath(path)
+        self.path: str = path if path == "-" else os.path.realpath(path)
         with _Advice(self.path, "open"):
             if path == "-":
                 self._fd = os.dup(1)
@@ -234,7 +234,7 @@ class GroupSync:
         self._written = self._synced = 0
         self._closing = False
         self.failure: ResourceError | None = None
-        self.checked = False
+        self.checked: bool = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 

@@ -41,12 +41,12 @@ class Past:
     """
 
     def __init__(self) -> None:
-        self.rows = KeyTable()
-        self.spent = Spent()
-        self.largest = Spent()
-        self.counted = 0
-        self.settled = 0
-        self.superseded = 0
+        self.rows: KeyTable = KeyTable()
+        self.spent: Spent = Spent()
+        self.largest: Spent = Spent()
+        self.counted: int = 0
+        self.settled: int = 0
+        self.superseded: int = 0
         self.damaged: list[str] = []
 
     def read(self, path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[None]:

@@ -52,8 +52,8 @@ class Store:
         output = os.fspath(output)
         if output != "-" and os.path.exists(output) and not os.path.isfile(output):
             raise ConfigError(f"{output} is not a file; give a file, or - for stdout")
-        self.output = output if output == "-" else os.path.realpath(output)
-        self.manifest = manifest
+        self.output: str = output if output == "-" else os.path.realpath(output)
+        self.manifest: Manifest = manifest
         self.warnings: list[str] = []
         self._lock: Lock | None = None
         self._journals: list[Journal] = []

@@ -101,8 +101,8 @@ class Budget:
         self._max_tokens = max_tokens
         self._prices = prices or {}
         self._found: dict[str, Price | None] = {}
-        self.spent = Spent()
-        self.largest = Spent()
+        self.spent: Spent = Spent()
+        self.largest: Spent = Spent()
         self._counted = 0
         self._sum = Spent()  # of the rows counted
         self._flying: dict[int, _Reserved] = {}

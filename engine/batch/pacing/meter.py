@@ -24,8 +24,8 @@ class Histogram:
     """Durations from 0.1 ms to hours, in bins 12 % wide."""
 
     def __init__(self) -> None:
-        self.counts = [0] * _BINS
-        self.count = 0
+        self.counts: list[int] = [0] * _BINS
+        self.count: int = 0
 
     def add(self, seconds: float) -> None:
         """Count one."""
@@ -76,14 +76,17 @@ class Meter:
     """
 
     def __init__(self, now: float) -> None:
-        self.done = self.failed = self.requests = 0
-        self.input_tokens = self.output_tokens = 0
+        self.done: int = 0
+        self.failed: int = 0
+        self.requests: int = 0
+        self.input_tokens: int = 0
+        self.output_tokens: int = 0
         self.errors: dict[str, int] = {}
         self.reasons: dict[str, str] = {}
-        self.ttft = Histogram()
-        self.itl = Histogram()
-        self.e2e = Histogram()
-        self.span = 0.5
+        self.ttft: Histogram = Histogram()
+        self.itl: Histogram = Histogram()
+        self.e2e: Histogram = Histogram()
+        self.span: float = 0.5
         self.spans: list[Span] = []
         self._start = now
         self._last = now

@@ -56,9 +56,11 @@ class Pace:
         tokens: Bucket | None = None,
     ) -> None:
         self.limit = limit
-        self.gate = road.gate
+        self.gate: Gate = road.gate
         self._road = road
-        self.answered = self.refused = self.failed = 0
+        self.answered: int = 0
+        self.refused: int = 0
+        self.failed: int = 0
         self._requests = requests
         self._tokens = tokens
         self._failures = 0

@@ -40,7 +40,9 @@ class Template:
             raise ConfigError(
                 f"{name}: {error}; write {{column}} for a column, and {{{{ and }}}} for braces"
             ) from None
-        self.columns = frozenset(column for _, column in self._pieces if column is not None)
+        self.columns: frozenset[str] = frozenset(
+            column for _, column in self._pieces if column is not None
+        )
 
     def fill(self, row: Mapping[str, Any]) -> str:
         """The text for `row`.

@@ -44,7 +44,7 @@ class Alternative(Choice):
         super().__init__(number)
         self.by_index: dict[int, OpenCall] = {}
         self.sealed: dict[str, SealedReasoning] = {}
-        self.reasoned = False  # reasoning came in a field of its own
+        self.reasoned: bool = False  # reasoning came in a field of its own
         self.running: dict[Any, int] = {}  # blocks of the server's tools that have begun
 
 

@@ -41,7 +41,7 @@ class Alternative(Choice):
         super().__init__(number)
         self.text_block: int | None = None
         self.call: OpenCall | None = None  # its arguments come value by value
-        self.arguments = PartialArguments()
+        self.arguments: PartialArguments = PartialArguments()
         self.cited: set[bytes] = set()
 
 

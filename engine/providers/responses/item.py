@@ -69,13 +69,13 @@ class Item:
     def __init__(self, new_block: Callable[[], int], calls: Calls) -> None:
         self._new_block = new_block
         self._calls = calls
-        self.block = -1
+        self.block: int = -1
         self.call: OpenCall | None = None
         self.data: dict[str, Any] = {}
         self.parts: dict[tuple[str, int], int] = {}
         self.cited = 0
         self.early: list[str] = []
-        self.done = False
+        self.done: bool = False
 
     @property
     def kind(self) -> str:
