@@ -6,11 +6,16 @@ libcurl needs the real ones; what waits has to wait with theirs, so that the oth
 
 from __future__ import annotations
 
+import select
 import sys
+import time
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["original", "waits_are_shared"]
+__all__ = ["original", "wait_with_others", "waits_are_shared"]
+
+# Seconds between two looks of those that wait for what another already waits for.
+_TURNS: Final = 0.05
 
 
 def original(module: str, name: str) -> Any:
@@ -31,3 +36,12 @@ def waits_are_shared() -> bool:
         return True
     eventlet = sys.modules.get("eventlet.patcher")
     return eventlet is not None and bool(eventlet.is_monkey_patched("select"))
+
+
+def wait_with_others(descriptor: Any, timeout: float | None) -> None:
+    """Wait until `descriptor` is readable, or so many seconds; the other greenlets run."""
+    try:
+        select.select([descriptor], [], [], timeout)
+    except RuntimeError:
+        # eventlet lets one greenlet wait for a descriptor; those that share a client take turns.
+        time.sleep(_TURNS if timeout is None else min(_TURNS, timeout))

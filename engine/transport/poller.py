@@ -11,7 +11,7 @@ import sys
 from typing import Final, Protocol
 
 from engine.errors import ResourceError
-from engine.transport.patched import original, waits_are_shared
+from engine.transport.patched import original, wait_with_others, waits_are_shared
 
 __all__ = ["IN", "OUT", "PEER_LEFT", "Poller", "new_poller"]
 
@@ -114,7 +114,7 @@ if sys.platform == "linux":
 
         def poll(self, timeout: float | None) -> list[tuple[int, int]]:
             if timeout != 0 and waits_are_shared():
-                select.select([self._epoll], [], [], timeout)
+                wait_with_others(self._epoll, timeout)
                 timeout = 0
             return self._epoll.poll(timeout, BATCH)
 
@@ -161,7 +161,7 @@ if sys.platform != "linux" and sys.platform != "win32":
 
         def poll(self, timeout: float | None) -> list[tuple[int, int]]:
             if timeout != 0 and waits_are_shared():
-                select.select([self._kqueue], [], [], timeout)
+                wait_with_others(self._kqueue, timeout)
                 timeout = 0
             events = self._kqueue.control(None, BATCH, timeout)
             return [
