@@ -11,6 +11,7 @@ import socket
 import sys
 from _socket import socket as RawSocket  # the class in C: socket.socket costs twice the time
 from struct import unpack_from
+from time import monotonic
 from typing import Final, NamedTuple
 
 __all__ = ["Connections", "Name", "Reused"]
@@ -29,10 +30,12 @@ class Reused(NamedTuple):
     Attributes:
         dead: the peer had closed it.
         acknowledged: bytes the peer had acknowledged; None: the platform does not tell.
+        rested: seconds since its last request ended.
     """
 
     dead: bool
     acknowledged: int | None
+    rested: float = 0.0
 
 
 class _Look(NamedTuple):
@@ -56,7 +59,7 @@ class Connections:
 
     def __init__(self) -> None:
         # Those at rest, unless libcurl has closed them since: it does not say.
-        self._seen: dict[Name, int] = {}
+        self._seen: dict[Name, tuple[int, float]] = {}
         # As they were when libcurl first took its eyes off them after the last request was given
         # to them. It may look again: its own good-bye makes the peer hang up as well.
         self._ends: dict[Name, _Look] = {}
@@ -74,7 +77,7 @@ class Connections:
         if look is None:
             self._no_sockets.add(fd)
             return False
-        self._seen[look.name] = fd
+        self._seen[look.name] = (fd, monotonic())
         self._names[fd] = look.name
         self._ends.setdefault(look.name, look)
         self._dead.discard(look.name)
@@ -98,15 +101,17 @@ class Connections:
         self._ends.pop(name, None)
         if name in self._dead:
             return Reused(True, None)
-        fd = self._seen.get(name)
-        if fd is None:
+        seen = self._seen.get(name)
+        if seen is None:
             return None
+        fd, since = seen
         look = _look(fd)
         if look is None or look.name != name:
             # libcurl closes what rests without a word, and the number is somebody else's now.
             del self._seen[name]
             return None
-        return Reused(look.state != _ESTABLISHED, look.acknowledged)
+        dead = look.state != _ESTABLISHED
+        return Reused(dead, look.acknowledged, monotonic() - since)
 
     def died(self, name: Name) -> None:
         """`name` was found dead, and libcurl will give it to other requests as well."""

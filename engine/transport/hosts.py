@@ -93,6 +93,8 @@ class Hosts:
                 self._limit_streams()
         elif sending.reused is not None and not sending.reused.dead:
             self._peers.died(host, monotonic())
+        elif sending.reused is not None and not self._admission.speaks_http2(host):
+            self._peers.left(host, sending.reused.rested, monotonic())
 
     def over(self, host: str, sending: Sending, answered: bool) -> None:
         """The attempt is over; `answered`: a head came."""

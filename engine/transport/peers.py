@@ -9,6 +9,8 @@ __all__ = ["Peers"]
 # Deaths in a row, no request answered on a pooled connection in between, after which none is
 # pooled. Once is what a server's restart does.
 _PATIENCE: Final = 2
+# Seconds at rest before which no server closes for want of use.
+_AT_ONCE: Final = 1.0
 # Seconds until it is tried again.
 _A_WHILE: Final = 60.0
 # Hosts remembered.
@@ -26,6 +28,13 @@ class Peers:
         self._deaths: dict[str, int] = {}
         self._fresh_until: dict[str, float] = {}
 
+    def left(self, host: str, rested: float, now: float) -> None:
+        """A pooled connection to `host` was found dead after so many seconds at rest: a server that
+        closes after each answer is soon met in the act."""
+        if rested < _AT_ONCE:
+            self._fresh_until[host] = now + _A_WHILE
+            self._bound()
+
     def died(self, host: str, now: float) -> None:
         """A pooled connection to `host` looked alive and died under a request."""
         deaths = self._deaths.pop(host, 0) + 1
@@ -35,6 +44,9 @@ class Peers:
                 del self._deaths[next(iter(self._deaths))]
             return
         self._fresh_until[host] = now + _A_WHILE
+        self._bound()
+
+    def _bound(self) -> None:
         if len(self._fresh_until) > _MOST:
             del self._fresh_until[next(iter(self._fresh_until))]
 

@@ -137,3 +137,10 @@ def test_what_is_no_tcp_socket_is_left_alone() -> None:
         connections.rests(one.fileno())
         connections.used(one.fileno())
     connections.rests(10_000)
+
+
+def test_how_long_it_rested_is_known(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    before = connections.given(pair.name)
+    assert before is not None and 0 <= before.rested < 5

@@ -24,6 +24,14 @@ def test_a_good_answer_in_between_forgives() -> None:
     assert not peers.wants_fresh("a", 10.0)
 
 
+def test_a_server_that_closes_after_its_answer_gets_fresh_ones_at_once() -> None:
+    peers = Peers()
+    peers.left("a", 5.0, 0.0)  # an idle limit
+    assert not peers.wants_fresh("a", 0.0)
+    peers.left("a", 0.3, 0.0)
+    assert peers.wants_fresh("a", 59.0) and not peers.wants_fresh("a", 60.0)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     peers = Peers()
     for n in range(5000):
