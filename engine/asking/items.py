@@ -11,6 +11,10 @@ from engine.messages import Message, Part, Role, VendorItem
 
 __all__ = ["is_item", "read_item"]
 
+# Steps of Gemini's Interactions.
+_STEPS: Final = frozenset({"user_input", "model_output", "thought", "function_result"})
+_INTERACTIONS: Final = frozenset({"interactions"})
+
 _CALLS: Final = ("function_call", "custom_tool_call")
 _RESULTS: Final = ("function_call_output", "custom_tool_call_output")
 
@@ -30,6 +34,8 @@ def read_item(
         ConfigError: it lacks what its kind must have.
     """
     kind: str = item["type"]
+    if kind in _STEPS or (kind == "function_call" and "call_id" not in item and "id" in item):
+        return _step(kind, item, where, shape)
     if kind in _CALLS:
         return Message("assistant", [as_call_item(item, where, shape)])
     if kind in _RESULTS:
@@ -44,3 +50,14 @@ def read_item(
     # SDKs write a null for what is not there, which is refused as a parameter ("input[3].status").
     data = {name: value for name, value in item.items() if value is not None}
     return Message(role, [VendorItem(kind, data, "responses")])
+
+
+def _step(kind: str, item: Mapping[str, Any], where: str, shape: Shape) -> Message:
+    """A step of an interaction, which goes to Gemini as it is."""
+    if kind == "thought":
+        shape.narrow(_INTERACTIONS)
+    else:
+        shape.bind(_INTERACTIONS, where)
+    roles: dict[str, Role] = {"user_input": "user", "function_result": "tool"}
+    data = {name: value for name, value in item.items() if value is not None}
+    return Message(roles.get(kind, "assistant"), [VendorItem(kind, data, "interactions")])
