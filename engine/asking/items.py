@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engine.asking.calls import as_call_item, as_result_item
-from engine.asking.shape import RESPONSES, Shape
+from engine.asking.shape import INTERACTIONS, RESPONSES, Shape
 from engine.messages import Message, Part, Role, VendorItem
 
 __all__ = ["is_item", "read_item"]
 
 # Steps of Gemini's Interactions.
 _STEPS: Final = frozenset({"user_input", "model_output", "thought", "function_result"})
-_INTERACTIONS: Final = frozenset({"interactions"})
 
 _CALLS: Final = ("function_call", "custom_tool_call")
 _RESULTS: Final = ("function_call_output", "custom_tool_call_output")
@@ -55,9 +54,9 @@ def read_item(
 def _step(kind: str, item: Mapping[str, Any], where: str, shape: Shape) -> Message:
     """A step of an interaction, which goes to Gemini as it is."""
     if kind == "thought":
-        shape.narrow(_INTERACTIONS)
+        shape.narrow(INTERACTIONS)
     else:
-        shape.bind(_INTERACTIONS, where)
+        shape.bind(INTERACTIONS, where)
     roles: dict[str, Role] = {"user_input": "user", "function_result": "tool"}
     data = {name: value for name, value in item.items() if value is not None}
     return Message(roles.get(kind, "assistant"), [VendorItem(kind, data, "interactions")])

@@ -19,6 +19,7 @@ from engine.wire.json import is_json
 __all__ = [
     "CHAT",
     "GEMINI",
+    "INTERACTIONS",
     "MESSAGES",
     "OLLAMA",
     "RESPONSES",
@@ -34,6 +35,7 @@ RESPONSES: Final = frozenset({"responses"})
 MESSAGES: Final = frozenset({"messages"})
 GEMINI: Final = frozenset({"gemini"})
 OLLAMA: Final = frozenset({"ollama"})
+INTERACTIONS: Final = frozenset({"interactions"})  # Gemini's
 TYPED: Final = frozenset({"chat", "messages", "cohere"})  # {"type": "text", …}
 
 _MISSING: Final = object()

@@ -8,7 +8,16 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
-from engine.asking.shape import CHAT, GEMINI, MESSAGES, OLLAMA, RESPONSES, Shape, member
+from engine.asking.shape import (
+    CHAT,
+    GEMINI,
+    INTERACTIONS,
+    MESSAGES,
+    OLLAMA,
+    RESPONSES,
+    Shape,
+    member,
+)
 from engine.errors import ConfigError
 from engine.messages import Tool, VendorTool
 from engine.request import Bound
@@ -90,6 +99,8 @@ def _read(tool: Any, where: str, shape: Shape) -> list[Tool | VendorTool]:
 
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
 
+_TYPED: Final = CHAT | RESPONSES | MESSAGES | INTERACTIONS
+
 # "web_search_20250305": Anthropic dates its tools. Gateways take them in the chat format too.
 _DATED: Final = re.compile(r"_\d{8}$")
 
@@ -102,7 +113,7 @@ def _vendor_formats(tool: Mapping[str, Any]) -> frozenset[str] | None:
             return None
         if kind == "custom":
             return CHAT if "custom" in tool else RESPONSES
-        return MESSAGES | CHAT if _DATED.search(kind) else CHAT | RESPONSES | MESSAGES
+        return MESSAGES | CHAT if _DATED.search(kind) else _TYPED
     if "name" in tool or "function" in tool or not tool:
         return None
     # Gemini's: {"googleSearch": {}}
