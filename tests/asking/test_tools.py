@@ -12,6 +12,7 @@ from engine.errors import ConfigError
 from engine.messages import Tool, VendorTool
 from engine.providers import dialect, endpoint
 
+ANYWHERE = ("chat", "interactions", "messages", "responses")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
@@ -19,12 +20,12 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
     ("tool", "formats"),
     [
         ({"type": "web_search_20250305", "name": "web_search"}, ("chat", "messages")),
-        ({"type": "web_search"}, ("chat", "messages", "responses")),
+        ({"type": "web_search"}, ANYWHERE),
         ({"type": "custom", "name": "code", "format": {"type": "text"}}, ("responses",)),
         ({"type": "custom", "custom": {"name": "code"}}, ("chat",)),
         (
             {"type": "builtin_function", "function": {"name": "$w"}},
-            ("chat", "messages", "responses"),
+            ANYWHERE,
         ),
         ({"googleSearch": {}}, ("gemini",)),
         ({"url_context": {}, "google_search": None}, ("gemini",)),

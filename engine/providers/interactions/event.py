@@ -18,6 +18,7 @@ class Delta(msgspec.Struct, gc=False):
     text: str | None = None
     signature: str | None = None
     arguments: Any = None
+    partial_arguments: Any = None  # the name of the same in Google's SDK
     content: Any = None
     annotations: Any = None
     data: str | None = None
@@ -54,6 +55,7 @@ class StreamEvent(msgspec.Struct):
     index: int = 0
     delta: Delta | None = None
     step: dict[str, Any] | None = None
+    content: dict[str, Any] | None = None  # of a step, before the revision of May 2026
     interaction: Interaction | None = None
     error: Any = None
 

@@ -49,6 +49,9 @@ _NEEDED: Final = frozenset({"delta", "text", "step", "interaction", "index"})
 _event_decoder = TypedDecoder(StreamEvent, _NEEDED)
 _whole_decoder = TypedDecoder(Interaction, _NEEDED)
 
+# Pieces of a call's arguments, as the service and as its documents call them.
+_ARGUMENTS: Final = ("arguments_delta", "arguments")
+
 # Of an interaction: what has events, or a place of its own.
 _TOLD: Final = frozenset({"id", "model", "steps", "error", "status"})
 _TOLD_OF_CALL: Final = frozenset({"type", "id", "name", "arguments", "signature"})
@@ -72,10 +75,11 @@ class _Step:
 class InteractionsParser(AnswerParser):
     """Turns the events of one stream into ours."""
 
-    __slots__ = ("_steps", "_text_step")
+    __slots__ = ("_call", "_steps", "_text_step")
 
     def __init__(self) -> None:
         super().__init__()
+        self._call: OpenCall | None = None  # the last that began
         self._steps: dict[int, _Step] = {}
         self._text_step = -1  # where the text grows
 
@@ -168,7 +172,11 @@ class InteractionsParser(AnswerParser):
             merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
 
     def _step_start(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
-        self._open(event.index, event.step or {}, events)
+        step = event.step
+        if step is None and event.content is not None:
+            text = event.content.get("type") == "text"
+            step = {"type": "model_output", "content": [event.content]} if text else event.content
+        self._open(event.index, step or {}, events)
 
     def _open(self, number: int, data: dict[str, Any], events: list[Event]) -> None:
         step = self._steps[number] = _Step(dict(data))
@@ -203,10 +211,17 @@ class InteractionsParser(AnswerParser):
         call.signature = seal if isinstance(seal, str) and seal else None
         call.extra = {k: v for k, v in data.items() if k not in _TOLD_OF_CALL}
         events += call.tell() if call.name else ()
-        step.call = call
+        step.call = self._call = call
 
     def _step_delta(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
         step = self._steps.get(event.index)
+        if event.delta is not None and event.delta.type in _ARGUMENTS:
+            # Seen under the number of the thought before the call.
+            call = step.call if step is not None and step.call is not None else self._call
+            if call is not None:
+                self._call_delta(call, event.delta, events)
+                return
+            self._first.calls.astray = True
         if step is None:
             self._open(event.index, {"type": "model_output"}, events)
             step = self._steps[event.index]
@@ -226,7 +241,7 @@ class InteractionsParser(AnswerParser):
             self._content(part if isinstance(part, dict) else {}, events)
 
     def _call_delta(self, call: OpenCall, delta: Delta, events: list[Event]) -> None:
-        pieces = delta.arguments
+        pieces = delta.arguments if delta.partial_arguments is None else delta.partial_arguments
         if isinstance(pieces, dict):
             pieces = msgspec.json.encode(pieces).decode()
         if isinstance(pieces, str):
@@ -302,7 +317,7 @@ class InteractionsParser(AnswerParser):
         usage = as_usage(whole.usage) if whole.usage is not None else None
         if usage is not None:
             events.append(UsageUpdate(usage))
-        if whole.status == "failed":
+        if whole.status == "failed" or whole.error:
             self._fail(stream_error({"error": whole.error or "the interaction failed"}), events)
             return
         self.complete = self._ended = True
@@ -325,6 +340,12 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "step.stop": InteractionsParser._step_stop,
     "interaction.completed": InteractionsParser._completed,
     "interaction.failed": InteractionsParser._completed,
+    # As they were called before the revision of May 2026.
+    "interaction.start": InteractionsParser._created,
+    "interaction.complete": InteractionsParser._completed,
+    "content.start": InteractionsParser._step_start,
+    "content.delta": InteractionsParser._step_delta,
+    "content.stop": InteractionsParser._step_stop,
 }
 
 

@@ -46,7 +46,7 @@ def render_interactions(request: ModelRequest, endpoint: Endpoint) -> dict[str, 
     if config:
         body["generation_config"] = config
     if request.response_format is not None:
-        body["response_format"] = _format(request.response_format)
+        body["response_format"] = [_format(request.response_format)]
     return body
 
 

@@ -28,6 +28,9 @@ __all__ = ["render_steps"]
 
 FORMAT: Final = "interactions"
 
+# What stands in an output, and is no step of its own.
+_CONTENT: Final = frozenset({"text", "image", "audio", "video", "document"})
+
 
 def render_steps(messages: Iterable[Message], provider: str) -> list[dict[str, Any]]:
     """The steps of `messages`; see https://ai.google.dev/api/interactions-api#Step. Thoughts and
@@ -99,7 +102,12 @@ class _Steps:
                 case ServerTool() if own:
                     steps.append(part.data)
                 case VendorItem() if part.format in (None, FORMAT):
-                    steps += [part.data] if own or message.provider is None else []
+                    if not own and message.provider is not None:
+                        continue
+                    if part.name in _CONTENT:
+                        _say(part.data, steps)
+                    else:
+                        steps.append(part.data)
         return steps
 
     def _call(self, call: ToolCall, own: bool, told: bool) -> dict[str, Any]:

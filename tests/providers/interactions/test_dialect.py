@@ -210,16 +210,11 @@ def test_a_conversation_is_a_list_of_steps() -> None:
         },
         {"type": "function_call", "id": "c1", "name": "f", "arguments": {"x": 1}, "signature": "S"},
         {
-            "type": "user_input",
-            "content": [
-                {
-                    "type": "function_result",
-                    "call_id": "c1",
-                    "result": "no",
-                    "name": "f",
-                    "is_error": True,
-                }
-            ],
+            "type": "function_result",
+            "call_id": "c1",
+            "result": "no",
+            "name": "f",
+            "is_error": True,
         },
     ]
     stranger = body(Message("assistant", told.parts, provider="openai"))["input"]

@@ -102,9 +102,7 @@ def test_thoughts_words_sources_and_searches(multi: engine.Multi) -> None:
     assert (completion.message.id, completion.message.model) == ("v1_x", "gemini-x")
     assert completion.usage == Usage(15, 45, 60, 4, None, 20)
     assert completion.provider_metadata["service_tier"] == "standard"
-    assert completion.provider_metadata["usage"] == {
-        "input_tokens_by_modality": COUNTS["input_tokens_by_modality"]
-    }
+    assert completion.provider_metadata["usage"] == COUNTS
     begun = [event for event in seen if isinstance(event, events.ServerToolStart)]
     assert [event.name for event in begun] == ["google_search_call"]
     assert not any(isinstance(event, events.Unknown) for event in seen)

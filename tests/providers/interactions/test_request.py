@@ -65,7 +65,7 @@ def test_each_argument() -> None:
     }
     function = {"type": "function", "name": "f", "description": "does f", "parameters": SCHEMA}
     assert body["tools"] == [function, {"type": "google_search"}]
-    assert body["response_format"]["schema"] == SCHEMA
+    assert body["response_format"][0]["schema"] == SCHEMA
 
 
 def test_a_turn_with_a_tool_goes_back_as_it_came() -> None:
