@@ -6,7 +6,11 @@ import os
 
 import pytest
 
-from engine.transport.descriptors import descriptors_left
+from engine.transport.descriptors import (
+    descriptor_limit,
+    descriptors_left,
+    raise_descriptor_limit,
+)
 from tests.transport.process import run_script
 
 
@@ -37,3 +41,37 @@ def test_at_the_limit_no_descriptor_is_left() -> None:
         assert descriptors_left() == 0
         """
     )
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one_and_statistics_say_so() -> None:
+    out = run_script(
+        """
+        import resource
+        import engine
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        wanted = 500 if hard == resource.RLIM_INFINITY else min(hard, 500)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, wanted))
+        with engine.Multi() as multi:
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, wanted)
+            print(multi.statistics().descriptors == wanted)
+        """
+    )
+    assert out == "True\n"
+
+
+def test_where_the_system_does_not_allow_it_the_limit_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resource = pytest.importorskip("resource")
+
+    def refuse(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    before = descriptor_limit()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_descriptor_limit()
+    assert descriptor_limit() == 100
+    monkeypatch.undo()
+    assert descriptor_limit() == before
