@@ -281,7 +281,7 @@ class Machine(RuleBasedStateMachine):
                 asked.deed = "nothing" if asked.deed == "pause self" else asked.deed
                 asked.face.resume()
         for turn in range(3000):
-            if not len(self.multi):
+            if not len(self.multi) and (self.closed or not self.multi._turn.pending):
                 break
             self.take_turn(0.005)
             if turn % 50 == 49:
@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         assert not len(self.multi), (self.multi, [a.kind for a in self.asked if not a.done])
         for asked in self.asked:
             self.check(asked)
-        assert self.closed or self.soon == [*range(self.soon_asked)] or not self.asked
+        assert self.closed or self.soon == [*range(self.soon_asked)]
         self.multi.close()
         assert repr(self.multi) == "<Multi closed>"
 
