@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import inf
 from os import urandom
 from time import monotonic
@@ -162,10 +163,7 @@ class Transfer:
     @property
     def host(self) -> str:
         """Scheme, host and port of the request, and the unix socket where it goes to one."""
-        scheme, _, rest = self.request.url.partition("//")
-        host = f"{scheme}//{rest.partition('/')[0]}"
-        path = self.request.unix_socket
-        return host if path is None else f"{host} at {path}"
+        return _host_of(self.request.url, self.request.unix_socket)
 
     @property
     def head(self) -> Head | None:
@@ -384,3 +382,10 @@ class Transfer:
         if self.passed and self.lane is not None:
             self.passed = False
             self.lane.left()
+
+
+@lru_cache(maxsize=256)  # asked five times a request, and mostly of one address
+def _host_of(url: str, unix_socket: str | None) -> str:
+    scheme, _, rest = url.partition("//")
+    host = f"{scheme}//{rest.partition('/')[0]}"
+    return host if unix_socket is None else f"{host} at {unix_socket}"

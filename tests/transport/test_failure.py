@@ -8,7 +8,6 @@ import pytest
 
 from engine.errors import Category
 from engine.transport.failure import CurlFailure, failure_error
-from engine.transport.proxy import proxy_name
 
 PROXY = "http://proxy.corp:3128 (https_proxy)"
 
@@ -109,24 +108,6 @@ def test_a_server_that_asks_for_calm_is_overloaded() -> None:
     text = "HTTP/2 stream 1 was not closed cleanly: ENHANCE_YOUR_CALM (err 11)"
     error = failure_error(failure(92, text))
     assert (error.category, error.retryable) == (Category.SERVER, True)
-
-
-@pytest.mark.parametrize(
-    ("environment", "url", "name"),
-    [
-        ({"https_proxy": "http://u:p%40@h:1/"}, "https://x/", "http://h:1 (https_proxy)"),
-        ({"HTTPS_PROXY": "h:1"}, "https://x/", "h:1 (HTTPS_PROXY)"),
-        ({"ALL_PROXY": "socks5h://u:p@a@h:1"}, "http://x/", "socks5h://h:1 (ALL_PROXY)"),
-        ({"http_proxy": "", "all_proxy": "h:2"}, "http://x/", "h:2 (all_proxy)"),
-        ({"https_proxy": "h:1"}, "http://x/", "of the environment"),
-    ],
-)
-def test_the_proxys_name_has_no_password(
-    environment: dict[str, str], url: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in environment.items():
-        monkeypatch.setenv(variable, value)
-    assert proxy_name(url) == name
 
 
 @pytest.mark.parametrize(

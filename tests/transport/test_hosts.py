@@ -1,0 +1,115 @@
+"""`Hosts`: what follows from one attempt for the next, with a libcurl that only takes notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pycurl
+import pytest
+
+from engine.transport.admission import Admission
+from engine.transport.connections import Connections, Reused
+from engine.transport.hosts import Hosts
+from engine.transport.sending import Sending
+from engine.transport.timers import Timer
+
+HTTP, HTTPS = "http://llm.example", "https://llm.example"
+NAME = ("127.0.0.1", 1)
+
+
+class Curl(dict[int, Any]):
+    """An easy or multi handle: the options that were set."""
+
+    setopt = dict.__setitem__
+
+    def getinfo(self, what: int) -> float:
+        return 0.02 if what == pycurl.CONNECT_TIME else 0.0
+
+
+class World:
+    def __init__(self) -> None:
+        self.multi = Curl()
+        self.admission = Admission(0, 0, 100)
+        self.timers: list[Timer] = []
+        sockets: Any = SimpleNamespace(curl=self.multi, connections=Connections())
+        self.hosts = Hosts(self.admission, sockets, self.call_later)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(delay, call))
+        return self.timers[-1]
+
+    def send(self, host: str, *, fresh: bool = False) -> tuple[Curl, Sending]:
+        easy: Any = Curl()
+        sending = self.hosts.send(host, easy, fresh)
+        sending.name = NAME
+        return easy, sending
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_only_tls_is_listened_to(world: World) -> None:
+    assert pycurl.VERBOSE not in world.send(HTTP)[0]
+    easy, sending = world.send(HTTPS)
+    assert (easy[pycurl.VERBOSE], easy[pycurl.DEBUGFUNCTION]) == (1, sending.hear)
+
+
+def test_what_is_to_be_fresh_is_fresh_and_pooled_afterwards(world: World) -> None:
+    easy, _ = world.send(HTTP, fresh=True)
+    assert easy[pycurl.FRESH_CONNECT] == 1 and pycurl.FORBID_REUSE not in easy
+    assert pycurl.FRESH_CONNECT not in world.send(HTTP)[0]
+
+
+def test_two_deaths_end_the_pool_of_a_host(world: World) -> None:
+    for _ in range(2):
+        _, sending = world.send(HTTP)
+        sending.reused = Reused(False, None)
+        world.hosts.failed(HTTP, sending)
+    easy, _ = world.send(HTTP)
+    assert (easy[pycurl.FRESH_CONNECT], easy[pycurl.FORBID_REUSE]) == (1, 1)
+    assert pycurl.FORBID_REUSE not in world.send(HTTPS)[0]
+
+
+def test_the_rest_of_a_burst_waits_two_round_trips_for_what_the_server_allows(
+    world: World,
+) -> None:
+    host = SimpleNamespace(host=HTTPS, over=False)
+    for _ in range(20):
+        world.admission.enqueue(host)
+    assert len(list(world.admission.take(None))) == 16
+    easy, sending = world.send(HTTPS)
+    world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+    world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+    (timer,) = world.timers
+    assert timer.when == pytest.approx(0.045)
+    assert list(world.admission.take(None)) == []
+    timer.call()  # type: ignore[misc]
+    assert len(list(world.admission.take(None))) == 4
+
+
+def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -> None:
+    sent = []
+    for _ in range(16):
+        easy, sending = world.send(HTTPS)
+        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+        sent.append(sending)
+    for sending in sent[10:]:
+        sending.refused = True
+        world.hosts.failed(HTTPS, sending)
+        world.hosts.over(HTTPS, sending, answered=False)
+    assert world.multi[pycurl.M_MAX_CONCURRENT_STREAMS] == 10
+    assert sending.unsent and sending.shared
+
+
+def test_the_cache_follows_the_load(world: World) -> None:
+    world.hosts.fit_cache()
+    assert world.multi.pop(pycurl.M_MAXCONNECTS) == 64
+    world.hosts.fit_cache()
+    assert pycurl.M_MAXCONNECTS not in world.multi
+    world.admission.active = 100
+    world.hosts.fit_cache()
+    assert world.multi[pycurl.M_MAXCONNECTS] == 264
