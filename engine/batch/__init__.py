@@ -16,8 +16,11 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from engine.batch.answer import Answer
 from engine.batch.answering import answers
+from engine.batch.keeping.mirror import mirrored
 from engine.batch.options import Options
 from engine.batch.pacing.prices import Price, load_prices
 from engine.batch.reading.kinds import Format
@@ -53,8 +56,11 @@ def run(
         ConfigError, ResourceError: it could not be begun. How it ended once begun is in the
             summary.
     """
-    with Multi() as multi:
-        batch = Batch(multi, input, output, options, format=format, on_answer=on_answer).start()
+    options = options or Options()
+    with Multi() as multi, mirrored(output, options.errors) as files:
+        options = msgspec.structs.replace(options, errors=files.errors)
+        batch = Batch(multi, input, files.output, options, format=format, on_answer=on_answer)
+        batch.start()
         multi.run()
     assert batch.summary is not None
     return batch.summary

@@ -8,7 +8,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from engine.batch.answer import Answer
+from engine.batch.keeping.mirror import mirrored
 from engine.batch.options import Options
 from engine.batch.reading.kinds import Format
 from engine.batch.runner import Batch
@@ -53,8 +56,12 @@ def _answers(
     format: Format | None,
 ) -> Iterator[Answer]:
     found: deque[Answer] = deque()
-    with Multi() as multi:
-        batch = Batch(multi, input, output, options, format=format, on_answer=found.append).start()
+    options = options or Options()
+    with Multi() as multi, mirrored(output, options.errors) as files:
+        options = msgspec.structs.replace(options, errors=files.errors)
+        batch = Batch(
+            multi, input, files.output, options, format=format, on_answer=found.append
+        ).start()
         try:
             yield from batch.earlier(multi.poll)
             while batch.summary is None or found:

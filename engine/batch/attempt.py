@@ -32,7 +32,7 @@ from engine.transport.multi import Multi
 from engine.transport.retry import Retry
 from engine.wire.headers import Head, parse_rate_limit
 
-__all__ = ["ReadOutcome", "send"]
+__all__ = ["OnEnd", "ReadOutcome", "send"]
 
 _ONCE = Retry(max_attempts=1)
 

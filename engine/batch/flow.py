@@ -6,12 +6,14 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.batch.attempt import ReadOutcome, send
+from engine.asking.rendered import Rendered
+from engine.batch.attempt import OnEnd, ReadOutcome, send
 from engine.batch.book import Book, Ledger
 from engine.batch.lane import Doubt, Item, Lane
 from engine.batch.lanes import Lanes
@@ -26,9 +28,20 @@ from engine.batch.showing.summary import Stopped
 from engine.batch.verdict import Verdict, is_nobodys, verdict
 from engine.batch.waiting import long_wait
 from engine.errors import Category, ConfigError, EngineError
+from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
 
-__all__ = ["Ending", "Flow"]
+__all__ = ["Ending", "Flow", "Handle", "SendBy"]
+
+
+class Handle(Protocol):
+    """An attempt under way."""
+
+    def cancel(self) -> object:
+        """End it."""
+
+
+SendBy = Callable[[Rendered, Timeouts, str | None, OnEnd], Handle]
 
 _log: Final = logging.getLogger("engine.batch")
 
@@ -65,6 +78,7 @@ class Flow:
         ledger: where outcomes are written.
         wake_at: called with the time at which `turn` should be called next.
         notice: called with a sentence the user may want to know.
+        send_by: begins an attempt, as `engine.batch.attempt.send` does; None: that, by `multi`.
 
     Attributes:
         book, lanes: see there.
@@ -80,9 +94,10 @@ class Flow:
         ledger: Ledger,
         wake_at: Callable[[float], object],
         notice: Callable[[str], object],
+        send_by: SendBy | None = None,
     ) -> None:
         now = monotonic()
-        self._multi = multi
+        self._send_by: SendBy = send_by or partial(send, multi)
         self._options = options
         self._wake_at = wake_at
         self._notice = notice
@@ -91,7 +106,7 @@ class Flow:
         self._misfit = schema_check(options.schema)
         self.book = Book(options, ledger, now)
         self.lanes = Lanes(multi, options, self._address, ledger.manifest.batch, now)
-        self.flying: dict[int, tuple[Item, Lane, Any]] = {}
+        self.flying: dict[int, tuple[Item, Lane, Handle]] = {}
         self.ending: Ending | None = None
         self.landed = False
         self._ended: deque[tuple[Item, Lane, ReadOutcome]] = deque()
@@ -242,7 +257,7 @@ class Flow:
             self._ended.append((item, lane, read))
             self._wake_at(monotonic())
 
-        handle = send(self._multi, rendered, timeouts, path, note)
+        handle = self._send_by(rendered, timeouts, path, note)
         self.flying[id(item)] = (item, lane, handle)
         return True
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.batch.answer import Answer, answer_of
-from engine.batch.flow import Ending, Flow
+from engine.batch.flow import Ending, Flow, SendBy
 from engine.batch.keeping.order import put_in_order
 from engine.batch.keeping.plan import Past, Plan
 from engine.batch.keeping.records import Record, read_entry
@@ -63,6 +63,7 @@ class Batch:
         format: see `engine.batch.reading.kinds`; None: found out.
         on_answer: called with each `Answer` of this run, in `perform`, once it is written.
         on_done: called with the summary, in `info_read`.
+        send_by: begins attempts elsewhere; see `engine.batch.ray`.
         on_notice: called with a sentence the user may want to know; in `perform`, signals held.
 
     Attributes:
@@ -84,6 +85,7 @@ class Batch:
         on_answer: OnAnswer | None = None,
         on_done: OnDone | None = None,
         on_notice: OnNotice | None = None,
+        send_by: SendBy | None = None,
     ) -> None:
         self._multi = multi
         self._options = options = options or Options()
@@ -98,7 +100,7 @@ class Batch:
             self._source.close()
             raise
         try:
-            self._flow = Flow(multi, options, self._store, self._wake_at, self._notice)
+            self._flow = Flow(multi, options, self._store, self._wake_at, self._notice, send_by)
             if on_answer is not None:
                 self._flow.book.on_record = lambda record: _tell(on_answer, record)
         except BaseException:

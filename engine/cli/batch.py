@@ -6,11 +6,15 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 
 from engine.batch import Batch, Options, Summary, load_prices
+from engine.batch.flow import SendBy
+from engine.batch.keeping.mirror import mirrored
 from engine.batch.keeping.store import written
 from engine.batch.reading.kinds import FORMATS
 from engine.batch.showing.progress import View, view
@@ -127,54 +131,52 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(arguments, options)
     if arguments.report:
-        if arguments.ray is not None:
-            raise ConfigError("--report cannot go with --ray: the actors keep what they measure")
         check_report(arguments.report)
     if arguments.table:
         check_table(arguments.table)
     shown = view(arguments.progress, sys.stderr)
-    if arguments.ray is not None:
-        return _run_on_ray(arguments, options, shown)
     summary: Summary | None = None
     try:
-        with Multi() as multi:
+        with (
+            Multi() as multi,
+            _senders(arguments, multi) as send_by,
+            mirrored(arguments.output, options.errors) as files,
+        ):
+            options = msgspec.structs.replace(options, errors=files.errors)
             batch = Batch(
                 multi,
                 arguments.input,
-                arguments.output,
+                files.output,
                 options,
                 format=arguments.format,
                 on_notice=lambda sentence: shown.say(one_line(sentence)),
+                send_by=send_by,
             )
             summary, signalled = _drive(multi, batch, shown)
+            if arguments.table:
+                write_table(arguments.table, lambda: written(files.output, options.errors))
     finally:
         shown.close(summary)
     if summary.stopped == "error" and arguments.progress == "none":
         complain(summary.reason)
     if arguments.report:
         write_report(arguments.report, summary, batch.meter)
-    if arguments.table:
-        write_table(arguments.table, lambda: written(arguments.output, options.errors))
     return signalled if signalled and summary.stopped == "interrupted" else summary.exit_code
 
 
-def _run_on_ray(arguments: argparse.Namespace, options: Options, shown: View) -> int:
-    from engine.batch.ray import run_on_ray
+@contextmanager
+def _senders(arguments: argparse.Namespace, multi: Multi) -> Iterator[SendBy | None]:
+    """Who sends: workers of Ray, or this process."""
+    if arguments.ray is None:
+        yield None
+        return
+    from engine.batch.ray import RayWorkers
 
-    summary: Summary | None = None
+    workers = RayWorkers(multi, arguments.ray or None, arguments.ray_actors)
     try:
-        summary = run_on_ray(
-            arguments.input,
-            arguments.output,
-            options,
-            address=arguments.ray or None,
-            actors=arguments.ray_actors,
-            format=arguments.format,
-            on_notice=lambda sentence: shown.say(one_line(sentence)),
-        )
+        yield workers.send
     finally:
-        shown.close(summary)
-    return summary.exit_code
+        workers.close()
 
 
 def _drive(multi: Multi, batch: Batch, shown: View) -> tuple[Summary, int]:

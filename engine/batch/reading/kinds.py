@@ -106,6 +106,8 @@ _GIVE: Final = "rename it, or name its format by --format"
 
 
 def _by_suffix(name: str) -> Format | None:
+    if "://" in name:
+        name = name.partition("?")[0]  # s3://bucket/in.jsonl?region=…
     stem, suffix = os.path.splitext(os.path.basename(name).lower())
     if suffix in _COMPRESSED:
         suffix = os.path.splitext(stem)[1]

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from itertools import islice
 from typing import IO, Any
 
@@ -95,6 +96,8 @@ def _open(path: str) -> IO[bytes]:
             if sys.stdin is None:
                 raise ConfigError("stdin is closed; name a file")
             file: IO[bytes] = sys.stdin.buffer
+        elif "://" in path:
+            file = _open_elsewhere(path)
         else:
             file = open(path, "rb")  # noqa: SIM115
             if file.seekable():
@@ -106,6 +109,20 @@ def _open(path: str) -> IO[bytes]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; check the path") from error
     return spool
+
+
+def _open_elsewhere(path: str) -> IO[bytes]:
+    """A file of any file system that pyarrow knows: ``s3://bucket/in.jsonl``."""
+    try:
+        systems = import_module("pyarrow.fs")
+    except ImportError as error:
+        raise ConfigError(f"{path} needs pyarrow: pip install 'streamengine[parquet]'") from error
+    try:
+        system, place = systems.FileSystem.from_uri(path)
+        found: IO[bytes] = system.open_input_stream(place, compression=None)
+        return found
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; check the address") from error
 
 
 def _spool_rows(rows: Iterable[Any]) -> IO[bytes]:

@@ -19,6 +19,8 @@ Mode = Literal["auto", "rich", "plain", "json", "none"]
 _LOOK: Final = 0.25
 _LINE: Final = 5.0
 _JSON: Final = 1.0
+# Characters of a reason in the summary.
+_MOST_WORDS: Final = 200
 
 
 class View(Protocol):
@@ -169,7 +171,7 @@ class _Table:
     def show(self, progress: Progress) -> None:
         if progress.seconds >= self._next:
             self._next = progress.seconds + _LOOK
-            self._live.update(_table(progress), refresh=True)
+            self._live.update(_table(progress, self._console.width), refresh=True)
 
     def say(self, sentence: str) -> None:
         from rich.text import Text
@@ -183,7 +185,7 @@ class _Table:
             self._console.print(line, markup=False)
 
 
-def _table(progress: Progress) -> Any:
+def _table(progress: Progress, width: int) -> Any:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -191,8 +193,10 @@ def _table(progress: Progress) -> Any:
 
     table = Table.grid(padding=(0, 2))
     cells = [Text.assemble((name, "dim"), " ", text) for name, text in _cells(progress)]
-    for start in range(0, len(cells), 4):
-        table.add_row(*cells[start : start + 4])
+    # In a narrow window cells stand below one another rather than be cut.
+    beside = max(min(width // 24, 4), 1)
+    for start in range(0, len(cells), beside):
+        table.add_row(*cells[start : start + beside])
     settled = progress.done + progress.failed
     bar = Table.grid(expand=True)  # a bar alone ends without a line break
     bar.add_row(ProgressBar(total=progress.rows or 1, completed=settled))
@@ -237,22 +241,32 @@ def plain_line(progress: Progress) -> str:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """What it came to, in a few lines."""
+    """What it came to, in a few lines: first how it ended, then why rows failed, then the rest."""
     settled = summary.done + summary.failed - summary.begun
     speed = settled / summary.seconds if summary.seconds else 0.0
     lines = [
-        f"{summary.done} of {summary.rows} rows done, {summary.failed} failed, {summary.left} left",
-        f"{settled} in {duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
-        f"requests, {summary.refused} of them refused (429)",
-        f"{summary.input_tokens} tokens in, {summary.output_tokens} out"
-        + (f", ${summary.cost:.4f} so far" if summary.cost else ""),
+        f"{summary.done} of {summary.rows} rows done, {summary.failed} failed, {summary.left} left"
     ]
-    if summary.errors:
-        errors = sorted(summary.errors.items(), key=lambda item: -item[1])
-        lines.append("failed: " + ", ".join(f"{count} {name}" for name, count in errors))
     if summary.reason is not None:
         lines.append(f"stopped: {summary.reason}")
+    for name, count in sorted(summary.errors.items(), key=lambda item: -item[1]):
+        why = summary.reasons.get(name)
+        lines.append(f"failed: {count} {name}" + (f", the first: {_short(why)}" if why else ""))
+    lines.append(
+        f"{settled} in {duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
+        f"requests, {summary.refused} of them refused (429)"
+    )
+    lines.append(
+        f"{summary.input_tokens} tokens in, {summary.output_tokens} out"
+        + (f", ${summary.cost:.4f} so far" if summary.cost else "")
+    )
     return lines
+
+
+def _short(words: str) -> str:
+    """The beginning of what a server or a library said, on one line."""
+    text = " ".join(words.split())
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}…"
 
 
 def _rate(progress: Progress) -> float:

@@ -10,6 +10,7 @@ from typing import Final
 from engine.batch.pacing.meter import Histogram, Meter, edge
 from engine.batch.showing.progress import summary_lines
 from engine.batch.showing.summary import Summary
+from engine.batch.showing.words import amount, duration, round_top
 from engine.errors import ConfigError, ResourceError
 
 __all__ = ["check_report", "render_report", "write_report"]
@@ -29,7 +30,7 @@ svg { width: 100%; height: auto; } text { font: 11px system-ui, sans-serif; fill
 .grid { stroke: var(--line); } .one { fill: var(--one); } .two { fill: var(--two); }
 .bad { fill: var(--bad); }
 td, th { padding: .15rem 1rem .15rem 0; text-align: right; font-variant-numeric: tabular-nums; }
-td:first-child, th:first-child { text-align: left; } p { margin: .2rem 0; }
+td:first-child, th:first-child, .why { text-align: left; } p { margin: .2rem 0; }
 """
 
 
@@ -110,8 +111,13 @@ def _errors(summary: Summary) -> str:
     if not summary.errors:
         return _section("Errors", "no row failed", "")
     ranked = sorted(summary.errors.items(), key=lambda item: -item[1])
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in ranked)
-    table = f"<table><tr><th>category</th><th>rows</th></tr>{rows}</table>"
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{count}</td>"
+        f'<td class="why">{escape(summary.reasons.get(name, ""))}</td></tr>'
+        for name, count in ranked
+    )
+    head = '<tr><th>category</th><th>rows</th><th class="why">the first of them</th></tr>'
+    table = f"<table>{head}{rows}</table>"
     return _section("Errors", "rows that failed for good, by category", table)
 
 
@@ -123,7 +129,8 @@ def _plot(
     series: Sequence[tuple[Sequence[float], str]], width: float, label: Callable[[float], str]
 ) -> str:
     """Bars of equal width, one series before the other; `label` names a place from 0 to `width`."""
-    top = max((value for values, _ in series for value in values), default=0.0) or 1.0
+    top = max((value for values, _ in series for value in values), default=0.0)
+    top = round_top(top)
     bars = "".join(_bars(values, kind, top) for values, kind in series)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
@@ -137,7 +144,7 @@ def _grid(top: float) -> str:
         y = _TOP + _TALL * (1 - part)
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _WIDE}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * part:.3g}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{amount(top * part)}</text>'
         )
     return "".join(parts)
 
@@ -165,8 +172,8 @@ def _labels(width: float, label: Callable[[float], str]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
+    return "0" if not seconds else duration(seconds)
 
 
 def _seconds(value: float) -> str:
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return duration(value) if value >= 1 else f"{amount(value * 1000)} ms"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 
-from engine.batch.showing.progress import view
+from engine.batch.showing.progress import summary_lines, view
 from engine.batch.showing.summary import Progress, Summary
 
 PROGRESS = Progress(
@@ -55,3 +56,26 @@ def test_a_sentence_leaves_the_table_below_it_as_it_was(monkeypatch: pytest.Monk
     assert "$0.5000" in screen
     assert "a [sentence] to say" in screen
     assert "[dim]" not in screen
+
+
+def test_the_summary_says_first_how_it_ended_and_then_why_rows_failed() -> None:
+    summary = Summary(
+        rows=9, done=4, failed=3, errors={"AUTH": 1, "NOT_FOUND": 2}, stopped="error",
+        reason="the disk is full", reasons={"NOT_FOUND": "no\nsuch model " + "x" * 500},
+    )  # fmt: skip
+    first, stopped, most, least, *_ = summary_lines(summary)
+    assert first == "4 of 9 rows done, 3 failed, 2 left"
+    assert stopped == "stopped: the disk is full"
+    assert most.startswith("failed: 2 NOT_FOUND, the first: no such model xxx") and len(most) < 250
+    assert least == "failed: 1 AUTH"
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_the_table_fits_into_the_window(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown("auto", Terminal()))
+    for part in ("done 4/10", "in flight 3 of 8", "first token 250 ms", "cost $0.5000"):
+        assert part in screen
+    assert max(map(len, re.split(r"[\r\n]+", screen.partition("9 of 10")[0]))) <= columns

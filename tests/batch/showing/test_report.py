@@ -97,3 +97,12 @@ def test_quantiles_are_right_to_the_width_of_a_bin() -> None:
     histogram.add(0.0)
     histogram.add(1e9)
     assert histogram.count == 1002
+
+
+def test_axes_are_numbers_people_read() -> None:
+    meter = Meter(0.0)
+    for n in range(40_000):
+        meter.ended(n / 79_000, outcome(n), limit=10)
+    text = render_report(Summary(), meter)
+    labels = re.findall(r">([^<]*)</text>", text)
+    assert labels and not [label for label in labels if "e+" in label or "e-" in label]
