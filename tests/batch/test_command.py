@@ -114,7 +114,17 @@ def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
         (["--body", "{"], "--body is not JSON"),
         (["--schema", "/nowhere"], "cannot be read"),
         (["--report", "/nowhere/page.html"], "the report /nowhere/page.html cannot be written"),
-        (["--report", "page.html", "--ray"], "--report cannot go with --ray"),
+        (["--max-tok", "5"], "unrecognized arguments: --max-tok 5"),
+        (["--retry"], "unrecognized arguments: --retry"),
+        (["--header", "X-Team"], "--header must be NAME:VALUE"),
+        (["--header", "a b: c"], "header name 'a b' is not allowed"),
+        (["--timeout", "0"], "--timeout must be more than 0 seconds"),
+        (["--endpoint", "embeddings"], "endpoint: url must be a path"),
+        (["-n", "0"], "samples must be at least 1"),
+        (["--max-wait", "0"], "max_wait must be at least 1"),
+        (["--prompt", "{a!r}"], "prompt: {a} is no name of a column"),
+        (["--text-field", "error"], "is a field of every row already"),
+        (["--table", "out.xlsx"], "a table ends in .csv"),
     ],
 )
 def test_a_wrong_option_is_named(
@@ -123,6 +133,30 @@ def test_a_wrong_option_is_named(
     done = engine("batch", rows, "-o", tmp_path / "out.jsonl", *options)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_a_template_parameters_and_samples_from_the_command_line(tmp_path: Path) -> None:
+    input = tmp_path / "in.csv"
+    input.write_text("text,max_tokens\ngood,\nbad,7\n")
+    options = ["-m", "m", "--prompt", "Classify: {text}", "--system", "Be brief.", "-n", "2"]
+    options += [
+        "--max-tokens",
+        "5",
+        "--temperature",
+        "0",
+        "--header",
+        "X-Team: a",
+        "--timeout",
+        "9",
+    ]
+    with provider() as server:
+        done = engine("batch", input, "-o", tmp_path / "o.jsonl", *base(server), *options)
+    assert done.returncode == 0, done.stderr
+    bodies = [json.loads(request.body) for request in server.requests]
+    asked = sorted((body["messages"][1]["content"], body["max_tokens"]) for body in bodies)
+    assert asked == [("Classify: bad", 7)] * 2 + [("Classify: good", 5)] * 2
+    assert {body["temperature"] for body in bodies} == {0.0}
+    assert {request.headers["x-team"] for request in server.requests} == {"a"}
 
 
 def test_json_progress_is_json_to_the_end(tmp_path: Path, rows: Path) -> None:
