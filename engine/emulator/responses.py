@@ -274,6 +274,7 @@ def _response(
         "output": items,
         "parallel_tool_calls": True,
         "tool_choice": question.tool_choice,
+        "tools": [],
         "usage": None if status == "in_progress" else _usage(answer),
     }
 
@@ -281,7 +282,7 @@ def _response(
 def _usage(answer: Answer) -> dict[str, Any]:
     return {
         "input_tokens": answer.input_tokens,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": answer.output_tokens,
         "output_tokens_details": {"reasoning_tokens": answer.thinking_tokens},
         "total_tokens": answer.input_tokens + answer.output_tokens,
