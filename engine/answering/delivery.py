@@ -166,9 +166,10 @@ class Delivery(Generic[E, R]):
                 notes, self._notes = self._notes, None
                 for note in notes:
                     note()
-            if not self.paused:
-                deliver = self._to_callbacks if self.driver.texts is None else self._noted
-                more = deliver(until)
+            if self.driver.texts is not None:
+                more = self._noted(until)
+            elif not self.paused:
+                more = self._to_callbacks(until)
         except Exception as error:
             self._source.failed(error)
         if self._watchers is not None:
@@ -345,36 +346,34 @@ class Delivery(Generic[E, R]):
             if not self._stepping:  # nobody looks
                 self.cursor = self.base + len(queue)
                 return False
-        face, stepping = callbacks.face, self._stepping
-        position, left, stride, looked = self.cursor - self.base, 1, 1, 0.0
-        while position < len(queue):  # `fold` and `drop` change it in place
-            item = queue[position]
-            # Before the call: what interrupts it must not make the event come twice.
-            self.cursor += 1
-            if stepping and type(item) is Step:
-                self._take(item)
-            else:
-                if on_event is not None and on_event(item, face) is STOP:
-                    self._source.cancel()
-                if callbacks.others is not None:
-                    callbacks.others(item)
-            position = self.cursor - self.base
-            left -= 1
-            if self.paused or position >= len(queue):
-                return False
+        face, cursor, looked, left, stride = callbacks.face, self.cursor, 0.0, 1, 1
+        while (position := cursor - self.base) < len(queue):  # `fold`, `drop` change it in place
             if not left:
+                # Slow callbacks have the clock looked at after each.
                 now = monotonic()
                 if now > until:
                     return True
-                # Slow callbacks have the clock looked at after each.
                 left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
                 looked = now
+            left -= 1
+            item = queue[position]
+            # Before the call: what interrupts it must not make the event come twice.
+            self.cursor = cursor = cursor + 1
+            if type(item) is Step:
+                self._take(item)
+                continue
+            if on_event is not None and on_event(item, face) is STOP:
+                self._source.cancel()
+            if callbacks.others is not None:
+                callbacks.others(item)
+            if self.paused:
+                return False
         return False
 
     def _noted(self, until: float) -> bool:
         start, waiting = self.cursor, self.queue[self.cursor - self.base :]
         try:
-            return self._to_callbacks(until)
+            return not self.paused and self._to_callbacks(until)
         finally:
             note_texts(self.driver.texts, self.callbacks.face, waiting[: self.cursor - start])
 
