@@ -257,7 +257,10 @@ class Attempts:
             answer_type=self._rendered.answer_type,
             possibly_billed=transfer.possibly_billed,
         )
-        return completion_of(ending, self._accumulator)
+        completion = completion_of(ending, self._accumulator)
+        transfer.forget_owner()
+        del self._deadlines  # they hold each other too
+        return completion
 
     # -- what has come -------------------------------------------------------------------------
 

@@ -86,11 +86,18 @@ class StreamCallbacks:
         if self._ends is None:
             self._ends = self._endings(completion)
         if not self._ends:
+            self._forget()
             return False
         self._ends.popleft()()
         return True
 
     # ----------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """Nobody is called any more; what is not in a cycle needs no garbage collector."""
+        self.face = self.on_event = self.others = None
+        self._on_text = self._on_done = self._listeners = self._snapshots = None
+        self._stop = _nothing
 
     def _choose(self) -> None:
         wanted = self._on_text is not None or any(map(self.hears, _TOLD_EVENTS))
@@ -175,3 +182,7 @@ class StreamCallbacks:
             calls.append(lambda: on_done(completion, face))
         listened("end", self.face)
         return calls
+
+
+def _nothing() -> None:
+    pass

@@ -4,9 +4,9 @@ and where what was handed over goes."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-__all__ = ["Callbacks", "History", "Kept", "Reading", "Source", "Step"]
+__all__ = ["Callbacks", "History", "Kept", "Over", "Reading", "Source", "Step"]
 
 E = TypeVar("E")
 R_co = TypeVar("R_co", covariant=True)
@@ -33,6 +33,24 @@ class Source(Protocol[R_co]):
 
     def conclude(self) -> R_co:
         """How it ended; asked once, after `Delivery.finish`."""
+
+
+class Over:
+    """The source of what has ended: there is nothing left to ask of it. It takes the other one's
+    place, so that what is over is in no cycle and needs no garbage collector."""
+
+    def cancel(self) -> None: ...
+
+    def failed(self, error: Exception) -> None: ...
+
+    def interrupted(self) -> None: ...
+
+    def hold_back(self, why: str) -> None: ...
+
+    def go_on(self, why: str) -> None: ...
+
+    def conclude(self) -> NoReturn:
+        raise AssertionError("it was concluded already")
 
 
 class Callbacks(Protocol[E, R_contra]):

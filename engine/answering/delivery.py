@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from engine.answering.backlog import NOBODY, Backlog
-from engine.answering.contract import Callbacks, History, Reading, Source, Step
+from engine.answering.contract import Callbacks, History, Over, Reading, Source, Step
 from engine.answering.listeners import STOP
 from engine.answering.turn_texts import note_texts
 from engine.transport.multi import Multi, driver_of
@@ -95,7 +95,7 @@ class Delivery(Generic[E, R]):
         self.driver = driver_of(multi)
         self._deliver_soon = self.driver.deliverable.append
         self.callbacks = callbacks
-        self._source = source
+        self._source: Source[R] = source
         self._history = history
         self.queue: list[Any] = []
         self.base = self.cursor = self._folded = 0
@@ -191,6 +191,7 @@ class Delivery(Generic[E, R]):
         assert self.completion is not None
         if self.callbacks.announce(self.completion):
             return True
+        self._source = Over()
         self.wake()
         return False
 

@@ -308,6 +308,12 @@ class Transfer:
             self._drop_easy()
             self.move(state)
 
+    def forget_owner(self) -> None:
+        """Let go of the owner of a transfer that is over: they hold each other, and what is in no
+        cycle needs no garbage collector."""
+        assert self.over
+        del self.owner, self._take
+
     def pause(self) -> None:
         """Take no more bytes from the peer until `resume`; the socket's flow control holds it.
         Before there is a connection: from its first byte on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -219,3 +220,63 @@ def test_a_pause_before_the_connection_leaves_its_deadline_alone(multi: engine.M
             each.close()
     error = stream.completion.error
     assert error is not None and error.phase == "connect"
+
+
+def _listens(client: engine.Client) -> None:
+    client.stream("m", "hi", on_event=print_nothing, on_done=print_nothing).result()
+
+
+def print_nothing(*_: object) -> None:
+    pass
+
+
+def _listens_by_name(client: engine.Client) -> None:
+    stream = client.stream("m", "hi")
+    for name in ("connect", "event", "text", "end"):
+        stream.on(name, lambda *_: stream.text)  # type: ignore[call-overload]
+    stream.result()
+
+
+def _reads(client: engine.Client) -> None:
+    # (What is raised keeps its traceback, and that its frames: not so here.)
+    list(client.stream("m", "hi"))
+
+
+def _leaves(client: engine.Client) -> None:
+    for _ in client.stream("m", "hi"):
+        break
+    client.multi.run()
+
+
+def _cancels(client: engine.Client) -> None:
+    client.stream("m", "hi", on_text=lambda d, s: s.cancel()).result()
+
+
+def _merges(client: engine.Client) -> None:
+    list(engine.merged(client.stream("m", "hi"), client.stream("m", "hi")))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [_listens, _listens_by_name, _reads, _leaves, _cancels, _merges],
+    ids=lambda use: use.__name__.strip("_"),
+)
+@pytest.mark.parametrize("handler", [whole, refused_once, cut], ids=["whole", "retried", "cut"])
+def test_nothing_of_what_ended_waits_for_the_garbage_collector(
+    use: Callable[[engine.Client], None], handler: Callable[[Peer], object]
+) -> None:
+    with serve(handler) as server, engine.Client(base_url=server.url, retry=FAST) as client:
+        use(client)  # what is imported and cached at first is no garbage
+        server.requests.clear()
+        gc.collect()
+        gc.disable()
+        try:
+            use(client)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [type(o).__name__ for o in gc.garbage if type(o).__module__.startswith("engine")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert left == []
