@@ -79,11 +79,9 @@ class AnswerType:
             for shape in (self._shape,) if self._object else (self._wrapped, self._shape):
                 try:
                     value = shape.decode(candidate)
-                except (ValueError, RecursionError) as error:
-                    problem = problem or error
-                    continue
                 except Exception as error:  # a __post_init__ of the user's may raise anything
-                    problem = problem or error
+                    if problem is None or "Expected `object`" in str(problem):
+                        problem = error
                     continue
                 return value.result if shape is self._wrapped else value
         if self.kind is str:

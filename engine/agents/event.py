@@ -25,7 +25,8 @@ A user interface may want more. These *details* come only to who asks for them, 
 - ``arguments``: a piece of a call's arguments; ``data`` is the `PartialCall`, which can be looked
   at. Never act on it: a call is whole with its ``tool_start``.
 - ``approval``: a call waits for `AgentRun.approve`; ``data`` is the `ToolCall`.
-- ``partial``: of an answer with a `result_type`: ``data`` is the JSON value as far as it came.
+- ``partial``: a piece of an answer with a `result_type`; ``data`` is the JSON value as far as it
+  has come by now.
 - ``inner``: an event of an agent that is called as a tool; ``data`` is the event, ``path`` the
   names of the tools that lead to it.
 """
