@@ -137,8 +137,10 @@ def test_a_turn_that_something_else_ended_has_nothing_carried_out(finish: str) -
     if result.error is None:
         assert all(not message.tool_calls for message in result.messages)
         assert "Nothing was carried out" in result.messages[-2].text
-    else:
-        assert "not carried out" in result.messages[-1].parts[0].content
+    ids = [call.id for message in result.messages for call in message.tool_calls]
+    told = [p for m in result.messages for p in m.parts if isinstance(p, ToolResult)]
+    assert [part.id for part in told] == ids
+    assert all("not carried out" in part.content for part in told)
 
 
 def test_a_call_that_is_not_whole_voids_those_beside_it() -> None:
