@@ -200,6 +200,12 @@ class AgentRun:
             return Place(self._course.delivery, cancel=cancel)
         return _PlainPlace(self._course.delivery, cancel=cancel)
 
+    def _leave(self) -> None:
+        """Whoever owned it left; nothing where somebody else reads it or is told of it."""
+        delivery = self._course.delivery
+        if not delivery.is_read:
+            delivery.leave()
+
     def result(self) -> AgentResult:
         """Drive the `Multi` until the run is over. Never raises for how it ended: see ``status``,
         or call `AgentResult.raise_for_status`.

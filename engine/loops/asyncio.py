@@ -14,14 +14,14 @@ queue on the way, and callbacks work as everywhere else. Loops that are asyncio'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from engine.answering.merged import Readable
 from engine.answering.reader import AsyncReader
 from engine.loops import host
 from engine.loops.faces import AsyncClientBase, AsyncStream
-from engine.loops.host import Attachment
+from engine.loops.host import Attachment, Then
 from engine.loops.waiting import Run, Waiting, ended
 from engine.transport.multi import Multi
 
@@ -32,6 +32,8 @@ R = TypeVar("R")
 
 
 class _AsyncioHost:
+    """The loop; it runs awaitables, too: see `Attachment.run`."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
 
@@ -48,9 +50,29 @@ class _AsyncioHost:
     def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         return self.loop.call_later(seconds, call)
 
+    def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None]:
+        task = self.loop.create_task(_awaited(awaitable))
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            if task.cancelled():
+                then(None, asyncio.CancelledError())
+            else:
+                error = task.exception()
+                then(None if error is not None else task.result(), error)
+
+        def cancel() -> None:
+            task.cancel()
+
+        task.add_done_callback(ended)
+        return cancel
+
     def failed(self, error: Exception) -> None:
         message = "a completion handler of an engine.Multi raised"
         self.loop.call_exception_handler({"message": message, "exception": error})
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def attach(multi: Multi, loop: asyncio.AbstractEventLoop | None = None) -> Attachment:

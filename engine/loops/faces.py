@@ -25,7 +25,8 @@ from engine.completion import Completion, Parsed
 from engine.errors import MisuseError
 from engine.events import Event
 from engine.loops.host import Attachment
-from engine.loops.waiting import Run, Waiting, ended
+from engine.loops.runs import AsyncRun, ReadRun
+from engine.loops.waiting import Waiting
 from engine.messages import Message, Usage
 from engine.stream import Stream
 from engine.transport.multi import Multi
@@ -33,15 +34,16 @@ from engine.transport.multi import Multi
 __all__ = ["Agent", "AsyncClientBase", "AsyncStream"]
 
 P = ParamSpec("P")
+E = TypeVar("E")
 R = TypeVar("R")
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Agent(Protocol[R_co]):
+class Agent(Protocol[E, R_co]):
     """What `AsyncClientBase.run` runs: see `engine.agents`."""
 
-    def run_stream(self, question: str) -> Run[R_co]: ...
+    def run_stream(self, input: Input, **options: Any) -> ReadRun[E, R_co]: ...
 
 
 class AsyncStream(Listenable[Stream[Any]], Generic[Parsed]):
@@ -275,18 +277,29 @@ class AsyncClientBase:
         stream = self.client.request(model, input, response_format=response_format, **options)
         return AsyncStream(stream, waiting)
 
-    async def run(self, agent: Agent[R], question: str) -> R:
+    async def run(self, agent: Agent[Any, R], input: Input) -> R:
         """Have `agent` answer, and wait for it; its client must be of the same `Multi`. Never
         raises for how it ended. To cancel the task that waits cancels the run.
 
         Raises:
             MisuseError: the agent is another `Multi`'s, which nothing drives here.
         """
+        return await self.run_stream(agent, input)
+
+    def run_stream(self, agent: Agent[E, R], input: Input, **options: Any) -> AsyncRun[E, R]:
+        """Have `agent` answer, with a run to be awaited, or read by ``async for``.
+
+        Args:
+            options: as in `Agent.run_stream`.
+
+        Raises:
+            MisuseError: as in `run`.
+        """
         waiting = self._waiting()
         theirs = getattr(getattr(agent, "client", None), "multi", self.multi)
         if theirs is not self.multi:
             raise MisuseError("the agent's client has another Multi; give it this client's .client")
-        return await ended(agent.run_stream(question), waiting)
+        return AsyncRun(agent.run_stream(input, **options), waiting)
 
     def call_soon(self, call: Callable[[], object]) -> None:
         """See `Client.call_soon`."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.errors import MisuseError, ResourceError
 from engine.transport.multi import Multi, driver_of
 
-__all__ = ["Attachment", "Cancellable", "Host", "attach"]
+__all__ = ["Attachment", "Cancellable", "Host", "Then", "attach"]
+
+Then = Callable[[Any, BaseException | None], None]
 
 # Seconds between two turns where the host cannot watch a descriptor: while something is open (a
 # token is seen 2.5 ms late on average), and while nothing is (a request begins so late at worst).
@@ -35,6 +37,7 @@ class Cancellable(Protocol):
 class Host(Protocol):
     """What a loop can do. It may have more: ``failed(error)``, called with what a handler raised
     (without it, the traceback goes to stderr); ``closed``, true when the loop runs no more;
+    ``run(awaitable, then)``, as `Attachment.run`;
     and, where tasks switch in the middle of a call (greenlets), ``event()``, something with
     ``set()`` and ``wait(seconds)``, and ``current()``, which tells the tasks apart: `Multi.poll`,
     and with it ``stream.result()`` and the loop over a stream, then lets the others run."""
@@ -76,6 +79,11 @@ class Attachment:
         calls = self._hook.on_close
         calls[id(call)] = call
         return lambda: calls.pop(id(call), None) and None
+
+    def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None] | None:
+        """Await `awaitable` in the loop, beside what it does, and there call `then` with (result,
+        exception). Returns what cancels it; None where the host awaits nothing."""
+        return self._hook.run(awaitable, then)
 
     def close(self) -> None:
         """Drive no more, once every attachment to this loop is closed. What is open stays open: go
@@ -140,6 +148,14 @@ class _Hook:
     @property
     def closed(self) -> bool:
         return self._over or bool(getattr(self.host, "closed", False))
+
+    def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None] | None:
+        """See `Attachment.run`."""
+        run = getattr(self.host, "run", None)
+        if run is None or self.closed:
+            return None
+        cancel: Callable[[], None] = run(awaitable, then)
+        return cancel
 
     def detach(self) -> None:
         """Unhook. The `Multi` calls it, too, before its descriptor is closed."""

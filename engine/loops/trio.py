@@ -17,7 +17,7 @@ import trio
 
 from engine.loops import host
 from engine.loops.faces import AsyncClientBase, AsyncStream
-from engine.loops.host import Attachment
+from engine.loops.host import Attachment, Then
 from engine.loops.waiting import Waiting
 from engine.transport.multi import Multi
 
@@ -58,6 +58,27 @@ class _TrioHost:
 
         self._spawn(scope, wait)
         return scope
+
+    def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None]:
+        """See `Attachment.run`."""
+        scope = trio.CancelScope()
+
+        async def task() -> None:
+            value: Any = None
+            error: BaseException | None = None
+            with scope:
+                try:
+                    value = await awaitable
+                except trio.Cancelled as cancelled:
+                    error = cancelled
+                    raise
+                except Exception as raised:
+                    error = raised
+                finally:
+                    then(value, error)
+
+        trio.lowlevel.spawn_system_task(task)
+        return scope.cancel
 
     def _spawn(self, scope: trio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
         async def task() -> None:

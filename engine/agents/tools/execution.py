@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -147,6 +147,14 @@ class Execution:
 
         run_in_thread(call, self._then)
 
+    def _await(self, awaitable: Awaitable[Any]) -> Callable[[], None]:
+        """In the loop that drives the `Multi`, where it can; else in the client's worker."""
+        run = getattr(driver_of(self._multi).attached, "run", None)
+        cancel: Callable[[], None] | None = run(awaitable, self._then) if run is not None else None
+        if cancel is None:
+            cancel = worker_of(self._context.client).run(awaitable, self._then)
+        return cancel
+
     def _then(self, value: Any, error: BaseException | None) -> None:
         """From another thread."""
         self._multi.call_soon(lambda: self._returned(value, error))
@@ -186,7 +194,7 @@ class Execution:
                 self._listen(value)
                 value.on("end", self._completed)
         elif inspect.isawaitable(value):
-            self._stop = worker_of(self._context.client).run(value, self._then)
+            self._stop = self._await(value)
         else:
             self._end(*as_content(value), None)
 
