@@ -1,4 +1,4 @@
-"""`async def` tools where no loop of the user's drives the run: one thread with one loop a client."""
+"""`async def` tools where no loop of the user drives the run: one thread, one loop a client."""
 
 from __future__ import annotations
 
