@@ -23,7 +23,19 @@ from engine.client import Client
 from engine.errors import ConfigError, MisuseError
 from engine.messages import Message
 
-__all__ = ["Agent", "Approve"]
+__all__ = ["Agent", "AgentOptions", "Approve"]
+
+
+class AgentOptions(ModelOptions, total=False):
+    """The keyword arguments of `Agent`, for kinds of agents that hand them on."""
+
+    system: str | None
+    limits: Limits | None
+    approve: Approve | None
+    result_type: Any
+    result_retries: int
+    price: Pricing | None
+    memory: Memory | None
 
 
 class Agent:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Unpack
 
+from engine.agents.agent import AgentOptions
 from engine.agents.function_agent import FunctionAgent
-from engine.agents.memory import All, Memory
+from engine.agents.memory import All
 from engine.agents.tools.tool import FunctionTool
 from engine.client import Client
 
@@ -29,7 +30,9 @@ class ConversationalAgent(FunctionAgent):
         model: str,
         tools: Iterable[FunctionTool | Callable[..., Any]] | None = None,
         *,
-        memory: Memory | None = None,
-        **options: Any,
+        text_calls: bool = False,
+        **options: Unpack[AgentOptions],
     ) -> None:
-        super().__init__(client, model, tools, memory=memory or All(), **options)
+        if options.get("memory") is None:
+            options["memory"] = All()
+        super().__init__(client, model, tools, text_calls=text_calls, **options)

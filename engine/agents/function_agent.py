@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Unpack
 
-from engine.agents.agent import Agent
+from engine.agents.agent import Agent, AgentOptions
 from engine.agents.plan import Idiom
 from engine.agents.tools.tool import FunctionTool
-from engine.agents.turn import FunctionTurn
+from engine.agents.turn import FunctionTurn, TextCallTurn
+from engine.client import Client
 from engine.messages import Message, ToolResult
 
 __all__ = ["FunctionAgent"]
 
 
 class FunctionIdiom:
-    """Tools by the provider's protocol."""
+    """Tools by the provider's protocol.
+
+    Args:
+        text_calls: calls that stand in the text are calls.
+    """
+
+    def __init__(self, text_calls: bool) -> None:
+        self._text_calls = text_calls
 
     def turn(self, tools: Mapping[str, FunctionTool]) -> FunctionTurn:
-        return FunctionTurn()
+        return TextCallTurn(tools) if self._text_calls else FunctionTurn()
 
     def results(self, results: Sequence[ToolResult]) -> Message:
         return Message.tool(*results)
@@ -43,8 +51,26 @@ class FunctionAgent(Agent):
             if event.type == "token" and event.data != "thought":
                 print(event.content, end="")
 
-    Arguments as in `Agent`.
+    Args:
+        text_calls: the model's server may leave its calls in the text (``<tool_call>``,
+            ``<function=…>``, ``[TOOL_CALLS]``, ``<|python_tag|>``, or an answer that is all an
+            object with a tool's name and arguments): take them for what they are. Where the server
+            parses calls itself, leave it off: there such text is text.
+
+    The others as in `Agent`.
     """
 
+    def __init__(
+        self,
+        client: Client,
+        model: str,
+        tools: Iterable[FunctionTool | Callable[..., Any]] | None = None,
+        *,
+        text_calls: bool = False,
+        **options: Unpack[AgentOptions],
+    ) -> None:
+        super().__init__(client, model, tools, **options)
+        self.text_calls: bool = text_calls
+
     def idiom(self) -> Idiom:
-        return FunctionIdiom()
+        return FunctionIdiom(self.text_calls)

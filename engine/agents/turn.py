@@ -6,12 +6,14 @@ for models that call tools natively (here), and one for text (`engine.agents.rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
 
 from engine.agents.history import delivered
+from engine.agents.text_calls import TextCalls
+from engine.agents.tools.tool import FunctionTool
 from engine.completion import Completion
 from engine.errors import Category, EngineError, ProviderError
 from engine.events import Event, Ping, RefusalDelta, TextDelta, ThinkingDelta, UsageUpdate
@@ -20,10 +22,19 @@ from engine.messages import (
     Message,
     PartialToolCall,
     Refusal,
+    Text,
     ToolCall,
 )
 
-__all__ = ["CARRIES_OUT", "Decision", "FunctionTurn", "Said", "Turn", "ending_error"]
+__all__ = [
+    "CARRIES_OUT",
+    "Decision",
+    "FunctionTurn",
+    "Said",
+    "TextCallTurn",
+    "Turn",
+    "ending_error",
+]
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +131,39 @@ class FunctionTurn:
             return ()
         self.thoughts.append(thought)
         return (Said("thought", thought),)
+
+
+class TextCallTurn(FunctionTurn):
+    """A turn of a model whose server may leave its calls in the text."""
+
+    def __init__(self, tools: Mapping[str, FunctionTool]) -> None:
+        super().__init__()
+        self._texts = TextCalls(tools)
+
+    def read(self, event: Event) -> Sequence[Said]:
+        if not isinstance(event, TextDelta):
+            return super().read(event)
+        said = self._texts.feed(event.text)
+        return (*self._whole_thought(), *((Said("token", said),) if said else ()))
+
+    def end(self, completion: Completion) -> Decision:
+        rest, calls = self._texts.finish()
+        decision = super().end(completion)
+        said = [*decision.said, Said("token", rest)] if rest else decision.said
+        decision = msgspec.structs.replace(decision, said=said)
+        if decision.answer is None or not (calls or self._texts.broken):
+            return decision
+        message = completion.message
+        if self._texts.broken is not None or completion.finish_reason not in CARRIES_OUT:
+            correction = (
+                "Your last answer held a call that is not whole. Nothing was carried out. Write it "
+                "again, as one whole JSON object."
+            )
+            return Decision([message], said, correction=correction)
+        spoken = message.text.removesuffix(self._texts.written).rstrip()
+        kept = [part for part in message.parts if not isinstance(part, Text)]
+        parts = [*kept, *([Text(spoken)] if spoken else []), *calls]
+        return Decision([msgspec.structs.replace(message, parts=parts)], said, calls)
 
 
 # A turn that ended by itself; one that something else cut asks for nothing (invariant 11).
