@@ -181,12 +181,17 @@ def ending_error(completion: Completion) -> ProviderError | None:
     elif completion.finish_reason is FinishReason.CONTENT_FILTER:
         code = "content_filter"
         what = "the provider's content filter ended the answer; ask in other words"
-    elif completion.finish_reason is FinishReason.ERROR:
+    elif completion.finish_reason is FinishReason.ERROR and not _is_broken(message):
         category, code = Category.SERVER, "error"
         what = f"the provider ended the answer with {completion.finish_reason_raw!r}; ask again"
     else:
         return None
     return ProviderError(what, category=category, code=code)
+
+
+def _is_broken(message: Message) -> bool:
+    """Whether the turn failed by a call that did not come whole: which the model can be told."""
+    return any(isinstance(part, PartialToolCall) for part in message.parts)
 
 
 def _without_calls(message: Message) -> list[Message]:
