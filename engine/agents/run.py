@@ -191,14 +191,10 @@ class AgentRun:
                 f"a run cannot be iterated in a callback of {driver.running}(); use its "
                 "callbacks, or return it from a tool to have it waited for"
             )
-        return Reader(self._place(details=details, cancel=cancel))
-
-    def _place(self, *, details: bool = False, cancel: bool = True) -> Place[AgentEvent]:
-        """Where a new reader is."""
         if details:
             self._callbacks.details_read = True
-            return Place(self._course.delivery, cancel=cancel)
-        return _PlainPlace(self._course.delivery, cancel=cancel)
+            return Reader(Place(self._course.delivery, cancel=cancel))
+        return Reader(_PlainPlace(self._course.delivery, cancel=cancel))
 
     def _leave(self) -> None:
         """Whoever owned it left; nothing where somebody else reads it or is told of it."""

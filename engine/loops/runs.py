@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from engine.answering.reader import AsyncReader, Place
+from engine.answering.reader import AsyncReader, Place, Reader
 from engine.loops.waiting import Run, Waiting, ended
 
 __all__ = ["AsyncRun", "ReadRun"]
@@ -19,7 +19,7 @@ R_co = TypeVar("R_co", covariant=True)
 class ReadRun(Run[R_co], Protocol[E, R_co]):
     """A run whose events can be read: see `engine.agents.AgentRun`."""
 
-    def _place(self, *, details: bool = False, cancel: bool = True) -> Place[E]: ...
+    def events(self, *, details: bool = False, cancel: bool = True) -> Reader[E]: ...
 
 
 class AsyncRun(Generic[E, R]):
@@ -73,7 +73,7 @@ class AsyncRun(Generic[E, R]):
             details: with those that only a user interface wants, from now on.
             cancel: False: to leave it cancels nothing.
         """
-        place: Place[E] = self.run._place(details=details, cancel=cancel)
+        place: Place[E] = self.run.events(details=details, cancel=cancel).move()
         if self._places is not None:
             self._places.append((self._waiting.task(), place))
         return self._waiting.reader(place)
