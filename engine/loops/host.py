@@ -38,8 +38,9 @@ class Host(Protocol):
     """What a loop can do. It may have more: ``failed(error)``, called with what a handler raised
     (without it, the traceback goes to stderr); ``closed``, true when the loop runs no more;
     ``run(awaitable, then)``, as `Attachment.run`; and, where tasks switch in the middle of a call
-    (greenlets), ``event()``, something with ``set()`` and ``wait(seconds)``, and ``current()``, which tells the tasks apart: `Multi.poll`,
-    and with it ``stream.result()`` and the loop over a stream, then lets the others run."""
+    (greenlets), ``event()``, something with ``set()`` and ``wait(seconds)``, and ``current()``,
+    which tells the tasks apart: `Multi.poll`, and with it ``stream.result()`` and the loop over a
+    stream, then lets the others run."""
 
     @property
     def loop(self) -> object:
