@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, overload, runti
 import msgspec
 
 from engine.agents.tools.docstring import described
+from engine.agents.tools.given_schema import GivenSchema
 from engine.agents.tools.signature import Signature
 from engine.errors import ConfigError
 from engine.messages import Tool, ToolCall
@@ -74,7 +75,8 @@ class FunctionTool:
         timeout: seconds a call may take, or None.
         approve: a call needs the approval of the agent's `approve`.
         max_result: the most characters the model is given.
-        signature: the function's parameters.
+        signature: the function's parameters; given where a schema tells them, and the function
+            takes them as one dict.
     """
 
     def __init__(
@@ -88,10 +90,13 @@ class FunctionTool:
         approve: bool = True,
         max_result: int = _MAX_RESULT,
         strict: bool | None = None,
+        signature: GivenSchema | None = None,
     ) -> None:
         name = _check(function, name, run_in, timeout, max_result)
-        self.function = function
-        self.signature: Signature = Signature(function, ToolContext, name, bool(strict))
+        self.function: Callable[..., Any] = function
+        self.signature: Signature | GivenSchema = signature or Signature(
+            function, ToolContext, name, bool(strict)
+        )
         if run_in == "process" and self.signature.injected is not None:
             raise ConfigError("a tool in a process of its own cannot have a ToolContext")
         text = description if description is not None else described(self.signature.doc)[0]
