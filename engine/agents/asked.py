@@ -57,7 +57,7 @@ class Asked:
         self._answer = GrowingJson() if typed else None
         self._stream = plan.client.stream(
             plan.model,
-            shown,
+            plan.fit(shown),
             system=plan.instructions(summary),
             on_event=self._hear,
             on_done=self._heard,

@@ -11,8 +11,10 @@ from engine.agents.answer import AnswerType
 from engine.agents.limits import Limits, Pricing
 from engine.agents.tools.tool import FunctionTool
 from engine.agents.turn import Turn
+from engine.asking.input import MIXED
 from engine.client import Client
 from engine.messages import Message, ToolCall, ToolResult
+from engine.providers.origin import format_of
 
 __all__ = ["Approve", "Idiom", "Plan"]
 
@@ -35,6 +37,20 @@ class Idiom(Protocol):
 
     def options(self, tools: Mapping[str, FunctionTool]) -> dict[str, Any]:
         """What is added to the arguments of `Client.stream`."""
+
+
+def _has_pictures(message: Message) -> bool:
+    return any(isinstance(part, ToolResult) and part.parts for part in message.parts)
+
+
+def _in_words(message: Message) -> Message:
+    if not _has_pictures(message):
+        return message
+    parts = [
+        msgspec.structs.replace(part, parts=[]) if isinstance(part, ToolResult) else part
+        for part in message.parts
+    ]
+    return msgspec.structs.replace(message, parts=parts)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +94,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if not forced and options.get("tool_choice") not in (None, "none", "auto"):
             options["tool_choice"] = "auto"
         return options
+
+    def fit(self, messages: list[Message]) -> list[Message]:
+        """`messages` as the formats of the models that may be asked take them: where one of them
+        has no place for the pictures of a tool's result, the words for them are all there is."""
+        if not any(map(_has_pictures, messages)):
+            return messages
+        place = self.client._target.place
+        models = [self.model, *(self.options.get("fallback") or ())]
+        if all(format_of(place(model).dialect.name) in MIXED for model in models):
+            return messages
+        return [_in_words(message) for message in messages]
 
     def _forces_format(self) -> bool:
         # With tools the schema is told in words: providers differ in whether a forced format

@@ -32,7 +32,7 @@ from engine.messages import (
 from engine.request import Bound
 from engine.wire.json import is_json
 
-__all__ = ["Input", "System", "as_messages", "read_input"]
+__all__ = ["MIXED", "Input", "System", "as_messages", "read_input"]
 
 Input = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 System = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -160,11 +160,11 @@ def _bound(message: Message, where: str) -> Iterable[Bound]:
         elif getattr(part, "extra", None) and message.formats:
             yield Bound(f"{place}.extra", message.formats)
         elif isinstance(part, ToolResult) and not all(isinstance(p, Text) for p in part.parts):
-            yield Bound(f"{place}.parts", message.formats or _MIXED)
+            yield Bound(f"{place}.parts", message.formats or MIXED)
 
 
 # Those that take images in the result of a tool.
-_MIXED: Final = ("gemini", "messages", "responses")
+MIXED: Final = ("gemini", "messages", "responses")
 
 
 # -- vendors' ----------------------------------------------------------------------------------
