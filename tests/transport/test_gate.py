@@ -145,3 +145,20 @@ def test_a_server_with_room_for_ten_is_kept_busy() -> None:
     took, sent = run(lambda now, flying: flying >= 10, 1000, 200, None)
     assert took < 3 * 1000 * 0.1 / 10
     assert sent < 2 * 1000
+
+
+def test_it_opens_fast_up_to_half_of_what_was_too_much_and_slowly_from_there() -> None:
+    gate = Gate()
+    gate.close(0.0, -1.0, 100, 1.0)
+    assert gate.wait(1.0, 0) == 0.0
+    for ramp in (3, 5, 7):
+        gate.answered(1.1, math.inf)
+        assert gate.ramp == ramp
+    for _ in range(20):
+        gate.close(2.0, 1.5, 20, 1.0)
+    assert gate.ramp == 1 and gate.wait(3.0, 0) == 0.0
+    ramps = []
+    for _ in range(7):
+        gate.answered(3.1, math.inf)
+        ramps.append(round(gate.ramp, 2))
+    assert ramps == [3, 5, 7, 9, 11, 11.1, 11.2]

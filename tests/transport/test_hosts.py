@@ -113,3 +113,48 @@ def test_the_cache_follows_the_load(world: World) -> None:
     world.admission.active = 100
     world.hosts.fit_cache()
     assert world.multi[pycurl.M_MAXCONNECTS] == 264
+
+
+def test_plain_http_has_no_streams_to_count_and_nothing_to_wait_for(world: World) -> None:
+    for _ in range(2):
+        easy, sending = world.send(HTTP)
+        world.hosts.connected(HTTP, easy, sending)  # type: ignore[arg-type]
+    world.hosts.failed(HTTP, sending)
+    assert not sending.shared and world.timers == []
+
+
+def test_a_connection_that_served_before_is_not_listened_to(world: World) -> None:
+    for reused, verbose in ((None, 1), (Reused(False, None), 0)):
+        easy, sending = world.send(HTTPS)
+        sending.reused = reused
+        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+        assert easy[pycurl.VERBOSE] == verbose
+
+
+@pytest.mark.parametrize("reused", [None, Reused(False, None)])
+@pytest.mark.parametrize("answered", [True, False])
+def test_only_an_answer_on_a_pooled_connection_forgives_a_death(
+    world: World, reused: Reused | None, answered: bool
+) -> None:
+    def dies() -> None:
+        _, sending = world.send(HTTP)
+        sending.reused = Reused(False, None)
+        world.hosts.failed(HTTP, sending)
+
+    dies()
+    _, sending = world.send(HTTP)
+    sending.reused = reused
+    world.hosts.over(HTTP, sending, answered)
+    dies()
+    forgiven = answered and reused is not None
+    assert (pycurl.FORBID_REUSE not in world.send(HTTP)[0]) is forgiven
+
+
+def test_one_found_dead_soon_after_its_answer_ends_the_pool_but_not_over_http2(
+    world: World,
+) -> None:
+    for host, rested, pooled in ((HTTP, 5.0, True), (HTTP, 0.1, False)):
+        _, sending = world.send(host)
+        sending.reused = Reused(True, None, rested)
+        world.hosts.failed(host, sending)
+        assert (pycurl.FORBID_REUSE not in world.send(host)[0]) is pooled

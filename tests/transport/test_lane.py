@@ -202,3 +202,16 @@ def test_who_is_not_gated_tells_the_gate_nothing(world: World) -> None:
     free = lanes.ticket(1, Retry(), gated=False)
     free.tell(monotonic(), refusal(60.0))
     assert free.gate is None and lanes.lane(1, Retry()).wait(monotonic()) == 0.0
+
+
+def test_one_of_many_under_way_that_is_refused_does_not_make_the_others_start_again(
+    world: World,
+) -> None:
+    lane = world.lane()
+    for _ in range(100):
+        lane.enqueue(Passenger())
+    now = monotonic()
+    lane.ended(now - 10, now - 11, refusal(1.0))
+    for _ in range(50):
+        lane.left()
+    assert lane.wait(now) == 0.0
