@@ -149,7 +149,8 @@ def test_a_server_with_room_for_ten_is_kept_busy() -> None:
 
 def test_it_opens_fast_up_to_half_of_what_was_too_much_and_slowly_from_there() -> None:
     gate = Gate()
-    gate.close(0.0, -1.0, 100, 1.0)
+    for _ in range(100):
+        gate.close(0.0, -1.0, 100, 1.0)
     assert gate.wait(1.0, 0) == 0.0
     for ramp in (3, 5, 7):
         gate.answered(1.1, math.inf)
