@@ -13,8 +13,9 @@ __all__ = ["MOST", "Inbox"]
 # Bytes stored at most before they are handed over; what more libcurl has waits inside it. One
 # call of libcurl reads about 180 kB from a socket, but unpacks 16 kB of gzip to 16 MB.
 MOST: Final = 256 * 1024
-# Pieces smaller than this are handed over four between two looks at the clock.
-_SMALL: Final = 1024
+# Bytes, and pieces, that are handed over between two looks at the clock.
+_LOOK: Final = 4096
+_MOST_PIECES: Final = 16
 
 
 class Connecting(Protocol):
@@ -59,13 +60,18 @@ class Inbox:
                 transfer.connection_made()
             self.connected.clear()
         pieces = self.pieces
-        given = 0
-        for take, data in pieces:  # one that an owner's `resume` adds meanwhile is given, too
-            take(data)
-            given += 1
-            if (len(data) > _SMALL or not given & 3) and monotonic() >= until:
+        given, size = 0, len(pieces)
+        # So many between two looks at the clock that they are about `_LOOK` bytes.
+        step = max(min(_LOOK * size // (self.size or 1), _MOST_PIECES), 1)
+        while given < size:
+            batch = pieces[given : given + step]
+            for take, data in batch:
+                take(data)
+            given += len(batch)
+            size = len(pieces)  # one that an owner's `resume` adds meanwhile is given, too
+            if monotonic() >= until:
                 break
-        if given < len(pieces):
+        if given < size:
             del pieces[:given]
             return False
         pieces.clear()
