@@ -178,7 +178,7 @@ _ITERATED = """
 def test_close_while_a_stream_is_iterated_ends_the_iteration() -> None:
     subprocess.run(
         [sys.executable, "-c", dedent(_ITERATED)],
-        timeout=3,
+        timeout=8,
         check=True,
         cwd=Path(__file__).parents[2],
         capture_output=True,
