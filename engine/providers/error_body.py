@@ -53,6 +53,7 @@ class ErrorBody:
         self.code: str | None = names[0] if names else None
         names += [reason for item in details if isinstance(reason := item.get("reason"), str)]
         names += list(_quota_ids(details))
+        names += _moderated(error)
         self.words: str = " ".join(re.sub(r"[^a-z0-9]+", "", name.lower()) for name in names)
         self.status: int | None = _first_status(error, outer)
         self.number: int | None = _number(error, outer)
@@ -125,6 +126,13 @@ def _validation(item: Any) -> str:
         return str(item)
     place = ".".join(map(str, _list(item.get("loc"))))
     return f"{place}: {item.get('msg', item)}" if place else str(item.get("msg", item))
+
+
+def _moderated(error: Mapping[str, Any]) -> list[str]:
+    # OpenRouter's 403 for what a provider's moderation flagged.
+    metadata = error.get("metadata")
+    flagged = isinstance(metadata, dict) and ("flagged_input" in metadata or "reasons" in metadata)
+    return ["moderation"] if flagged else []
 
 
 def _retry_delay(detail: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.error_body import ErrorBody
+from engine.providers.prose import prose_of
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.headers import parse_reset, parse_retry_after
 from engine.wire.headers import request_id as id_of_request
@@ -283,6 +284,10 @@ def _category(status: int | None, words: str, message: str) -> Category:
             named = Category.QUOTA
         elif status in (400, None) and _WRONG_KEY.search(message):
             named = Category.AUTH  # xAI answers 400 to a wrong key
+        elif status in (400, 404, 422, None) and (about := prose_of(message, words)) is not None:
+            named = about[0] or named
+            if about[0] is not None and status != 404:
+                return about[0]
     if status is None:
         return named or Category.UNKNOWN
     by_status = _BY_STATUS.get(status)
@@ -306,6 +311,9 @@ def _advice(
     """What to do next."""
     if retry_after and category is not Category.QUOTA:
         return f"it asks to wait {retry_after:g} s"
+    about = prose_of(message, facts.code or "")
+    if about is not None and category in (Category.INVALID_ARG, Category.NOT_FOUND):
+        return about[1]
     if category is Category.INVALID_ARG:
         needed = facts.param is None or facts.param.startswith(_NEEDED)
         if needed and _TOO_LONG.search(message):

@@ -119,6 +119,72 @@ DOCUMENTED: list[tuple[int, Any, Category]] = [
     (520, b"<html><title>520</title></html>", C.SERVER),  # Cloudflare
 ]
 
+
+@pytest.mark.parametrize(
+    ("status", "body", "category", "advice"),
+    [
+        (
+            400,
+            openai("Invalid model name passed in model=x", "None"),
+            C.NOT_FOUND,
+            "check the model's name",
+        ),
+        (
+            400,
+            openai("'tools' is not supported with this model", "invalid_request_error"),
+            C.INVALID_ARG,
+            "takes no tools",
+        ),
+        (400, {"error": "gemma does not support tools"}, C.INVALID_ARG, "takes no tools"),
+        (
+            400,
+            openai("Previous response with id 'r' not found.", "x", "previous_response_not_found"),
+            C.NOT_FOUND,
+            "previous_response_id",
+        ),
+        (401, {"error": "Invalid token"}, C.AUTH, "check KEY"),
+        (400, {"error": {"message": "Invalid token", "code": 400}}, C.AUTH, "check KEY"),
+        (
+            403,
+            {
+                "error": {
+                    "code": 403,
+                    "message": "No.",
+                    "metadata": {"reasons": ["violence"], "flagged_input": "…"},
+                }
+            },
+            C.CONTENT_FILTER,
+            "change the content",
+        ),
+        (
+            404,
+            openai("No endpoints found that support tool use", "x"),
+            C.NOT_FOUND,
+            "none of the providers behind it",
+        ),
+    ],
+)
+def test_the_advice_fits_the_words(status: int, body: Any, category: Category, advice: str) -> None:
+    error = http_error(status, {}, json.dumps(body).encode(), "vendor", "KEY")
+    assert error.category is category, str(error)
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'event: error\ndata: {"error":{"message":"No credit","code":"insufficient_quota"}}\n\n',
+        b'data: {"error":{"message":"No credit","code":"insufficient_quota"}}\n\ndata: [DONE]\n\n',
+        b'id:1\nevent:error\n:HTTP_STATUS/429\ndata:{"code":"insufficient_quota","message":"No"}',
+        b'{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}',
+    ],
+)
+def test_a_refusal_in_the_clothes_of_a_stream_is_read(body: bytes) -> None:
+    error = http_error(429, {}, body, "vendor")
+    assert error.category is C.QUOTA, str(error)
+    assert "data:" not in str(error)
+
+
 RETRYABLE = {C.RATE_LIMIT, C.SERVER, C.TIMEOUT}
 
 
