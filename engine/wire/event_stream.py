@@ -97,8 +97,8 @@ class EventStreamDecoder(SSEDecoder):
         tail = chunk[end:]
         if end < 4 or len(tail) > _MAX_TAIL or self.limit < _MAX_TAIL:
             return chunk
-        if b"\n\n" in tail or b"\r\r" in tail:
-            return chunk  # lines of several kinds
+        if not _can_wait(tail):
+            return chunk
         self._tail_bytes = tail
         return chunk[:end]
 
@@ -113,6 +113,8 @@ class EventStreamDecoder(SSEDecoder):
         joined = parts[0] if len(parts) == 1 else b"".join(parts)
         if _LF in joined or _CR in joined or self.limit < _MAX_TAIL:
             return None
+        if not _can_wait(chunk[end + 4 :]):
+            return None
         self._tail_bytes = chunk[end + 4 :]
         return parts
 
@@ -123,8 +125,10 @@ class EventStreamDecoder(SSEDecoder):
             ProtocolError: the limit was passed in the last chunk.
         """
         super().finish()
-        records = self.feed(b"\n\n")
-        return [r for r in records if _is_whole(r if isinstance(r, bytes) else r.data)]
+        tail, self._tail_bytes = self._tail_bytes, b""
+        records: list[Any] = [*self._feed(tail)] if tail else []
+        last: list[Any] = [*self._feed(b"\n\n")]
+        return records + [r for r in last if _is_whole(r if isinstance(r, bytes) else r.data)]
 
     def _payloads(  # type: ignore[override]
         self, region: bytes, separator: bytes = b"\n\ndata: "
@@ -168,6 +172,11 @@ class EventStreamDecoder(SSEDecoder):
                 lines = [(lines[0][0], b"\n".join(line for _, line in lines))]
             for name, line in lines:
                 records.append(SSERecord(line.decode("utf-8", "replace").encode(), name))
+
+
+def _can_wait(tail: bytes) -> bool:
+    """Whether no event ends in `tail`, by blank lines of another kind."""
+    return b"\n\n" not in tail and b"\r\r" not in tail and b"\n\r" not in tail
 
 
 def _is_whole(data: bytes) -> bool:

@@ -1,0 +1,121 @@
+"""Event streams of model servers: what the standard ignores and they mean, in any cut."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import ProtocolError
+from engine.wire.event_stream import EventStreamDecoder
+from engine.wire.sse import SSEDecoder, SSERecord
+
+Pair = tuple[str, bytes]
+
+
+def read(*pieces: bytes, plain: str = "") -> list[Pair]:
+    """Event name and data of each record, plain ones under their name."""
+    decoder = EventStreamDecoder(plain=plain)
+    records = [record for piece in pieces for record in decoder.feed(piece)]
+    records += decoder.finish()
+    name = plain or "message"
+    return [(name, r) if isinstance(r, bytes) else (r.event, r.data) for r in records]
+
+
+def test_an_error_in_a_field_of_its_own_is_a_record() -> None:
+    assert read(b'data: {"a":1}\n\nerror: {"code":400}\n\ndata: [DONE]\n\n') == [
+        ("message", b'{"a":1}'),
+        ("error", b'{"code":400}'),
+        ("message", b"[DONE]"),
+    ]
+    assert read(b"error: out of memory\n\ndata: 1\n\n")[0] == ("error", b"out of memory")
+
+
+def test_json_on_a_line_of_its_own_is_a_record() -> None:
+    assert read(b': hi\n\n{"error":{"code":4}}\n') == [("message", b'{"error":{"code":4}}')]
+    assert read(b'{"a":1}\n{"b":2}\n') == [("message", b'{"a":1}'), ("message", b'{"b":2}')]
+    pretty = json.dumps({"error": {"message": "m"}}, indent=2).encode()
+    assert [json.loads(data) for _, data in read(b"data: {}\n\n" + pretty)] == [
+        {},
+        {"error": {"message": "m"}},
+    ]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_last_event_may_lack_its_blank_line_if_it_is_whole(end: bytes) -> None:
+    assert read(b'data: {"a":1}' + end) == [("message", b'{"a":1}')]
+    assert read(b"data: [DONE]" + end) == [("message", b"[DONE]")]
+    assert read(b'data: {"a":1}\ndata: [DONE]' + end) == [("message", b'{"a":1}\n[DONE]')]
+    assert read(b'data: {"a":' + end) == []
+    assert read(b"data: [DO" + end) == []
+
+
+def test_what_is_no_event_stream_at_all_is_remembered() -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(b"\x00\x00\x01\x0bbinary")
+    assert decoder.finish() == []
+    assert decoder.strange is not None
+    assert decoder.strange.startswith(b"\x00\x00\x01")
+    tame = EventStreamDecoder()
+    tame.feed(b": comment\n\nid: 1\nretry: 3\ndata: x\n\n")
+    assert tame.strange is None
+
+
+BODIES = st.lists(
+    st.sampled_from(
+        [
+            b'data: {"a":"\xc3\xa9"}\n\n',
+            b"data:x\n\n",
+            b"data: a\ndata: b\n\n",
+            b"event: e\ndata: 1\n\n",
+            b"event: f\ndata: 2\n\n",
+            b": ping\n\n",
+            b"id: 7\ndata: i\n\n",
+            b"retry: 5\n\n",
+            b"data: c\r\n\r\n",
+            b"data: d\r\n\r\n",
+            b"data: r\r\r",
+            b"event: e\r\ndata: 3\r\n\r\n",
+            b"data: " + b"z" * 40 + b"\n\n",
+            b"\n",
+            b"data\n\n",
+        ]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(BODIES, st.data(), st.sampled_from(["", "e"]))
+def test_any_cut_gives_what_the_standard_gives(
+    body: bytes, data: st.DataObject, plain: str
+) -> None:
+    standard = SSEDecoder()
+    wanted = [(r.event, r.data) for r in standard.feed(body) + standard.finish()]
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=9)))
+    pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    assert read(*pieces, plain=plain) == wanted
+    assert read(*(body[i : i + 1] for i in range(len(body))), plain=plain) == wanted
+
+
+@pytest.mark.parametrize("size", [7, 100, 5000])
+def test_an_event_over_the_limit_is_refused_and_those_before_it_are_not(size: int) -> None:
+    decoder = EventStreamDecoder()
+    decoder.limit = 64
+    assert decoder.feed(b"data: a\n\n") != []
+    event = b"data: " + b"x" * 65 * 100 + b"\n\n"
+    with pytest.raises(ProtocolError, match="max_event_bytes=64"):
+        for begin in range(0, len(event), size):
+            decoder.feed(event[begin : begin + size])
+
+
+def test_plain_events_are_bytes_and_others_are_records() -> None:
+    decoder = EventStreamDecoder(plain="e")
+    decoder.feed(b": begin\n\n")
+    assert decoder.feed(b"event: e\ndata: 1\n\nevent: f\ndata: 2\n\nevent: e\ndata: 3\n\n") == [
+        b"1",
+        SSERecord(b"2", "f"),
+        b"3",
+    ]
+    assert decoder.feed(b"event: e\ndata: 4\n\n") == [b"4"]
