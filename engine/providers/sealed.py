@@ -55,6 +55,11 @@ class SealedReasoning:
             return None
         return msgspec.json.encode({self._field: self._items}).decode()
 
+    def facts(self) -> dict[str, Any]:
+        """What is said of it beside its words, in its own field."""
+        facts = [{k: v for k, v in item.items() if k not in _GROWING} for item in self._items]
+        return {self._field: facts}
+
 
 def _belongs(piece: dict[str, Any], item: dict[str, Any]) -> bool:
     same = all(piece.get(name) == item.get(name) for name in ("index", "type"))

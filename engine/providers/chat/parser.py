@@ -193,6 +193,7 @@ class ChatParser(ContentParser):
 
     def _aside(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         """All of a chunk but its choices' words."""
+        self._last = None  # this one says it, and later
         self._heard = self._heard or chunk.choices is not None
         if self._heard and (chunk.choices is not None or chunk.usage is not None):
             self._absorb(record.data, events)
@@ -286,6 +287,8 @@ class ChatParser(ContentParser):
 
     def _end(self, events: list[Event]) -> None:
         if self._failure is not None:
+            for state in self._choices.values():
+                self._close_reasoning(state, [])
             self._fail(self._failure, events)
             return
         if not self._started:
@@ -311,10 +314,15 @@ class ChatParser(ContentParser):
     def _close(self, state: Alternative, choice: int, events: list[Event]) -> None:
         """The choice is over: its calls, and the reasoning to send back."""
         events += state.calls.end(state.finish)
+        self._close_reasoning(state, events, choice)
+
+    def _close_reasoning(self, state: Alternative, events: list[Event], choice: int = 0) -> None:
         for sealed in state.sealed.values():
             data = sealed.data()
             if data is not None:
                 events.append(RedactedThinkingDone(data, self._new_block(state), choice))
+            else:
+                merge(self.metadata, sealed.facts())
         state.sealed = {}
 
 

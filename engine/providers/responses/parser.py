@@ -46,6 +46,7 @@ _response_decoder = TypedDecoder(Response, _NEEDED)
 
 # Of a response: what has events, or a place of its own.
 _TOLD: Final = frozenset({"id", "model", "output", "error"})
+_TOLD_OF_EVENT: Final = frozenset({"type", "sequence_number", "response", "error"})
 _TOLD_OF_ITEM: Final = frozenset({"content", "summary", "encrypted_content", "arguments", "input"})
 
 
@@ -159,6 +160,7 @@ class ResponsesParser(AnswerParser):
         if kind == "error" or is_error(data):
             # `response.failed` follows as a rule, and its code is the more exact one.
             self._failure = stream_error(data)
+            merge(self.metadata, {"error": data})
         elif is_ping(kind, data):
             events.append(Ping())
         else:
@@ -260,7 +262,7 @@ class ResponsesParser(AnswerParser):
     # -- begin and end -----------------------------------------------------------------------
 
     def _response_begun(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        self._absorb(_response_in(data))
+        self._absorb_event(data)
         self._start(event.response or Response(), events)
 
     def _start(self, response: Response, events: list[Event]) -> None:
@@ -273,14 +275,23 @@ class ResponsesParser(AnswerParser):
         if not isinstance(told, dict):
             return
         merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
+        if self._id and told.get("id") not in (self._id, None):
+            self.metadata["id"] = told["id"]  # Copilot gives each event another
         items = [
             {k: v for k, v in item.items() if k not in _TOLD_OF_ITEM}
             for item in dicts(told.get("output"))
         ]
         merge(self.metadata, {"output": items})
 
+    def _absorb_event(self, data: bytes) -> None:
+        told = json_or_text(data)
+        if isinstance(told, dict):
+            self._absorb(told.get("response"))
+            rest = {k: v for k, v in told.items() if k not in _TOLD_OF_EVENT}
+            merge(self.metadata, rest)  # Copilot's count of what was used
+
     def _response_ended(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        self._absorb(_response_in(data))
+        self._absorb_event(data)
         response = event.response or Response()
         self._end(response, (event.type or "").removeprefix("response."), events)
 
@@ -377,11 +388,6 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "keepalive": ResponsesParser._ping,
     "ping": ResponsesParser._ping,
 }
-
-
-def _response_in(data: bytes) -> Any:
-    told = json_or_text(data)
-    return told.get("response") if isinstance(told, dict) else None
 
 
 def _no_reason(status: str | None) -> ProtocolError:

@@ -426,7 +426,7 @@ def test_the_last_usage_that_says_something_wins() -> None:
         ({"error": {"code": "502", "message": "Bad"}, "id": "c1"}, Category.SERVER, "Bad"),
         ({"x_groq": {"error": "over capacity"}}, Category.SERVER, "over capacity"),
         ({"object": "error", "message": "M", "code": 400}, Category.INVALID_ARG, "M"),
-        ({"detail": "no such model"}, Category.SERVER, "no such model"),
+        ({"detail": "no such model"}, Category.NOT_FOUND, "no such model"),
         ({"message": "M", "type": "rate_limit_error"}, Category.RATE_LIMIT, "M"),
     ],
 )
