@@ -128,7 +128,10 @@ class Place(Generic[E]):
 
 def _inside_engine() -> bool:
     """Whether the code that dropped a reader is the engine's."""
-    frame = sys._getframe(3)  # above this function, `drop` and `__del__`
+    try:
+        frame = sys._getframe(3)  # above this function, `drop` and `__del__`
+    except ValueError:
+        return True  # no code at all: the interpreter is going down
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "engine"
 
 

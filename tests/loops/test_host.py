@@ -401,37 +401,6 @@ def test_what_on_done_raises_reaches_asyncio_and_its_reader_stays(client: engine
     assert len(caught) == 3
 
 
-# -- trio --------------------------------------------------------------------------------------
-
-
-def test_what_on_done_raises_does_not_end_trio(
-    client: engine.Client, capfd: pytest.CaptureFixture[str]
-) -> None:
-    async def main() -> None:
-        attachment = engine.loops.trio.attach(client.multi)
-        client.stream("m", "hi", on_done=broken)
-        stream = client.stream("m", "hi")
-        with trio.fail_after(5):
-            while stream.completion is None or len(client.multi):
-                await trio.sleep(0.001)
-        attachment.close()
-
-    trio.run(main)
-    assert "a mistake of mine" in capfd.readouterr().err
-
-
-def test_a_trio_that_ended_is_over_and_another_may_come(client: engine.Client) -> None:
-    async def main() -> str:
-        engine.loops.trio.attach(client.multi)
-        stream = client.stream("m", "hi")
-        with trio.fail_after(5):
-            while stream.completion is None:
-                await trio.sleep(0.001)
-        return stream.text
-
-    assert [trio.run(main) for _ in range(2)] == [TEXT] * 2
-
-
 def test_nothing_is_left_of_a_loop(client: engine.Client) -> None:
     async def main() -> None:
         async with engine.loops.asyncio.AsyncClient(client.multi):

@@ -1,0 +1,90 @@
+"""How a request ended, as one record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import events
+from engine.answering.accumulate import Accumulator
+from engine.answering.conclusion import Ending, completion_of
+from engine.errors import ProtocolError, TruncatedError
+from engine.messages import FinishReason, Usage
+from engine.response import Timing
+from engine.wire.headers import Head
+
+DONE = events.Done(FinishReason.STOP, Usage(3, 4), "stop")
+HEAD = Head(200, {"x-request-id": "req_1"}, True)
+
+
+class City(msgspec.Struct):
+    name: str
+
+
+def ending(**fields: Any) -> Ending:
+    known: dict[str, Any] = {
+        "status": "complete",
+        "error": None,
+        "done": DONE,
+        "untold_usage": None,
+        "metadata": {},
+        "provider": "openai",
+        "head": HEAD,
+        "attempts": 1,
+        "timing": Timing(),
+        "created": 100.0,
+        "first_event": 100.5,
+        "last_event": 101.0,
+        "delivered": 7,
+        "answer_type": None,
+        "possibly_billed": 0,
+    }
+    return Ending(**{**known, **fields})
+
+
+def gathered(*told: Any) -> Accumulator:
+    accumulator = Accumulator()
+    accumulator.extend([events.Start("a", "m"), *told])
+    return accumulator
+
+
+def test_a_complete_answer() -> None:
+    completion = completion_of(ending(), gathered(events.TextDelta("Hi")))
+    assert (completion.status, completion.text, completion.usage) == ("complete", "Hi", Usage(3, 4))
+    assert (completion.finish_reason_raw, completion.request_id) == ("stop", "req_1")
+    assert (completion.timing.first_event, completion.timing.last_event) == (0.5, 1.0)
+
+
+def test_what_is_not_complete_has_no_end_and_its_usage_is_partial() -> None:
+    error = TruncatedError("cut")
+    accumulator = gathered(events.TextDelta("Hi"), events.UsageUpdate(Usage(3)))
+    completion = completion_of(ending(status="truncated", error=error, done=None), accumulator)
+    assert (completion.status, completion.error, completion.text) == ("truncated", error, "Hi")
+    assert completion.finish_reason is None
+    assert completion.usage is not None and completion.usage.partial
+
+
+@pytest.mark.parametrize("text", ['{"name": "Paris"}', '{"name": 5}', "Paris"])
+def test_an_answer_that_does_not_fit_its_type_is_an_error(text: str) -> None:
+    completion = completion_of(ending(answer_type=City), gathered(events.TextDelta(text)))
+    if text == '{"name": "Paris"}':
+        assert completion.parsed == City("Paris")
+    else:
+        assert completion.status == "error" and completion.parsed is None
+        assert isinstance(completion.error, ProtocolError)
+        assert completion.finish_reason is None
+
+
+def test_before_any_response_nothing_is_made_up() -> None:
+    completion = completion_of(
+        ending(status="cancelled", done=None, head=None, first_event=None), Accumulator()
+    )
+    assert (completion.http_status, completion.request_id, dict(completion.headers)) == (
+        None,
+        None,
+        {},
+    )
+    assert completion.timing.first_event is None
+    assert [message.text for message in completion.messages] == [""]

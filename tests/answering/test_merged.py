@@ -1,0 +1,68 @@
+"""Several streams read as one, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import engine
+from engine import events
+from engine.errors import ConfigError, MisuseError
+from tests.server import HEALTHY, chat, serve
+
+TEXT = "".join(HEALTHY)
+
+
+@pytest.fixture
+def client(multi: engine.Multi) -> Iterator[engine.Client]:
+    with serve(lambda peer: peer.stream(chat(*HEALTHY))) as server:
+        yield engine.Client(multi, base_url=server.url)
+
+
+def test_each_has_its_turn(client: engine.Client) -> None:
+    first, second = client.stream("m", "hi"), client.stream("m", "hi")
+    client.multi.poll(0)
+    for stream in (first, second):
+        stream.result()
+    order = [stream is first for stream, _ in engine.merged(first, second)]
+    assert order == [True, False] * 3  # a late reader's three: the beginning, the text, the end
+
+
+def test_to_leave_leaves_each(client: engine.Client) -> None:
+    streams = [client.stream("m", "hi") for _ in range(3)]
+    reader = engine.merged(*streams)
+    next(reader)
+    reader.close()
+    assert list(reader) == []
+    assert [stream.result().status for stream in streams] == ["cancelled"] * 3
+
+
+def test_one_that_fails_ends_for_itself(client: engine.Client) -> None:
+    good, bad = client.stream("m", "hi"), client.stream("m", "hi")
+    bad.on("text", lambda: 1 // 0)
+    told = list(engine.merged(good, bad))
+    texts = [e.text for stream, e in told if stream is good and isinstance(e, events.TextDelta)]
+    assert "".join(texts) == TEXT
+    assert bad.completion is not None and bad.completion.status == "error"
+
+
+def test_what_cannot_be_read_as_one_is_refused(client: engine.Client) -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        engine.merged()
+    other = engine.Client(base_url="http://127.0.0.1:1")
+    with other, pytest.raises(MisuseError, match="one Multi"):
+        engine.merged(client.stream("m", "hi"), other.stream("m", "hi"))
+
+
+def test_in_a_callback_it_is_refused(client: engine.Client) -> None:
+    refused: list[Exception] = []
+
+    def read(delta: str, stream: engine.Stream) -> None:
+        try:
+            engine.merged(stream)
+        except MisuseError as error:
+            refused.append(error)
+
+    client.stream("m", "hi", on_text=read).result()
+    assert len(refused) == len(HEALTHY)
