@@ -175,7 +175,10 @@ class Execution:
 
     def _take(self, value: Any) -> None:
         """The result, or what it is waited for on."""
-        if isinstance(value, Pending):
+        if isinstance(value, str | int | float | dict | list | bytes):
+            # The usual ones first: a look at a Protocol costs more than the call of a small tool.
+            self._end(*as_content(value), None)
+        elif isinstance(value, Pending):
             self._stop = value.cancel
             value.then(self._returned)
         elif isinstance(value, HttpRequest):
