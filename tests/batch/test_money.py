@@ -185,3 +185,23 @@ def test_failed_rows_leave_the_errors_file_only_for_another_outcome(tmp_path: Pa
         bad = set()
         assert run_batch(input, output, server, retry_errors=True).exit_code == 0
     assert (errors.read_bytes(), sorted(custom_ids(output))) == (b"", ids(6))
+
+
+def test_a_run_that_died_before_it_tidied_up_is_tidied_by_the_next(tmp_path: Path) -> None:
+    """The answer is written, and the failure before it still there: it goes, what it cost stays."""
+    input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(2)))
+    output, errors = tmp_path / "out.jsonl", tmp_path / "out.errors.jsonl"
+    text = "no"
+    options: dict[str, Any] = {"schema": {"type": "object"}, "max_attempts": 1, "prices": PRICES}
+    with provider(lambda peer: peer.json(answer(text))) as server:
+        run_batch(input, output, server, **options)
+        before = errors.read_bytes()
+        manifest = (tmp_path / "out.jsonl.manifest.json").read_bytes()
+        text = "{}"
+        run_batch(input, output, server, retry_errors=True, **options)
+        errors.write_bytes(before + before)
+        (tmp_path / "out.jsonl.manifest.json").write_bytes(manifest)
+        summary = run_batch(input, output, server, **options)
+    assert errors.read_bytes() == b""
+    assert (summary.done, summary.requests) == (2, 0)
+    assert summary.cost == pytest.approx((2 + 2 + 2) * 0.02)
