@@ -253,12 +253,15 @@ class Answer:
         body = b"".join(self._body)
         parser = self._parser = self._dialect.parser()
         try:
-            read_whole = getattr(parser, "read_whole", self._dialect.parse_answer)
-            events: list[Event] = read_whole(body)
+            by_parser = getattr(parser, "read_whole", None)
+            events: list[Event] = (by_parser or self._dialect.parse_answer)(body)
         except ProtocolError as failure:
             self.failure = failure
             return []
-        return self._without_error(self._split(events, last=True))
+        events = self._without_error(self._split(events, last=True))
+        if by_parser is not None and self.failure is None and not parser.complete:
+            self.failure = self._truncated("no end marker: it is not whole")
+        return events
 
     def _split(self, events: list[Event], *, last: bool = False) -> list[Event]:
         return events if self._tags is None else self._tags.split(events, last=last)

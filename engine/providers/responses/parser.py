@@ -11,6 +11,7 @@ from engine.events import (
     Done,
     Event,
     LogprobsDelta,
+    ModelUpdate,
     Ping,
     TextDelta,
     Unknown,
@@ -275,8 +276,6 @@ class ResponsesParser(AnswerParser):
         if not isinstance(told, dict):
             return
         merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
-        if self._id and told.get("id") not in (self._id, None):
-            self.metadata["id"] = told["id"]  # Copilot gives each event another
         items = [
             {k: v for k, v in item.items() if k not in _TOLD_OF_ITEM}
             for item in dicts(told.get("output"))
@@ -297,6 +296,9 @@ class ResponsesParser(AnswerParser):
 
     def _end(self, response: Response, status: str | None, events: list[Event]) -> None:
         self._start(response, events)
+        if response.id and response.id != self._id:
+            self._id = response.id  # Copilot gives each event another: the last is the answer's
+            events.append(ModelUpdate(response.id, None))
         self._untold(response, events)
         usage = as_usage(response.usage) if response.usage is not None else None
         if usage is not None:

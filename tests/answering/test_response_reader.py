@@ -1,0 +1,143 @@
+"""Reading one response: what it is, how it really ended, and the limits it is held to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.answering.response_reader import Answer
+from engine.errors import Category, ProtocolError, TruncatedError
+from engine.events import Done, Event, TextDelta, ThinkingDelta
+from engine.providers import dialect
+from engine.wire.headers import Head
+
+
+def chunk(text: str = "", finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "c", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def read(
+    *pieces: bytes,
+    content_type: str = "text/event-stream",
+    status: int = 200,
+    name: str = "chat",
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> tuple[Answer, list[Event]]:
+    answer = Answer(dialect(name), "vendor", "KEY", True, **options)
+    answer.head(Head(status, {"content-type": content_type, **(headers or {})}, True))
+    events = [event for piece in pieces for event in answer.feed(piece)]
+    return answer, events + answer.end(None)
+
+
+def words(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def test_a_stream_is_complete_with_its_marker_and_truncated_without() -> None:
+    answer, events = read(chunk("Hi"), chunk("", "stop"), DONE)
+    assert answer.complete
+    assert answer.failure is None
+    assert words(events) == "Hi"
+    cut, events = read(chunk("Hi"))
+    assert isinstance(cut.failure, TruncatedError)
+    assert words(events) == "Hi"
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b": keep-alive\n\n"])
+def test_nothing_at_all_is_truncated(body: bytes) -> None:
+    assert isinstance(read(body)[0].failure, TruncatedError)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"\x00\x00\x00\x9d\x00\x00\x00Xevent", "application/vnd.amazon.eventstream"),
+        (b'id:1\nevent:result\ndata:{"output":{"text":"Hi"}}\n\n', "text/event-stream"),
+        (b"data: Hello\n\ndata: you\n\n", "text/event-stream"),
+        (b"Hello, this is plain text.\n", "text/plain"),
+    ],
+)
+def test_what_is_in_no_way_the_format_is_told_with_its_type_and_not_asked_again(
+    body: bytes, content_type: str
+) -> None:
+    failure = read(body, content_type=content_type)[0].failure
+    assert isinstance(failure, ProtocolError)
+    assert content_type in str(failure)
+    assert not failure.retryable
+
+
+def test_bedrocks_own_framing_is_named() -> None:
+    kind = "application/vnd.amazon.eventstream"
+    assert "Bedrock" in str(read(b"\x00\x01\x02", content_type=kind)[0].failure)
+
+
+def test_errors_name_the_provider_and_the_request() -> None:
+    failed = b'data: {"error":{"message":"Slow","code":"rate_limit_exceeded"}}\n\n'
+    answer, events = read(chunk("par") + failed, headers={"cf-ray": "r1"})
+    error = answer.named(events[-1].error)  # type: ignore[union-attr]
+    assert str(error).startswith("vendor: Slow")
+    assert (error.provider, error.request_id) == ("vendor", "r1")
+
+
+def test_an_error_is_held_back_until_the_count_after_it() -> None:
+    failed = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
+    error = {**failed, "error": {"code": 502, "message": "bad"}}
+    usage = {"choices": [], "usage": {"prompt_tokens": 41, "completion_tokens": 3}}
+    answer = Answer(dialect("chat"), "vendor", None, True)
+    answer.head(Head(200, {"content-type": "text/event-stream"}, True))
+    answer.feed(chunk("x") + b"data: " + json.dumps(error).encode() + b"\n\n")
+    assert answer.failing
+    told = answer.feed(b"data: " + json.dumps(usage).encode() + b"\n\n")
+    assert told[0].usage.input_tokens == 41  # type: ignore[union-attr]
+    answer.end(None)
+    assert answer.failure is not None
+    assert answer.failure.category is Category.SERVER
+
+
+def test_the_limit_of_an_event_and_of_an_answer_hold_and_are_named() -> None:
+    for pieces in (
+        [chunk("x" * 9000)],
+        [chunk("x" * 9000)[i : i + 500] for i in range(0, 9100, 500)],
+    ):
+        with pytest.raises(ProtocolError, match="max_event_bytes=8000"):
+            read(chunk("a"), *pieces, chunk("b"), max_event_bytes=8000)
+    with pytest.raises(ProtocolError, match="max_answer_bytes=1000"):
+        read(*[chunk("x")] * 99, max_answer_bytes=1000)
+    whole = json.dumps({"choices": [{"index": 0, "message": {"content": "x" * 2000}}]}).encode()
+    with pytest.raises(ProtocolError, match="max_answer_bytes=1000"):
+        read(whole, content_type="application/json", max_answer_bytes=1000)
+
+
+def test_metadata_of_a_stream_and_of_a_whole_answer() -> None:
+    streamed, _ = read(chunk("Hi"), chunk("", "stop", service_tier="flex"), DONE)
+    assert streamed.metadata == {"service_tier": "flex"}
+    body = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    whole, events = read(
+        json.dumps({**body, "service_tier": "flex"}).encode(), content_type="application/json"
+    )
+    assert whole.metadata == {"service_tier": "flex"}
+    assert isinstance(events[-1], Done)
+
+
+def test_lines_of_json_are_a_stream_that_may_be_cut() -> None:
+    lines = [chunk("x")[6:-1], chunk("y")[6:-1], chunk("", "stop")[6:-1]]
+    answer, events = read(*lines, content_type="application/x-ndjson")
+    assert answer.failure is None
+    assert words(events) == "xy"
+    cut, events = read(*lines[:2], content_type="application/x-ndjson")
+    assert isinstance(cut.failure, TruncatedError)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_think_tags_are_split_by_option(on: bool) -> None:
+    pieces = (chunk("<think>a"), chunk("b</think>"), chunk("\nc"), chunk("", "stop"), DONE)
+    _, events = read(*pieces, think_tags=on)
+    thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
+    assert (thought, words(events)) == (("ab", "c") if on else ("", "<think>ab</think>\nc"))
