@@ -168,8 +168,8 @@ class Multi:
 
         Raises:
             MisuseError: called from a callback, another thread, or a forked child.
-            Exception: what a completion handler raised, after all the others were called; the
-                completions are returned by the next call.
+            Exception: what a completion handler raised, after all the others of this turn were
+                called; the completions are returned by the next call.
         """
         _check_seconds("max_seconds", max_seconds)
         return self._turn.info_read(max_seconds)

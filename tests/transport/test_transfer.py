@@ -1,0 +1,48 @@
+"""A transfer's states, and what it tells its owner in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import HttpRequest, Multi
+from engine.transport.multi import driver_of
+from engine.transport.state import LEGAL_MOVES, State
+from tests.server import serve
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+
+
+def test_final_states_lead_nowhere_and_every_other_to_each_end() -> None:
+    ends = {state for state, to in LEGAL_MOVES.items() if not to}
+    assert ends == {State.DONE, State.FAILED, State.CANCELLED}
+    for state in set(LEGAL_MOVES) - ends:
+        assert {State.FAILED, State.CANCELLED} <= LEGAL_MOVES[state]
+
+
+@pytest.mark.parametrize("of_others", [False, True])
+def test_the_end_of_an_attempt_comes_after_its_bytes_wherever_they_lie(of_others: bool) -> None:
+    with serve(lambda peer: (peer.send(HEAD), peer.wait_closed())) as server, Multi() as multi:
+        exchange = multi.add(HttpRequest("GET", server.url))
+        other = multi.add(HttpRequest("GET", server.url))
+        while multi.statistics().streaming < 2:
+            multi.poll(0.01)
+        multi.poll(0.01)
+        transfer, inbox = exchange._reply._transfer, driver_of(multi).inbox
+        if of_others:
+            inbox.pieces.append((other._reply._transfer._take, b"others"))
+        inbox.pieces.append((transfer._take, b"late"))
+        transfer.attempt_over(18, "cut")
+        while exchange.response is None:
+            multi.poll(0.01)
+        assert exchange.response.body == b"late"
+        other.cancel()
+        multi.run()
+
+
+def test_a_state_that_may_not_follow_is_a_bug_that_shows() -> None:
+    with serve(lambda peer: peer.wait_closed()) as server, Multi() as multi:
+        exchange = multi.add(HttpRequest("GET", server.url))
+        with pytest.raises(AssertionError, match="cannot go"):
+            exchange._reply._transfer.move(State.STREAMING)
+        exchange.cancel()
+        multi.run()
