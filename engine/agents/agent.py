@@ -88,7 +88,7 @@ class Agent:
         self.model = model
         self.tools: Mapping[str, FunctionTool] = as_function_tools(tools)
         self.system = system
-        self.limits = limits or Limits()
+        self.limits: Limits = limits or Limits()
         self.approve = approve
         self.result_type = result_type
         self.result_retries = result_retries

@@ -85,9 +85,9 @@ class PartialCall:
     __slots__ = ("_json", "id", "index", "name")
 
     def __init__(self, id: str, name: str, index: int) -> None:
-        self.id = id
-        self.name = name
-        self.index = index
+        self.id: str = id
+        self.name: str = name
+        self.index: int = index
         self._json = GrowingJson()
 
     def __repr__(self) -> str:

@@ -65,8 +65,8 @@ class AgentRun:
         on_done: OnAgentDone | None = None,
         user_data: Any = None,
     ) -> None:
-        self.agent = agent
-        self.user_data = user_data
+        self.agent: Owner = agent
+        self.user_data: Any = user_data
         self._callbacks = RunCallbacks(self, self.cancel, on_event, on_detail, on_done)
         with SignalsHeld():  # it is there as a whole, or not at all
             self._course = Course(plan, conversation, self._callbacks, saved)

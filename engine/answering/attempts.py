@@ -108,7 +108,7 @@ class Attempts:
 
     def begin(self, delivery: Delivery[Event, Completion]) -> None:
         """Queue the first attempt; what comes of it goes to `delivery`."""
-        self.delivery = delivery
+        self.delivery: Delivery[Event, Completion] = delivery
         asked, driver = self._rendered, self._driver
         self._ticket = ticket = driver.lanes.ticket(asked.lane, asked.retry, asked.gated)
         connect = asked.timeouts.connect

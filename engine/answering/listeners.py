@@ -23,7 +23,7 @@ STOP: Final = _Stop.STOP
 
 # What can be listened to, and what a callback is given; one that takes fewer arguments gets the
 # first of them.
-LISTENED = {
+LISTENED: Final[dict[str, tuple[str, ...]]] = {
     "connect": ("stream",),
     "event": ("event", "stream"),
     "text": ("delta", "snapshot", "stream"),

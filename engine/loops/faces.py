@@ -203,7 +203,7 @@ class AsyncClientBase:
 
     @_as_client(Client.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.client = Client(*args, **options)
+        self.client: Client = Client(*args, **options)
         self._waits: Waiting | None = None
         self._attachment: Attachment | None = None
 

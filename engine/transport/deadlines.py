@@ -108,8 +108,8 @@ class Deadlines:
         self._expired = expired
         self._phase: Phase | None = None
         self._stopped = False
-        self.heard_at = 0.0
-        self.content_at = 0.0
+        self.heard_at: float = 0.0
+        self.content_at: float = 0.0
         self._timer: Timer | None = None
         self._total: Timer | None = None
         if limits.total is not None:

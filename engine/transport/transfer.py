@@ -128,10 +128,10 @@ class Transfer:
     ) -> None:
         self._carrier = carrier
         self._retry = retry
-        self.lane = lane
-        self.passed = False
-        self.repeats = 0
-        self.possibly_billed = 0
+        self.lane: Lane[Transfer] | None = lane
+        self.passed: bool = False
+        self.repeats: int = 0
+        self.possibly_billed: int = 0
         self._lost = 0  # repeats that followed a request that may have been read
         self._sending = Sending(carrier.hosts.connections, False)
         self._again = False  # the next start is such a repeat
@@ -139,16 +139,17 @@ class Transfer:
         self._asked: HttpRequest | None = None  # what the key was made for
         self._key = ""
         self._inbox = carrier.inbox
-        self.work = work
+        self.work: Work = work
         self._connect_timeout = connect_timeout
-        self.request = request
-        self.owner = owner
+        self.request: HttpRequest = request
+        self.owner: Owner = owner
         self._take = owner.received
-        self.state = State.QUEUED
-        self.over = False
-        self.attempt = 0
-        self.timing = _NO_TIMING
-        self.created = self.began_at = monotonic()
+        self.state: State = State.QUEUED
+        self.over: bool = False
+        self.attempt: int = 0
+        self.timing: Timing = _NO_TIMING
+        self.created: float = monotonic()
+        self.began_at: float = monotonic()
         self._since = self.created
         self._queued = 0.0
         self._easy: pycurl.Curl | None = None

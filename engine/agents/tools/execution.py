@@ -54,12 +54,12 @@ class Execution:
         on_inner: Callable[[str, Any], None] | None = None,
     ) -> None:
         self.call: ToolCall = context.call
-        self.tool = tools.get(self.call.name)
-        self.begun = False
+        self.tool: FunctionTool | None = tools.get(self.call.name)
+        self.begun: bool = False
         self.result: ToolResult | None = None
         self.error: EngineError | None = None
         self.usage: Usage | None = None
-        self.seconds = 0.0
+        self.seconds: float = 0.0
         self._names = ", ".join(tools) or "none"
         self._context = context
         self._multi = context.multi

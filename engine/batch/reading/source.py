@@ -48,7 +48,7 @@ class Source:
     ) -> None:
         self._reading = reading or Reading()
         RowParser(self._reading)  # templates are told of before anything is opened
-        self.name = "the rows"
+        self.name: str = "the rows"
         if isinstance(input, str | os.PathLike):
             self.name = "stdin" if input == "-" else os.fspath(input)
             file = _open(os.fspath(input))

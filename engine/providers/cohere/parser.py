@@ -143,7 +143,7 @@ class CohereParser(AnswerParser):
             self._fail(stream_error(told), events)
         else:
             events.clear()
-            self.strange = body
+            self.strange: bytes | None = body
             self._fail(self._no_answer("Cohere's chat"), events)
         return events
 

@@ -44,7 +44,7 @@ class GeminiArrayDialect(GeminiDialect):
     """Gemini without ``alt=sse``: the chunks are the elements of one JSON array."""
 
     name = "gemini-array"
-    content_types = ("application/json",)
+    content_types: tuple[str, ...] = ("application/json",)
     _stream_method = "streamGenerateContent"
 
     def decoder(self) -> Decoder:

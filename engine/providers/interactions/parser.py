@@ -127,7 +127,7 @@ class InteractionsParser(AnswerParser):
                 self._fail(stream_error(told), events)
             else:
                 events.clear()
-                self.strange = body
+                self.strange: bytes | None = body
                 self._fail(self._no_answer("an interaction"), events)
             return events
         for number, data in enumerate(dicts(whole.steps)):

@@ -137,7 +137,7 @@ class MessagesParser(AnswerParser):
         if message.error is not None or is_error(json_or_text(body)):
             self._fail(stream_error(json_or_text(body)), events)
         elif message.content is None:
-            self.strange = body
+            self.strange: bytes | None = body
             events.clear()
             self._fail(self._no_answer("an Anthropic message"), events)
         else:

@@ -25,7 +25,7 @@ class OllamaDialect(DialectShell):
     """``/api/chat``."""
 
     name = "ollama"
-    content_types = ("application/x-ndjson",)
+    content_types: tuple[str, ...] = ("application/x-ndjson",)
     _path = "/api/chat"
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:

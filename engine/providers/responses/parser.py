@@ -112,7 +112,7 @@ class ResponsesParser(AnswerParser):
             self._fail(stream_error(told), events)
         elif response.status is None and response.output is None:
             events.clear()
-            self.strange = body
+            self.strange: bytes | None = body
             self._fail(self._no_answer("a response"), events)
         else:
             self._absorb(told)
