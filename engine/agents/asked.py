@@ -9,7 +9,7 @@ from engine.agents.event import PartialCall
 from engine.agents.limits import turn_usage
 from engine.agents.plan import Plan
 from engine.agents.telling import Telling
-from engine.agents.turn import Said
+from engine.agents.turn import Said, Turn
 from engine.completion import Completion
 from engine.errors import Category
 from engine.events import Event, RetryScheduled, ToolCallDelta, ToolCallStart
@@ -44,7 +44,7 @@ class Asked:
         *,
         forced: bool,
     ) -> None:
-        self.turn = plan.idiom.turn(plan.tools)
+        self.turn: Turn = plan.idiom.turn(plan.tools)
         self.completion: Completion | None = None
         self._telling = telling
         self._shown = shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from engine.errors import MisuseError
 from engine.transport.patched import original
@@ -10,7 +11,7 @@ from engine.transport.patched import original
 __all__ = ["Affinity", "get_ident"]
 
 # Under gevent's and eventlet's patches the module's own tells greenlets apart.
-get_ident = original("_thread", "get_ident")
+get_ident: Callable[[], int] = original("_thread", "get_ident")
 
 _process = object()  # a new one in every forked child
 

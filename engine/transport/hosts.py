@@ -9,6 +9,7 @@ from typing import Final
 import pycurl
 
 from engine.transport.admission import Admission
+from engine.transport.connections import Connections
 from engine.transport.peers import Peers
 from engine.transport.sending import Sending
 from engine.transport.sockets import Sockets
@@ -55,7 +56,7 @@ class Hosts:
         self._peers = Peers()
         self._settling: set[str] = set()
         self._cache_size = 0
-        self.connections = sockets.connections
+        self.connections: Connections = sockets.connections
 
     def send(self, host: str, easy: pycurl.Curl, fresh: bool) -> Sending:
         """An attempt on `easy` to `host` begins; `fresh`: not on a pooled connection."""
