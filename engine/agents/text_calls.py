@@ -43,7 +43,7 @@ class TextCalls:
 
     def __init__(self, tools: Mapping[str, FunctionTool]) -> None:
         self.broken: str | None = None
-        self.written = ""
+        self.written: str = ""
         self._tools = tools
         self._held = ""
         self._calling = False

@@ -11,6 +11,7 @@ from engine.answering.backlog import NOBODY, Backlog
 from engine.answering.contract import Callbacks, History, Over, Reading, Source, Step
 from engine.answering.listeners import STOP
 from engine.answering.turn_texts import note_texts
+from engine.transport.driver import Driver
 from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
 
@@ -57,30 +58,10 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_deliver_soon",
-        "_folded",
-        "_handed_in",
-        "_history",
-        "_joined",
-        "_let_go",
-        "_max_unread",
-        "_notes",
-        "_readers",
-        "_source",
-        "_stepping",
-        "_watchers",
-        "awaited",
-        "backlog",
-        "base",
-        "callbacks",
-        "completion",
-        "cursor",
-        "driver",
-        "multi",
-        "over",
-        "paused",
-        "queue",
+        *("__weakref__", "_deliver_soon", "_folded", "_handed_in", "_history", "_joined"),
+        *("_let_go", "_max_unread", "_notes", "_readers", "_source", "_stepping", "_watchers"),
+        *("awaited", "backlog", "base", "callbacks", "completion", "cursor", "driver"),
+        *("multi", "over", "paused", "queue"),
     )
 
     def __init__(
@@ -91,15 +72,19 @@ class Delivery(Generic[E, R]):
         history: History[E],
         max_unread_bytes: int = 1 << 20,
     ) -> None:
-        self.multi = multi
-        self.driver = driver_of(multi)
+        self.multi: Multi = multi
+        self.driver: Driver = driver_of(multi)
         self._deliver_soon = self.driver.deliverable.append
-        self.callbacks = callbacks
+        self.callbacks: Callbacks[E, R] = callbacks
         self._source: Source[R] = source
         self._history = history
         self.queue: list[Any] = []
-        self.base = self.cursor = self._folded = 0
-        self.over = self._handed_in = self.paused = False
+        self.base: int = 0
+        self.cursor: int = 0
+        self._folded = 0
+        self.over: bool = False
+        self._handed_in = False
+        self.paused: bool = False
         self.completion: R | None = None
         self._stepping = False
         self._notes: list[Callable[[], None]] | None = None
@@ -107,7 +92,7 @@ class Delivery(Generic[E, R]):
         self._readers: list[Reading[E]] | None = None  # those that hold the source back
         self._joined: list[Reading[E]] | None = None  # those that were let go
         self._let_go = False
-        self.awaited = 0
+        self.awaited: int = 0
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
 

@@ -104,11 +104,11 @@ class Flow:
         self._manifest = ledger.manifest
         self._address = Address(ledger.manifest, options.api_key, options.headers, options.base_url)
         self._misfit = schema_check(options.schema)
-        self.book = Book(options, ledger, now)
-        self.lanes = Lanes(multi, options, self._address, ledger.manifest.batch, now)
+        self.book: Book = Book(options, ledger, now)
+        self.lanes: Lanes = Lanes(multi, options, self._address, ledger.manifest.batch, now)
         self.flying: dict[int, tuple[Item, Lane, Handle]] = {}
         self.ending: Ending | None = None
-        self.landed = False
+        self.landed: bool = False
         self._ended: deque[tuple[Item, Lane, ReadOutcome]] = deque()
         self._open = False
 

@@ -126,8 +126,7 @@ class Transfer:
         retry: Retry,
         lane: Lane[Transfer] | None,
     ) -> None:
-        self._carrier = carrier
-        self._retry = retry
+        self._carrier, self._inbox, self._retry = carrier, carrier.inbox, retry
         self.lane: Lane[Transfer] | None = lane
         self.passed: bool = False
         self.repeats: int = 0
@@ -138,7 +137,6 @@ class Transfer:
         self._fresh = False  # the next connection is not to be a pooled one
         self._asked: HttpRequest | None = None  # what the key was made for
         self._key = ""
-        self._inbox = carrier.inbox
         self.work: Work = work
         self._connect_timeout = connect_timeout
         self.request: HttpRequest = request
@@ -148,9 +146,9 @@ class Transfer:
         self.over: bool = False
         self.attempt: int = 0
         self.timing: Timing = _NO_TIMING
-        self.created: float = monotonic()
-        self.began_at: float = monotonic()
-        self._since = self.created
+        self._since = monotonic()
+        self.created: float = self._since
+        self.began_at: float = self._since
         self._queued = 0.0
         self._easy: pycurl.Curl | None = None
         self._lines: list[bytes] = []
