@@ -87,6 +87,8 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
         if self.error is not None:
             shown = f"{type(self.error).__name__}: {self.error.message}"
             said.append(_cut(" ".join(shown.split()), 90))
+        elif self.provider_metadata:
+            said.append(_cut(" ".join(repr(self.provider_metadata).split()), 125))
         return f"<Completion {' · '.join(said)}>"
 
     @property

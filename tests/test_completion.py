@@ -47,6 +47,9 @@ def test_its_repr_fits_two_lines_whatever_is_in_it() -> None:
     shown = repr(completion(message=long, status="truncated", error=error, attempts=3))
     assert len(shown) <= 2 * 160 and "\n" not in shown
     assert "truncated" in shown and "3 attempts" in shown and "TruncatedError: the bytes" in shown
+    told = {"service_tier": "flex", "notes": ["x" * 1000]}
+    shown = repr(completion(message=long, attempts=3, provider_metadata=told))
+    assert len(shown) <= 2 * 160 and "'service_tier': 'flex'" in shown
 
 
 def test_what_is_not_complete_can_be_raised() -> None:
