@@ -97,6 +97,7 @@ def test_an_answer_that_does_not_fit_is_kept_with_what_it_took(tmp_path: Path) -
             [openai_row("a")], tmp_path / "out.jsonl", server, schema={"type": "object"},
             max_attempts=3,
         )  # fmt: skip
+        assert len({request.headers["idempotency-key"] for request in server.requests}) == 3
     (line,) = read(tmp_path / "out.errors.jsonl")
     assert line["error"]["code"] == "schema_mismatch"
     assert line["response"]["status_code"] == 200
