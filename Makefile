@@ -46,6 +46,13 @@ clean:
 
 # A stamp is older than pyproject.toml when what it names must be installed again.
 
+# With another PYTHON than it was made with, the environment is made anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(BIN)/python -c 'import sys; print(sys.version)' 2>&1),$(shell $(PYTHON) -c 'import sys; print(sys.version)' 2>&1))
+$(shell rm -rf $(VENV))
+endif
+endif
+
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
