@@ -125,7 +125,12 @@ def test_public_names_are_spelt_as_they_are(page: Path) -> None:
         found: object = engine
         for step in name.split(".")[1:]:
             if not hasattr(found, step) and inspect.ismodule(found):
-                importlib.import_module(f"{found.__name__}.{step}")
+                try:
+                    importlib.import_module(f"{found.__name__}.{step}")
+                except ModuleNotFoundError as error:
+                    if (error.name or "").startswith("engine"):
+                        raise
+                    break  # a host's own library is not installed; the module is there
             assert hasattr(found, step), name
             found = getattr(found, step)
 
