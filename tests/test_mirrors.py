@@ -18,8 +18,8 @@ _SHOWN = "tested by the command that shows it"
 
 # Pattern of files without a test file of their own → where they are tested, and why there.
 ELSEWHERE = {
-    "engine/events.py": ("tests/answering/test_accumulate.py", _DATA),
-    "engine/messages.py": ("tests/answering/test_accumulate.py", _DATA),
+    "engine/events.py": ("tests/test_stream_answers.py", _DATA),
+    "engine/messages.py": ("tests/test_stream_answers.py", _DATA),
     "engine/response.py": ("tests/transport/test_exchange.py", _DATA),
     "engine/asking/calls.py": ("tests/asking/test_input.py", _DATA),
     "engine/asking/contents.py": ("tests/asking/test_input.py", "one way in for all histories"),
@@ -41,7 +41,6 @@ ELSEWHERE = {
     "engine/providers/responses/*.py": ("tests/providers/responses/test_dialect.py", _FORMAT),
     "engine/providers/*.py": ("tests/providers/chat/test_dialect.py", "shared by all formats"),
     "engine/transport/*.py": ("tests/transport/test_multi.py", "part of the driver"),
-    "engine/wire/*.py": ("tests/wire/test_sse.py", "part of the decoders"),
 }
 
 FILES = [

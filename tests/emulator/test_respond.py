@@ -77,7 +77,7 @@ def test_every_dialect_is_found_under_every_prefix(prefix: str) -> None:
     [
         ("GET", "/v1/chat/completions", 405),
         ("POST", "/v1/models", 404),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/rerank", 404),
         ("GET", "/v1/nothing", 404),
         ("POST", "/v1/chat/completions/x", 404),
     ],

@@ -70,8 +70,7 @@ def test_two_tools_at_once_and_the_answer_to_their_results(
     assert [(call.name, call.input) for call in calls] == CALLS
     assert first.text == TEXT
     # aimock's Gemini says FUNCTION_CALL, which is none of Gemini's reasons (STOP is).
-    unknown = provider.dialect == "gemini"
-    assert first.finish_reason is (FinishReason.UNKNOWN if unknown else FinishReason.TOOL_USE)
+    assert first.finish_reason is FinishReason.TOOL_USE
     results = [
         engine.Message.tool(engine.ToolResult(call.id, "sunny", name=call.name)) for call in calls
     ]
