@@ -38,7 +38,7 @@ class EventStreamDecoder(SSEDecoder):
         strange: the first line that is nothing an event stream can have, or None.
     """
 
-    __slots__ = ("_bare", "_head", "_plain", "_tail_bytes", "strange")
+    __slots__ = ("_bare", "_ended", "_head", "_plain", "_tail_bytes", "strange")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, plain: str = "") -> None:
         super().__init__(max_event_bytes)
@@ -48,6 +48,7 @@ class EventStreamDecoder(SSEDecoder):
         self._head = self._plain + b"\ndata: " if plain else b"data: "
         self._tail_bytes = b""
         self.strange: bytes | None = None
+        self._ended = False
 
     def feed(self, chunk: bytes) -> list[SSERecord | bytes]:  # type: ignore[override]
         """Parse the next bytes of the stream; the records they complete, in order.
@@ -127,6 +128,7 @@ class EventStreamDecoder(SSEDecoder):
         super().finish()
         tail, self._tail_bytes = self._tail_bytes, b""
         records: list[Any] = [*self._feed(tail)] if tail else []
+        self._ended = True
         last: list[Any] = [*self._feed(b"\n\n")]
         return records + [r for r in last if _is_whole(r if isinstance(r, bytes) else r.data)]
 
@@ -158,7 +160,7 @@ class EventStreamDecoder(SSEDecoder):
             self._bare.append(("error", line[6:].strip()))
         elif self._bare or line.lstrip()[:1] in (b"{", b"["):
             self._bare.append(("message", line))
-        elif self.strange is None:
+        elif self.strange is None and not (self._ended and _begins_a_field(line)):
             self.strange = line[:_MAX_STRANGE]
         self._data_bytes += len(line)
 
@@ -172,6 +174,11 @@ class EventStreamDecoder(SSEDecoder):
                 lines = [(lines[0][0], b"\n".join(line for _, line in lines))]
             for name, line in lines:
                 records.append(SSERecord(line.decode("utf-8", "replace").encode(), name))
+
+
+def _begins_a_field(line: bytes) -> bool:
+    """Whether the last line may be one that was cut in the name of its field."""
+    return any(name.startswith(line) for name in (b"data", b"event", b"id", b"retry", b"error"))
 
 
 def _can_wait(tail: bytes) -> bool:

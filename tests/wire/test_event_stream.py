@@ -119,3 +119,14 @@ def test_plain_events_are_bytes_and_others_are_records() -> None:
         b"3",
     ]
     assert decoder.feed(b"event: e\ndata: 4\n\n") == [b"4"]
+
+
+@pytest.mark.parametrize("begun", [b"d", b"dat", b"ev", b"i", b"ret"])
+def test_a_line_that_is_cut_in_the_name_of_its_field_is_not_strange(begun: bytes) -> None:
+    cut, whole = EventStreamDecoder(), EventStreamDecoder()
+    cut.feed(begun)
+    cut.finish()
+    assert cut.strange is None
+    whole.feed(begun + b"\n\n")
+    whole.finish()
+    assert whole.strange == begun
