@@ -1,4 +1,4 @@
-"""`tests/` mirrors `engine/`: a file has its test file, or stands here with the one that holds it."""
+"""`tests/` mirrors `engine/`: a file has its test file, or a line here that says where."""
 
 from __future__ import annotations
 
