@@ -25,6 +25,10 @@ __all__ = ["Completion", "Parsed", "Status"]
 Status = Literal["complete", "truncated", "cancelled", "error"]
 
 
+# What nearly every provider says beside an answer, and what is told above.
+_NO_NEWS = frozenset({"created", "object", "role", "system_fingerprint", "type", "usage"})
+
+
 class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
     """The end of a request, and all that came before it.
 
@@ -87,8 +91,8 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
         if self.error is not None:
             shown = f"{type(self.error).__name__}: {self.error.message}"
             said.append(_cut(" ".join(shown.split()), 90))
-        elif self.provider_metadata:
-            said.append(_cut(" ".join(repr(self.provider_metadata).split()), 125))
+        elif told := {k: v for k, v in self.provider_metadata.items() if k not in _NO_NEWS}:
+            said.append(_cut(" ".join(repr(told).split()), 125))
         return f"<Completion {' · '.join(said)}>"
 
     @property
