@@ -112,6 +112,17 @@ def test_a_pause_in_a_callback_holds_from_the_next_event_on() -> None:
     assert fixture.source.asked == ["hold back: pause", "go on: pause", "hold back: pause"]
 
 
+@pytest.mark.parametrize("called", [False, True])
+def test_what_was_delivered_leaves_the_queue_while_more_comes(called: bool) -> None:
+    fixture = Fixture()
+    if called:
+        fixture.callbacks.on_event = lambda *_: None
+    for n in range(200):
+        fixture.delivery.post(texts(str(n)))
+        fixture.multi.turn()
+    assert len(fixture.delivery.queue) < 20
+
+
 def test_completion_handlers_are_called_one_a_time() -> None:
     fixture, called = Fixture(), list[int]()
     fixture.callbacks.ends = [lambda: called.append(1), lambda: called.append(2)]
