@@ -148,7 +148,7 @@ def merged(*streams: Any) -> Merged[Any, Any] | AsyncMerged[Any, Any]:
 
     Raises:
         ConfigError: there is none, or there are both kinds.
-        MisuseError: called from a callback, or they are of several `Multi`s.
+        MisuseError: called from a callback, or they are of more than one `Multi`.
     """
     pairs = [(stream, stream.events()) for stream in streams]
     readers: Sequence[Any] = [reader for _, reader in pairs]
