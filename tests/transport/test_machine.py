@@ -332,6 +332,12 @@ def test_whatever_is_called_in_whatever_order(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_whatever_is_called_in_whatever_order_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_machine(monkeypatch, 100, 50, derandomize=True)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_whatever_is_called_in_whatever_order_all_night(monkeypatch: pytest.MonkeyPatch) -> None:
     run_machine(monkeypatch, 2000, 50)
