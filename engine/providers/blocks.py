@@ -213,8 +213,11 @@ class AnswerParser:
 def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     """Put into `into` what `new` says; what was said last and is not empty counts."""
     for name, value in new.items():
-        old = into.get(name)
-        if isinstance(value, dict) and isinstance(old, dict):
-            merge(old, value)
-        elif value not in (None, "", [], {}):
-            into[name] = dict(value) if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            old = into.get(name)
+            if isinstance(old, dict):
+                merge(old, value)
+            elif value:
+                into[name] = dict(value)
+        elif value or value == 0:  # False and 0.0 say something, too
+            into[name] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from engine.messages import FinishReason
@@ -65,6 +66,7 @@ _TELLING: Final = {
 }
 
 
+@lru_cache(maxsize=256)  # a server has a few words, and says one an answer
 def reason_of(word: str | None) -> FinishReason:
     """What a provider's `word` means; UNKNOWN where nobody has said.
 

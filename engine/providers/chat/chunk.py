@@ -226,10 +226,14 @@ decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 first_decoder: Final = TypedDecoder(FirstChunk, _NEEDED)
 
 
+_NO_DETAILS: Final = _Details()
+_NO_COUNTS: Final = Usage()
+
+
 def as_usage(usage: ChunkUsage) -> Usage | None:
     """The count in the engine's terms; None where it says nothing."""
-    prompt = usage.prompt_tokens_details or _Details()
-    completion = usage.completion_tokens_details or _Details()
+    prompt = usage.prompt_tokens_details or _NO_DETAILS
+    completion = usage.completion_tokens_details or _NO_DETAILS
     counts = Usage(
         input_tokens=_count(usage.prompt_tokens),
         output_tokens=_count(usage.completion_tokens),
@@ -244,12 +248,15 @@ def as_usage(usage: ChunkUsage) -> Usage | None:
         reasoning_tokens=_count(completion.reasoning_tokens, usage.reasoning_tokens),
         cost=_cost(usage),
     )
-    return counts if counts != Usage() else None
+    return counts if counts != _NO_COUNTS else None
 
 
 def _count(*numbers: int | None) -> int | None:
     """The first that is a count at all."""
-    return next((number for number in numbers if number is not None and number >= 0), None)
+    for number in numbers:
+        if number is not None and number >= 0:
+            return number
+    return None
 
 
 def _cost(usage: ChunkUsage) -> float | None:
