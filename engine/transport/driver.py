@@ -336,8 +336,9 @@ class Driver:
         """Free descriptors and libcurl's handles."""
         if self.attached is not None:
             self.attached.detach()
-        self.closed = True
-        _open.discard(self)
+        # All of it or nothing: an interrupt after `closed` would leave descriptors nobody closes.
         with SignalsHeld():
+            self.closed = True
+            _open.discard(self)
             self.transfers.close()
             self.sockets.close()
