@@ -90,10 +90,20 @@ if sys.platform == "linux":
 
         def __init__(self) -> None:
             self._epoll: select.epoll = original("select", "epoll")()
+            # Those it has, unless they were closed since: a connection is taken from rest once a
+            # request, and to be refused by `register` costs twice what the change does.
+            self._known: set[int] = set()
 
         def watch(self, fd: int, mask: int) -> None:
             events = _EPOLL_MASK[mask]
             try:
+                if fd in self._known:
+                    try:
+                        self._epoll.modify(fd, events)
+                        return
+                    except FileNotFoundError:
+                        pass  # closed, and the number is another one's now
+                self._known.add(fd)
                 self._epoll.register(fd, events)
             except FileExistsError:
                 self._epoll.modify(fd, events)
@@ -101,6 +111,7 @@ if sys.platform == "linux":
                 pass
 
         def unwatch(self, fd: int) -> None:
+            self._known.discard(fd)
             try:
                 self._epoll.unregister(fd)
             except OSError:
