@@ -13,6 +13,7 @@ Run as a program it is the server: ``python -m tests.servers.llama KEY ADDRESS_F
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import engine
 
 ROOT = Path(__file__).parents[2]
 SLOTS = 4
@@ -54,6 +57,14 @@ class Llama:
     def generations(self) -> int:
         """Answers it has begun to work on, by its own log."""
         return self.log.read_text(errors="replace").count("launch_slot_:")
+
+    def busy(self, multi: engine.Multi) -> int:
+        """Slots at work, asked for by `multi`."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        asked = multi.add(engine.HttpRequest("GET", f"{self.root}/slots", headers=headers))
+        while asked.response is None:
+            multi.poll()
+        return sum(slot["is_processing"] for slot in json.loads(asked.response.body))
 
 
 @contextmanager
@@ -97,6 +108,9 @@ def _serve(key: str, address: Path) -> None:
     folder = Path(next(iter(spec.submodule_search_locations)))
     parameters.model.path = str(next(folder.glob("*.gguf")))
     parameters.port = 0
+    # Its threads wait for each other in a spin: two beside other work on two processors gave less
+    # than one token a second, one gave ten.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT_TOKENS * SLOTS
     parameters.warmup = False

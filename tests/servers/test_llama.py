@@ -91,26 +91,14 @@ def test_twenty_at_once_all_end_and_one_more_does(server: Llama, multi: engine.M
 def test_to_cancel_frees_the_slot(server: Llama, multi: engine.Multi, way: str) -> None:
     client = client_of(server, multi)
     stream = start(client, way, "Tell a very long story.", max_tokens=900)
-    while not _busy(server, multi):
+    while not server.busy(multi):
         multi.poll(0.05)
     stream.cancel()
     assert stream.result().status == "cancelled"
     since = monotonic()
-    while _busy(server, multi):
+    while server.busy(multi):
         assert monotonic() - since < 10  # 900 tokens take it a minute
         multi.poll(0.05)
-
-
-def _busy(server: Llama, multi: engine.Multi) -> int:
-    """Slots at work."""
-    asked = multi.add(
-        engine.HttpRequest(
-            "GET", f"{server.root}/slots", headers={"Authorization": f"Bearer {server.key}"}
-        )
-    )
-    while asked.response is None:
-        multi.poll()
-    return sum(slot["is_processing"] for slot in json.loads(asked.response.body))
 
 
 def test_json_and_a_schema_are_kept(server: Llama, multi: engine.Multi, way: str) -> None:
