@@ -158,20 +158,20 @@ class Deadlines:
             self._timer = self._clock.call_at(due[0], self._look)
 
     def _next(self) -> tuple[float, Phase, float] | None:
-        limits = self._limits
-        candidates: list[tuple[float, Phase, float]] = []
-        if self._phase == "connect" and limits.connect is not None:
-            candidates.append((self.heard_at + limits.connect, "connect", limits.connect))
-        if self._phase == "first_event" and limits.first_event is not None:
-            # Signs of life prolong it, as far as `content` goes.
-            candidates.append(
-                (self.heard_at + limits.first_event, "first_event", limits.first_event)
-            )
-        if self._phase == "idle" and limits.idle is not None:
-            candidates.append((self.heard_at + limits.idle, "idle", limits.idle))
-        if self._phase in ("first_event", "idle") and limits.content is not None:
-            candidates.append((self.content_at + limits.content, "content", limits.content))
-        return min(candidates, default=None)
+        limits, phase = self._limits, self._phase
+        if phase is None:
+            return None
+        if phase == "connect":
+            limit = limits.connect
+            return None if limit is None else (self.heard_at + limit, phase, limit)
+        # Signs of life prolong it, as far as `content` goes.
+        limit = limits.first_event if phase == "first_event" else limits.idle
+        silence = None if limit is None else (self.heard_at + limit, phase, limit)
+        limit = limits.content
+        if limit is None:
+            return silence
+        content: tuple[float, Phase, float] = (self.content_at + limit, "content", limit)
+        return content if silence is None else min(content, silence)
 
     def _look(self) -> None:
         due = self._next()
