@@ -85,7 +85,7 @@ class EventStreamDecoder(SSEDecoder):
             if end < 0:
                 return []
             chunk = chunk[: end + 2]
-        if self._between and chunk.startswith(head) and end <= self.limit:
+        if self._between and chunk.startswith(head) and 0 <= end <= self.limit:
             parts: list[Any] = chunk[len(head) : end].split(b"\n\n" + head)
             if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
                 rest = chunk[end + 2 :]

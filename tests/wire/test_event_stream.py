@@ -130,3 +130,18 @@ def test_a_line_that_is_cut_in_the_name_of_its_field_is_not_strange(begun: bytes
     whole.feed(begun + b"\n\n")
     whole.finish()
     assert whole.strange == begun
+
+
+@pytest.mark.parametrize("size", [100, 4_000, 4_090, 4_100, 20_000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_event_of_any_size_is_whole_wherever_it_is_cut(size: int, end: bytes) -> None:
+    events = [b"x" * 10, b"y" * size, b"z" * 10]
+    stream = b"".join(b"data: " + event + end + end for event in events)
+    for cut in (*range(0, 60), *range(len(stream) - 60, len(stream)), len(stream) // 2):
+        decoder = EventStreamDecoder()
+        given = [*decoder.feed(stream[:cut]), *decoder.feed(stream[cut:]), *decoder.finish()]
+        assert [r if isinstance(r, bytes) else r.data for r in given] == events, cut
+        assert decoder.strange is None
+    decoder = EventStreamDecoder()
+    given = [r for at in range(0, len(stream), 1460) for r in decoder.feed(stream[at : at + 1460])]
+    assert [r if isinstance(r, bytes) else r.data for r in given] == events
