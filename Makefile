@@ -14,11 +14,11 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
-test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci)  ## SLOW=1: those that take more than a few seconds too
+test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci $(VENV)/.docs)  ## SLOW=1: those that take more than a few seconds too
 	$(BIN)/python -m pytest -n 2 --dist loadfile \
 		-m $(if $(SLOW),"not nightly","not slow and not nightly") $(ARGS)
 
-nightly: $(VENV)/.test $(VENV)/.ci  ## all there is, in its full volume: hours
+nightly: $(VENV)/.test $(VENV)/.ci $(VENV)/.docs  ## all there is, in its full volume: hours
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test

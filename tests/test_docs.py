@@ -4,6 +4,7 @@ an entry, and the picture of the layers is that of the folders."""
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import inspect
 import io
@@ -11,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ import engine.emulator
 from tests.snippets import DOCS, ROOT, blocks, pages, script
 from tests.test_layers import RANKS
 
+# The module: the package has a function of its name.
+endpoints = importlib.import_module("engine.providers.endpoints")
 WITH_CODE = [page for page in pages() if script(page)]
 # Modules whose `__all__` is what users are promised.
 PUBLIC = (
@@ -39,6 +43,19 @@ def name_of(page: Path) -> str:
 def emulator() -> Iterator[engine.emulator.Emulator]:
     with engine.emulator.start(tokens=20) as emulator:
         yield emulator
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Providers that a page registers, and connections that other libraries' snippets leave open,
+    are gone before the next test."""
+    monkeypatch.setattr(endpoints, "_table", dict(endpoints._table))
+    yield
+    endpoints.row_for_url.cache_clear()
+    endpoints.note_registration()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def run(

@@ -7,7 +7,11 @@ import pytest
 from engine import errors
 from engine.errors import Category, EngineError
 
-CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "Category"]
+CLASSES = [
+    kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    if isinstance(kind, type) and issubclass(kind, EngineError)
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -162,10 +162,20 @@ def begun(_: Request) -> Iterator[Step]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("count", [3000, 9000])
 def test_very_many_begin_and_are_cancelled_in_slices(count: int) -> None:
     if not raise_file_limit(2 * count + 500):
         pytest.skip("this process may not open so many files")
+    # The least of three: what else runs on the machine makes a turn dearer, never cheaper.
+    longest = [3 * TURN + 1.0]
+    while len(longest) < 4 and min(longest) > 3 * TURN:
+        longest.append(longest_turn_of_many(count))
+    assert min(longest) <= 3 * TURN, f"{[f'{each * 1e3:.1f} ms' for each in longest[1:]]}"
+
+
+def longest_turn_of_many(count: int) -> float:
+    """Seconds of CPU of the longest turn while so many begin at once, and are cancelled."""
     limits = engine.Timeouts(connect=None, first_event=None, idle=None)
     with play(begun) as server, Multi(turn_seconds=TURN) as multi, metered(multi) as meter:
         client = engine.Client(
@@ -176,15 +186,13 @@ def test_very_many_begin_and_are_cancelled_in_slices(count: int) -> None:
             client.stream("m", "hi", on_done=lambda c: done.append(c.status))
         while multi.statistics().streaming < count:
             meter.turn()
-        assert meter.perform <= 3 * TURN, f"beginning: {meter.perform * 1e3:.1f} ms"
         begin = thread_time()
         multi.cancel_all()
         assert thread_time() - begin < 0.02, "it only marks"
-        meter.perform = meter.info_read = 0.0
         while len(multi):
             meter.turn()
         assert done == ["cancelled"] * count
-        assert max(meter.perform, meter.info_read) <= 3 * TURN, "cancelling"
+        return max(meter.perform, meter.info_read)
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])

@@ -137,7 +137,7 @@ def test_a_line_that_is_cut_in_the_name_of_its_field_is_not_strange(begun: bytes
 def test_an_event_of_any_size_is_whole_wherever_it_is_cut(size: int, end: bytes) -> None:
     events = [b"x" * 10, b"y" * size, b"z" * 10]
     stream = b"".join(b"data: " + event + end + end for event in events)
-    for cut in (*range(0, 60), *range(len(stream) - 60, len(stream)), len(stream) // 2):
+    for cut in (*range(60), *range(len(stream) - 60, len(stream)), len(stream) // 2):
         decoder = EventStreamDecoder()
         given = [*decoder.feed(stream[:cut]), *decoder.feed(stream[cut:]), *decoder.finish()]
         assert [r if isinstance(r, bytes) else r.data for r in given] == events, cut
