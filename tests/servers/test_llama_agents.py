@@ -100,7 +100,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
-    with llama.running(tmp_path_factory.mktemp("llama")) as server:
+    with llama.running(tmp_path_factory.mktemp("llama"), threads=1) as server:
         yield server
 
 
