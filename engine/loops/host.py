@@ -18,6 +18,7 @@ from engine.transport.multi import Multi, driver_of
 __all__ = ["Attachment", "Cancellable", "Host", "Then", "attach"]
 
 Then = Callable[[Any, BaseException | None], None]
+"""What is told how an awaitable ended: (its result, None), or (None, what it raised)."""
 
 # Seconds between two turns where the host cannot watch a descriptor: while something is open (a
 # token is seen 2.5 ms late on average), and while nothing is (a request begins so late at worst).
