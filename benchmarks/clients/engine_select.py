@@ -21,7 +21,7 @@ def read(job: Job) -> Report:
     multi = engine.Multi()
     client = engine.Client(
         multi,
-        base_url=job.url,
+        base_url=f"{job.url}/v1",  # its last folder is the dialect's name, and no endpoint
         dialect=job.dialect,
         api_key="sk-bench",
         retry=engine.Retry(max_attempts=1),

@@ -18,11 +18,13 @@ COMMAND = Path(sys.executable).with_name("engine")
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours, without any key, colour setting or address a developer may have set."""
+    """Ours, without any key, colour setting or address a developer may have set, and without a size
+    of the terminal, which libraries of line editing put there."""
     ours = {
         name: value
         for name, value in os.environ.items()
         if not name.endswith(("_API_KEY", "_TOKEN", "_COLOR", "_BASE_URL", "_URL", "_MODEL"))
+        and name not in ("COLUMNS", "LINES")
     }
     # History is kept nowhere, unless the test says where.
     return {**ours, "TERM": "xterm", "XDG_STATE_HOME": "/dev/null", **changes}

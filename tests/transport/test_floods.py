@@ -74,6 +74,15 @@ FAST = {"small deltas", "comments", "gzip of comments"}
 
 def flooded(script: Script, total: float, start: Callable[..., object], bound: float) -> None:
     """A flood that ends by its ``total``, beside twenty siblings."""
+    # The least of three: what else runs on the machine makes a turn dearer, never cheaper.
+    longest = [longest_turn_of_flood(script, total, start)]
+    while min(longest) > bound and len(longest) < 3:
+        longest.append(longest_turn_of_flood(script, total, start))
+    assert min(longest) <= bound, f"{[f'{each * 1e3:.1f} ms' for each in longest]}"
+
+
+def longest_turn_of_flood(script: Script, total: float, start: Callable[..., object]) -> float:
+    """Seconds of CPU of the longest turn."""
     with (
         play(beside(script)) as server,
         Multi(turn_seconds=TURN) as multi,
@@ -88,8 +97,8 @@ def flooded(script: Script, total: float, start: Callable[..., object], bound: f
         due = thread_time()
         while not ended:
             meter.turn()
-        assert meter.perform <= bound, f"{meter.perform * 1e3:.1f} ms"
         assert ended[0] - due < 0.1, "CPU between the deadline and the end"
+        return meter.perform
 
 
 def stream(multi: Multi, url: str, total: float, done: Callable[..., None]) -> object:
@@ -114,7 +123,16 @@ def exchange(multi: Multi, url: str, total: float, done: Callable[..., None]) ->
 @pytest.mark.parametrize(
     ("name", "total"),
     [
-        pytest.param(name, total, marks=() if total < 1 and name in FAST else pytest.mark.slow)
+        pytest.param(
+            name,
+            total,
+            # 3,300 lines are in each read of these, and the read at the deadline comes on top.
+            marks=pytest.mark.nightly
+            if name == "fields that mean nothing"
+            else ()
+            if total < 1 and name in FAST
+            else pytest.mark.slow,
+        )
         for name in FLOODS
         for total in (0.3, 1.0)
     ],
