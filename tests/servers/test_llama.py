@@ -71,11 +71,16 @@ def test_fifty_in_a_row_cost_fifty_answers(server: Llama, multi: engine.Multi, w
     """It announces Keep-Alive and closes after each streamed answer."""
     before = server.generations
     client = client_of(server, multi, retry=engine.Retry(max_attempts=1))
+    unsure = 0
     for _ in range(50):
         completion = start(client, way, "Hi", max_tokens=2).result()
         assert completion.status == "complete", completion.error
-        assert completion.possibly_billed == 0
+        assert completion.attempts == 1
+        unsure += completion.possibly_billed
     assert server.generations - before == 50
+    # Until it is known that this server closes, its RST may cross the second request: a reset does
+    # not tell whether that was read.
+    assert unsure <= 1
 
 
 def test_twenty_at_once_all_end_and_one_more_does(server: Llama, multi: engine.Multi) -> None:
