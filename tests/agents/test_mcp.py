@@ -48,7 +48,7 @@ def test_names_fit_and_stay_apart() -> None:
     assert _mapped(["a"], "one") != _mapped(["a"], "two")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_everything_over_stdio(client: engine.Client, npm: Path) -> None:
     command = [str(npm / "mcp-server-everything"), "stdio"]
     with McpServer(client, command, name="all") as server:
@@ -70,7 +70,7 @@ def test_everything_over_stdio(client: engine.Client, npm: Path) -> None:
         assert any(isinstance(part, Image) for part in parts)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_files_over_stdio(client: engine.Client, npm: Path, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("Buy milk.")
     command = [str(npm / "mcp-server-filesystem"), str(tmp_path)]
@@ -107,14 +107,14 @@ def everything_over_http(npm: Path) -> Iterator[str]:
         server.stderr.close()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_everything_over_http(client: engine.Client, everything_over_http: str) -> None:
     with McpServer(client, everything_over_http, name="all") as server:
         [echoed] = steps(client, server, call("all_echo", message="hi"))
     assert echoed.content == "Echo: hi"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 class TestOddServer:
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:
@@ -159,7 +159,7 @@ class TestOddServer:
         assert "notifications/cancelled" in log.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_server_that_cannot_be_reached_is_said(client: engine.Client) -> None:
     for server in (["/nonexistent/server"], ["true"], "http://127.0.0.1:9/mcp"):
         with pytest.raises(NetworkError, match="does not answer"):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.transport.process import run_script
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.nightly]
 
 # The server answers after 0.3 s, green as well.
 _SCRIPT = """
