@@ -66,6 +66,9 @@ _TELLING: Final = {
 }
 
 
+_NORMAL: Final = (FinishReason.STOP, FinishReason.TOOL_USE)
+
+
 @lru_cache(maxsize=256)  # a server has a few words, and says one an answer
 def reason_of(word: str | None) -> FinishReason:
     """What a provider's `word` means; UNKNOWN where nobody has said.
@@ -89,14 +92,16 @@ class Finish:
         word: the provider's word that counts, or None.
         reason: its meaning.
         stands: False where none was said, or content followed it: the bytes may not end here.
+        refused: the model refused in words: whatever ended the turn, no call of it is meant.
     """
 
-    __slots__ = ("reason", "stands", "word")
+    __slots__ = ("reason", "refused", "stands", "word")
 
     def __init__(self) -> None:
         self.word: str | None = None
         self.reason: FinishReason = FinishReason.UNKNOWN
         self.stands: bool = False
+        self.refused: bool = False
 
     def say(self, word: str) -> None:
         """The provider says `word`."""
@@ -112,7 +117,9 @@ class Finish:
     @property
     def normal(self) -> bool:
         """Whether nothing that was said speaks against a call being whole."""
-        return self.word is None or self.reason in (FinishReason.STOP, FinishReason.TOOL_USE)
+        if self.refused:
+            return False
+        return self.word is None or self.reason in _NORMAL
 
     def told(self, *, called: bool, partial: bool) -> FinishReason:
         """The reason to tell.
@@ -121,6 +128,8 @@ class Finish:
             called: calls were handed over: some servers say "stop" after one, or nothing.
             partial: a call stayed in pieces: then the turn is not whole, whatever was said.
         """
+        if self.refused and (self.word is None or self.reason in _NORMAL):
+            return FinishReason.REFUSAL
         if not self.normal:
             return self.reason
         if partial:

@@ -18,14 +18,28 @@ from engine.messages import ToolCall
 from engine.providers.call_ids import made_up_id
 from engine.providers.finish import Finish
 from engine.providers.halves import joined
-from engine.wire.json import UNREADABLE, without_lone_escapes
+from engine.wire.json import UNREADABLE, json_or_text, without_lone_escapes
 
-__all__ = ["Calls", "OpenCall"]
+__all__ = ["Calls", "OpenCall", "text_of_arguments", "text_of_raw"]
 
 # What stands for no arguments: PHP's empty array, and Groq's null, beside the empty object.
 _EMPTY: Final = frozenset({"", "{}", "[]", "null"})
 
 _decode: Final = msgspec.json.Decoder().decode
+
+
+def text_of_arguments(value: object) -> str:
+    """Arguments that came whole, as the JSON text they are: some servers give the object, some its
+    text; empty where there are none."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def text_of_raw(arguments: msgspec.Raw) -> str:
+    """The same of arguments that were not decoded: an object stays the text it came in."""
+    text = bytes(arguments).decode("utf-8", "replace")
+    return text_of_arguments(json_or_text(text.encode())) if text[:1] in ('"', "n") else text
 
 
 class OpenCall:
@@ -87,6 +101,15 @@ class OpenCall:
         if self.told:
             return [ToolCallDelta(arguments, self.index, self.choice)]
         return self.tell() if self.name else []
+
+    def whole(self, text: str) -> list[Event]:
+        """The events of the arguments told once more, whole: what had not come of them."""
+        had = self.arguments
+        if text.startswith(had):
+            return self.add(text[len(had) :])
+        if text.strip() not in _EMPTY:
+            self._pieces = [text]
+        return []
 
     def further(self, arguments: str) -> ToolCallDelta:
         """The event of a piece that follows others, of a call that was told."""

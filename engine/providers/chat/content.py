@@ -65,6 +65,7 @@ class ContentParser(AnswerParser):
         elif delta.content:
             events.append(TextDelta(delta.content, self._block(state, TextDelta), choice))
         if delta.refusal:
+            state.finish.refused = True
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
         for call in delta.tool_calls or ():
             self._tool_call(call, state, events)
@@ -138,9 +139,9 @@ class ContentParser(AnswerParser):
             for earlier in state.calls.opened:
                 events += earlier.tell() if earlier.name else ()
             call = state.calls.open(piece.id, name, self._new_block(state), self._id or "")
-            call.custom = piece.custom is not None
         elif name:
             events += call.named(name)
+        call.custom = call.custom or piece.custom is not None
         if piece.index is not None:
             state.by_index[piece.index] = call
         if piece.extra_content is not None:

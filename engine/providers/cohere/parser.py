@@ -23,7 +23,7 @@ from engine.events import (
 from engine.messages import Citation, Usage
 from engine.providers.blocks import AnswerParser, merge
 from engine.providers.refusal import is_error, is_ping, stream_error
-from engine.providers.tool_calls import OpenCall
+from engine.providers.tool_calls import OpenCall, text_of_arguments
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
@@ -38,7 +38,7 @@ class _Content(msgspec.Struct):
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class _ToolCall(msgspec.Struct):
@@ -85,12 +85,13 @@ _TOLD: Final = frozenset({"type", "id", "message", "finish_reason", "error", "de
 class CohereParser(AnswerParser):
     """Turns the events of one stream into ours."""
 
-    __slots__ = ("_call", "_text_block")
+    __slots__ = ("_call", "_open_calls", "_text_block")
 
     def __init__(self) -> None:
         super().__init__()
         self._text_block: int | None = None
-        self._call: OpenCall | None = None
+        self._call: OpenCall | None = None  # the last that began
+        self._open_calls: dict[int, OpenCall] = {}  # by the provider's index
 
     def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
@@ -137,6 +138,8 @@ class CohereParser(AnswerParser):
             self._id = chunk.id
             self._begin(events)
             self._message(chunk.message, events)
+            if self._call is not None:
+                events += self._first.calls.mark(self._call)
             self._end(chunk.finish_reason, chunk.usage, told, events)
             self._halves.mend(events, 0)
         elif is_error(told) or isinstance(chunk.message, str):
@@ -174,9 +177,9 @@ class CohereParser(AnswerParser):
             case "message-end":
                 self._message_end(delta or _Delta(), record, events)
             case "tool-call-end":
-                if self._call is not None:
-                    events += self._first.calls.mark(self._call)
-                    self._call = None
+                call = self._open_calls.pop(chunk.index or 0, self._call)
+                self._call = None if call is self._call else self._call
+                events += self._first.calls.mark(call) if call is not None else ()
             case "content-end" | "citation-end":
                 pass
             case None:
@@ -184,7 +187,7 @@ class CohereParser(AnswerParser):
             case _ if delta is not None and delta.message is not None:
                 if chunk.type == "content-start":
                     self._first.kind = None
-                self._message(delta.message, events)
+                self._message(delta.message, events, chunk.index)
             case kind if is_ping(kind, None):
                 events.append(Ping())
             case kind:
@@ -208,8 +211,8 @@ class CohereParser(AnswerParser):
         else:
             self._end(delta.finish_reason, delta.usage, told, events)
 
-    def _message(self, message: _Message, events: list[Event]) -> None:
-        """What a message, or a piece of one, holds."""
+    def _message(self, message: _Message, events: list[Event], index: int | None = None) -> None:
+        """What a message, or the piece of one with an `index`, holds."""
         first = self._first
         if message.tool_plan:
             block = self._block(first, ThinkingDelta)
@@ -221,10 +224,7 @@ class CohereParser(AnswerParser):
             if content.text:
                 events.append(TextDelta(content.text, self._open_text()))
         for call in _listed(message.tool_calls):
-            self._tool_call(call, events)
-        if isinstance(message.tool_calls, list) and self._call is not None:
-            events += first.calls.mark(self._call)
-            self._call = None
+            self._tool_call(call, index, events)
         citations = message.citations
         for source in citations if isinstance(citations, list) else [citations]:
             if isinstance(source, dict):
@@ -237,20 +237,22 @@ class CohereParser(AnswerParser):
         self._text_block = self._block(self._first, TextDelta)
         return self._text_block
 
-    def _tool_call(self, piece: _ToolCall, events: list[Event]) -> None:
-        """A call begins with its id; a piece without goes on with the open one."""
+    def _tool_call(self, piece: _ToolCall, index: int | None, events: list[Event]) -> None:
+        """A call begins with its id; one without goes on with that of its index."""
         function = piece.function or _Function()
-        calls = self._first.calls
-        if piece.id is not None or self._call is None:
-            if self._call is not None:
-                events += calls.mark(self._call)
-            name, index = function.name or "", self._new_block(self._first)
-            self._call = calls.open(piece.id, name, index, self._id or "")
-            events += self._call.tell() if name else ()
-        elif function.name:
-            events += self._call.named(function.name)
-        if function.arguments:
-            events += self._call.add(function.arguments)
+        calls, name = self._first.calls, function.name or ""
+        call = self._open_calls.get(index, self._call) if index is not None else self._call
+        if piece.id is not None or call is None:
+            if index is None and call is not None:
+                events += calls.mark(call)
+            call = calls.open(piece.id, name, self._new_block(self._first), self._id or "")
+            events += call.tell() if name else ()
+            self._call = call
+            if index is not None:
+                self._open_calls[index] = call
+        elif name:
+            events += call.named(name)
+        events += call.add(text_of_arguments(function.arguments))
 
     def _end(self, reason: str | None, usage: Any, told: Any, events: list[Event]) -> None:
         self.complete = self._ended = True
@@ -264,7 +266,7 @@ class CohereParser(AnswerParser):
         counts = _usage(usage)
         if counts is not None:
             events.append(UsageUpdate(counts))
-        reason_told = finish.told(called=False, partial=calls.partial)
+        reason_told = finish.told(called=calls.called, partial=calls.partial)
         events.append(Done(reason_told, counts, finish.word))
 
 

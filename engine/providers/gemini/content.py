@@ -24,7 +24,7 @@ from engine.messages import Image, ServerTool, VendorItem
 from engine.providers.blocks import AnswerParser, Choice
 from engine.providers.gemini.arguments import PartialArguments
 from engine.providers.gemini.types import Candidate, FunctionCall, Part, citations, logprobs
-from engine.providers.tool_calls import OpenCall
+from engine.providers.tool_calls import OpenCall, text_of_raw
 
 __all__ = ["Alternative", "ContentParser"]
 
@@ -90,8 +90,12 @@ class ContentParser(AnswerParser):
         ``willContinue``."""
         call = state.call
         if call is None and not piece.name:
-            if piece.args or piece.partialArgs:
-                state.calls.astray = True  # of which call, cannot be told
+            text = text_of_raw(piece.args)
+            if text or piece.partialArgs:
+                # Of which call, cannot be told.
+                stray = state.calls.open(piece.id, "", self._new_block(state), self._seed or "")
+                stray.broken = state.calls.astray = True
+                events += stray.add(text)
             return  # the end of a call that has ended
         if call is None or piece.name:
             if call is not None:
@@ -110,7 +114,7 @@ class ContentParser(AnswerParser):
         if not state.arguments.valid:
             call.broken = True  # what it was to do is not known
             return
-        events += state.calls.mark(call, _text_of(piece.args) or state.arguments.json())
+        events += state.calls.mark(call, text_of_raw(piece.args) or state.arguments.json())
 
     def _other_part(
         self, part: dict[str, Any], state: Alternative, choice: int, events: list[Event]
@@ -170,9 +174,3 @@ class ContentParser(AnswerParser):
     def _random_seed(self) -> str:
         self._seed = secrets.token_hex(8)
         return self._seed
-
-
-def _text_of(arguments: msgspec.Raw) -> str:
-    """The arguments as the text they came in; empty where there are none."""
-    text = bytes(arguments).decode("utf-8", "replace")
-    return "" if text == "null" else text

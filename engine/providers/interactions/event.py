@@ -16,6 +16,7 @@ class Delta(msgspec.Struct, gc=False):
 
     type: str | None = None
     text: str | None = None
+    name: str | None = None
     signature: str | None = None
     arguments: Any = None
     partial_arguments: Any = None  # the name of the same in Google's SDK
@@ -44,6 +45,7 @@ class Interaction(msgspec.Struct):
     model: str | None = None
     status: str | None = None
     steps: Any = None
+    outputs: Any = None  # the same, before the revision of May 2026
     usage: Counts | None = None
     error: Any = None
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from engine.events import (
     AudioDelta,
     CitationDelta,
@@ -37,7 +35,7 @@ from engine.providers.interactions.event import (
     dicts,
 )
 from engine.providers.refusal import is_error, is_ping, stream_error
-from engine.providers.tool_calls import OpenCall
+from engine.providers.tool_calls import OpenCall, text_of_arguments
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
@@ -130,7 +128,9 @@ class InteractionsParser(AnswerParser):
                 self.strange: bytes | None = body
                 self._fail(self._no_answer("an interaction"), events)
             return events
-        for number, data in enumerate(dicts(whole.steps)):
+        # Before the revision of May 2026 they were called outputs, with a text bare among them.
+        for number, data in enumerate(dicts(whole.steps or whole.outputs)):
+            data = _as_step(data)
             if not self._started:
                 self._answers(whole.id, whole.model, events)
                 self._begin(events)
@@ -172,11 +172,7 @@ class InteractionsParser(AnswerParser):
             merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
 
     def _step_start(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
-        step = event.step
-        if step is None and event.content is not None:
-            text = event.content.get("type") == "text"
-            step = {"type": "model_output", "content": [event.content]} if text else event.content
-        self._open(event.index, step or {}, events)
+        self._open(event.index, event.step or _as_step(event.content or {}), events)
 
     def _open(self, number: int, data: dict[str, Any], events: list[Event]) -> None:
         step = self._steps[number] = _Step(dict(data))
@@ -242,11 +238,11 @@ class InteractionsParser(AnswerParser):
 
     def _call_delta(self, call: OpenCall, delta: Delta, events: list[Event]) -> None:
         pieces = delta.arguments if delta.partial_arguments is None else delta.partial_arguments
-        if isinstance(pieces, dict):
-            pieces = msgspec.json.encode(pieces).decode()
-        if isinstance(pieces, str):
-            events += call.add(pieces)
-        elif pieces is not None:
+        if delta.name:
+            events += call.named(delta.name)
+        if pieces is None or isinstance(pieces, str | dict):
+            events += call.add(text_of_arguments(pieces))
+        else:
             self._first.calls.astray = True
             events.append(Unknown("arguments", pieces, call.index))
         if delta.signature:
@@ -293,8 +289,7 @@ class InteractionsParser(AnswerParser):
         if step is None:
             return
         if step.call is not None:
-            given = step.data.get("arguments")
-            text = msgspec.json.encode(given).decode() if given else None
+            text = text_of_arguments(step.data.get("arguments") or None)
             events += self._first.calls.mark(step.call, None if step.call.arguments else text)
         elif step.block >= 0 and step.kind.endswith(("_call", "_result")):
             events.append(ServerToolDone(ServerTool(step.kind, step.data), step.block))
@@ -347,6 +342,12 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "content.delta": InteractionsParser._step_delta,
     "content.stop": InteractionsParser._step_stop,
 }
+
+
+def _as_step(data: dict[str, Any]) -> dict[str, Any]:
+    """The step that `data` is, which may be a bare piece of an output."""
+    bare = data.get("type") in ("text", "image", "audio", "document", "video")
+    return {"type": "model_output", "content": [data]} if bare else data
 
 
 def _interaction_in(record: SSERecord) -> Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from engine.events import (
     CitationDelta,
     Done,
@@ -35,7 +33,7 @@ from engine.providers.messages.event import (
     is_new,
 )
 from engine.providers.refusal import is_error, stream_error
-from engine.providers.tool_calls import Calls, OpenCall
+from engine.providers.tool_calls import Calls, OpenCall, text_of_arguments
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
@@ -288,8 +286,7 @@ class MessagesParser(AnswerParser):
         if block is None:
             return
         if block.call is not None:
-            given = block.data.get("input")
-            text = msgspec.json.encode(given).decode() if given else None
+            text = text_of_arguments(block.data.get("input") or None)
             events += self._first.calls.mark(block.call, None if block.call.arguments else text)
         elif block.kind not in ("text", "thinking", "redacted_thinking"):
             events.append(block.whole())
@@ -322,7 +319,7 @@ class MessagesParser(AnswerParser):
             if block.call is None and block.kind not in ("text", "thinking", "redacted_thinking"):
                 events.append(block.whole())
         events += first.calls.end(first.finish)
-        reason = first.finish.told(called=False, partial=first.calls.partial)
+        reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
         events.append(Done(reason, as_usage(self._usage), first.finish.word))
 
     def _count(self, counted: Counts, events: list[Event]) -> None:

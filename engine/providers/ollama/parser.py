@@ -20,6 +20,7 @@ from engine.events import (
 from engine.messages import Image, Usage
 from engine.providers.blocks import AnswerParser, merge
 from engine.providers.refusal import is_error, is_ping, stream_error
+from engine.providers.tool_calls import text_of_raw
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
 __all__ = ["OllamaParser"]
@@ -203,8 +204,7 @@ class OllamaParser(AnswerParser):
         index = self._new_block(self._first)
         call = calls.open(piece.id, function.name or "", index, time)
         events += call.tell() if call.name else ()
-        arguments = bytes(function.arguments).decode("utf-8", "replace")
-        events += calls.mark(call, "" if arguments == "null" else arguments)
+        events += calls.mark(call, text_of_raw(function.arguments))
 
     def _end(self, events: list[Event]) -> None:
         if not self._started:

@@ -6,10 +6,8 @@ leave out, so each piece of content is taken from the first that has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
-
-import msgspec
 
 from engine.events import (
     CitationDelta,
@@ -26,10 +24,10 @@ from engine.events import (
     VendorItemDone,
 )
 from engine.messages import ServerTool, VendorItem
-from engine.providers.responses.event import as_citation, as_image, dicts, text_of
-from engine.providers.tool_calls import Calls, OpenCall
+from engine.providers.responses.event import StreamEvent, as_citation, as_image, dicts, text_of
+from engine.providers.tool_calls import Calls, OpenCall, text_of_arguments
 
-__all__ = ["WORDS", "Item", "runs_here"]
+__all__ = ["WORDS", "Item", "Outputs", "runs_here"]
 
 # Kinds of parts, and the event of their words.
 WORDS: Final[dict[str, Callable[[str, int], Event]]] = {
@@ -119,8 +117,13 @@ class Item:
         return []
 
     def close(self) -> list[Event]:
-        """The response ended: pieces of a call that was never named are told as such."""
-        if self.call is not None or not self.early or self.kind not in ("", "function_call"):
+        """The response ended: pieces of a call that was never named are told as such, and
+        arguments that stood in its announcement alone."""
+        if self.call is not None:
+            field = "input" if self.call.custom else "arguments"
+            given = "" if self.done else text_of_arguments(self.data.get(field))
+            return self.call.add(given) if not self.call.arguments else []
+        if not self.early or self.kind not in ("", "function_call"):
             return []
         self.call = self._calls.open(None, "", self._new_block())
         return self.call.add("".join(self.early))
@@ -199,18 +202,79 @@ class Item:
             events += [PartInfo(block, id=id) for block in dict.fromkeys(self.parts.values())]
 
     def _end_call(self, call: OpenCall, data: dict[str, Any], events: list[Event]) -> None:
-        given = data.get("input" if call.custom else "arguments")
-        if isinstance(given, dict):
-            given = msgspec.json.encode(given).decode()
+        text = text_of_arguments(data.get("input" if call.custom else "arguments"))
         if name := text_of(data.get("name")):
             events += call.named(name)
         call.extra = {k: v for k, v in data.items() if k not in _TOLD_OF_CALL and v is not None}
-        text = text_of(given)
         if call.custom or data.get("status") == "incomplete":
             # Whose custom tool it is, what follows it tells.
-            events += call.add(text) if not call.arguments else []
+            events += call.whole(text)
             return
         events += self._calls.mark(call, text or None)
+
+
+class Outputs:
+    """The items of one response, by what the events call them.
+
+    Args:
+        new_block, calls: as of `Item`.
+    """
+
+    __slots__ = ("_by_id", "_calls", "_items", "_latest", "_new_block")
+
+    def __init__(self, new_block: Callable[[], int], calls: Calls) -> None:
+        self._new_block = new_block
+        self._calls = calls
+        self._items: dict[int, Item] = {}
+        self._by_id: dict[str, int] = {}  # item id → its key in _items
+        self._latest = -1
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def of(self, event: StreamEvent) -> Item:
+        """The item an event is about: by its number, else by its id, else the latest."""
+        id = text_of((event.item or {}).get("id")) or event.item_id
+        key = event.output_index
+        known = self._by_id.get(id) if id else None
+        if key is None or (known is not None and known < 0):
+            key = known
+        if key is None:
+            key = self._beyond() if event.item is not None or id else self._latest
+        if event.item is not None and event.type == "response.output_item.added":
+            self._make_room(key, event.item)
+        if id:
+            self._by_id[id] = key
+        self._latest = key
+        return self._items.get(key) or self.begin(key)
+
+    def of_whole(self, number: int, data: dict[str, Any]) -> Item | None:
+        """The item `data`, the one at `number` of the whole; None where it has not begun."""
+        return self._items.get(self._by_id.get(text_of(data.get("id")), number))
+
+    def begin(self, key: int) -> Item:
+        """A new item under `key`."""
+        item = self._items[key] = Item(self._new_block, self._calls)
+        return item
+
+    def _beyond(self) -> int:
+        """A key that is no number of the provider's."""
+        return -3 - len(self._items)
+
+    def _make_room(self, key: int, data: dict[str, Any]) -> None:
+        """Where `data` announces another item than the one that has its number (some gateways
+        number all items 0), that one goes on under a key of ours, by its id alone."""
+        item = self._items.get(key)
+        if item is None or not item.kind:
+            return
+        if all(item.data.get(name) == data.get(name) for name in ("id", "call_id")):
+            return
+        moved = self._beyond()
+        self._items = {moved if k == key else k: item for k, item in self._items.items()}
+        self._by_id = {id: moved if k == key else k for id, k in self._by_id.items()}
 
 
 _TOOLS: Final = ("_call", "_output", "_list_tools")

@@ -31,7 +31,8 @@ from engine.providers.responses.event import (
     dicts,
     text_of,
 )
-from engine.providers.responses.item import WORDS, Item, runs_here
+from engine.providers.responses.item import WORDS, Item, Outputs, runs_here
+from engine.providers.tool_calls import text_of_arguments
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text, not_json
 
@@ -54,13 +55,11 @@ _TOLD_OF_ITEM: Final = frozenset({"content", "summary", "encrypted_content", "ar
 class ResponsesParser(AnswerParser):
     """Turns the events of one stream into ours."""
 
-    __slots__ = ("_by_id", "_items", "_latest", "_text_block", "_text_item", "_text_part")
+    __slots__ = ("_outputs", "_text_block", "_text_item", "_text_part")
 
     def __init__(self) -> None:
         super().__init__()
-        self._items: dict[int, Item] = {}
-        self._by_id: dict[str, int] = {}  # item id → its key in _items
-        self._latest = -1
+        self._outputs = Outputs(lambda: self._new_block(self._first), self._first.calls)
         self._text_item = -2  # where the text grows: item, part, and our block
         self._text_part = -1
         self._text_block = 0
@@ -176,7 +175,7 @@ class ResponsesParser(AnswerParser):
     def _words(
         self, kind: str, step: str, event: StreamEvent, data: bytes, events: list[Event]
     ) -> None:
-        item = self._item(event)
+        item = self._outputs.of(event)
         number = event.summary_index if kind == "summary" else event.content_index
         given = event.delta
         if step == "done":  # whole, for servers that send no deltas
@@ -204,31 +203,33 @@ class ResponsesParser(AnswerParser):
             events.append(Unknown(f"response.{kind}", given))
 
     def _annotation(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        item = self._item(event)
+        item = self._outputs.of(event)
         item.cited += 1
         block = item.part("text", event.content_index)
         events.append(CitationDelta(as_citation(event.annotation), block))
 
     def _arguments_delta(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         if piece := text_of(event.delta):
-            events += self._item(event).add_arguments(piece)
+            events += self._outputs.of(event).add_arguments(piece)
         elif event.delta:
             self._first.calls.astray = True
             events.append(Unknown(event.type or "", event.delta))
 
     def _arguments_done(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        item = self._item(event)
-        given = text_of(event.input if event.arguments is None else event.arguments)
-        if item.call is not None and event.name:
-            events += item.call.named(event.name)
-        if not (item.early if item.call is None else item.call.arguments):
-            events += item.add_arguments(given)
+        item = self._outputs.of(event)
+        given = text_of_arguments(event.input if event.arguments is None else event.arguments)
+        if item.call is not None:
+            events += item.call.named(event.name) if event.name else ()
+            events += item.call.whole(given)
+        elif not item.early:
+            item.add_arguments(given)
 
     def _item_added(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        events += self._item(event).begin(event.item or {})
+        self._text_item = -2  # it may take the number of another
+        events += self._outputs.of(event).begin(event.item or {})
 
     def _item_done(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        item = self._item(event)
+        item = self._outputs.of(event)
         events += item.end(event.item or {})
         self._serve(item, events)
 
@@ -237,28 +238,9 @@ class ResponsesParser(AnswerParser):
         if not output.kind.endswith("_output"):
             return
         id = output.data.get("call_id")
-        for item in self._items.values():
+        for item in self._outputs:
             if item is not output and item.data.get("call_id") == id and runs_here(item.data):
                 events.append(item.tool(item.data, served=True))
-
-    def _item(self, event: StreamEvent) -> Item:
-        """The item an event is about: by its number, else by its id, else the latest."""
-        id = text_of((event.item or {}).get("id")) or event.item_id
-        key = event.output_index
-        if key is None and id:
-            key = self._by_id.get(id)
-        if key is None:
-            key = -3 - len(self._items) if event.item is not None or id else self._latest
-        if id:
-            self._by_id[id] = key
-        self._latest = key
-        item = self._items.get(key)
-        if item is None:
-            item = self._items[key] = self._new_item()
-        return item
-
-    def _new_item(self) -> Item:
-        return Item(lambda: self._new_block(self._first), self._first.calls)
 
     # -- begin and end -----------------------------------------------------------------------
 
@@ -312,13 +294,13 @@ class ResponsesParser(AnswerParser):
 
     def _untold(self, response: Response, events: list[Event]) -> None:
         """Items of the whole that no event of their own ended."""
-        if self._items and all(item.done for item in self._items.values()):
+        outputs = self._outputs
+        if len(outputs) and all(item.done for item in outputs):
             return
-        streamed = bool(self._items)
-        for index, data in enumerate(dicts(response.output)):
-            key = self._by_id.get(text_of(data.get("id")), index)
-            if key in self._items or not streamed:
-                item = self._items.setdefault(key, self._new_item())
+        streamed = len(outputs) > 0
+        for number, data in enumerate(dicts(response.output)):
+            item = outputs.of_whole(number, data) if streamed else outputs.begin(number)
+            if item is not None:
                 events += item.end(data)
                 self._serve(item, events)
 
@@ -330,8 +312,9 @@ class ResponsesParser(AnswerParser):
         finish, calls = self._first.finish, self._first.calls
         details = response.incomplete_details
         finish.say((details.reason if details is not None else None) or status)
-        for item in self._items.values():
+        for item in self._outputs:
             events += item.close()
+        finish.refused = any(kind == "refusal" for item in self._outputs for kind, _ in item.parts)
         self._customs(events)
         events += calls.end(finish)
         reason = finish.told(called=calls.called, partial=calls.partial)
@@ -342,9 +325,9 @@ class ResponsesParser(AnswerParser):
     def _customs(self, events: list[Event]) -> None:
         """xAI tells its own searches as calls of custom tools, and goes on to its answer."""
         calls = self._first.calls
-        parts = [part for item in self._items.values() for part in item.parts.items()]
+        parts = [part for item in self._outputs for part in item.parts.items()]
         text = max((block for (kind, _), block in parts if kind == "text"), default=-1)
-        for item in self._items.values():
+        for item in self._outputs:
             call = item.call
             if call is None or not call.custom or not item.done:
                 continue
@@ -354,18 +337,16 @@ class ResponsesParser(AnswerParser):
 
     def _reason(self) -> FinishReason:
         """Why a completed response ended, which its status does not say."""
-        served = {i.data.get("call_id") for i in self._items.values() if i.kind.endswith("_output")}
+        served = {i.data.get("call_id") for i in self._outputs if i.kind.endswith("_output")}
         waiting = [
             item
-            for item in self._items.values()
+            for item in self._outputs
             if item.call is None and runs_here(item.data) and item.data.get("call_id") not in served
         ]
         if any(item.kind.endswith("_call") for item in waiting):
             return FinishReason.TOOL_USE
         if waiting:
             return FinishReason.PAUSE
-        if any(kind == "refusal" for item in self._items.values() for kind, _ in item.parts):
-            return FinishReason.REFUSAL
         return FinishReason.STOP
 
     def _ping(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
@@ -387,6 +368,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "response.completed": ResponsesParser._response_ended,
     "response.incomplete": ResponsesParser._response_ended,
     "response.failed": ResponsesParser._response_ended,
+    "response.cancelled": ResponsesParser._response_ended,
     "keepalive": ResponsesParser._ping,
     "ping": ResponsesParser._ping,
 }
