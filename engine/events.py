@@ -1,8 +1,9 @@
 """Stream events: one vocabulary for every provider.
 
 The order is Start → (text | thinking | refusal | tool call …)* → Done, with UsageUpdate, Ping and
-RetryScheduled in between; StreamError takes the place of Done where the stream failed. `index` is
-the content block an event belongs to; `choice` tells alternatives apart where ``n`` > 1 was asked.
+RetryScheduled in between (and Restarted, where that was chosen); StreamError takes the place of
+Done where the stream failed. `index` is the content block an event belongs to; `choice` tells
+alternatives apart where ``n`` > 1 was asked.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "Ping",
     "RedactedThinkingDone",
     "RefusalDelta",
+    "Restarted",
     "RetryScheduled",
     "ServerToolDone",
     "ServerToolStart",
@@ -232,6 +234,16 @@ class RetryScheduled(BaseEvent, frozen=True):
     index: int = 0
 
 
+class Restarted(BaseEvent, frozen=True):
+    """The answer begins anew with attempt number `attempt`, because `error` cut the one before:
+    what came of that is void, in `Stream.text` and the message too. Only with
+    ``Retry(restart=True)``."""
+
+    attempt: int
+    error: EngineError
+    index: int = 0
+
+
 class Done(BaseEvent, frozen=True, gc=False):
     """The protocol's end marker came: the answer is complete.
 
@@ -281,6 +293,7 @@ Event = (
     | UsageUpdate
     | Ping
     | RetryScheduled
+    | Restarted
     | Done
     | StreamError
     | Unknown

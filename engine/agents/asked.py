@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from engine.agents.event import PartialCall
@@ -12,7 +13,7 @@ from engine.agents.telling import Telling
 from engine.agents.turn import Said, Turn
 from engine.completion import Completion
 from engine.errors import Category
-from engine.events import Event, RetryScheduled, ToolCallDelta, ToolCallStart
+from engine.events import Event, Restarted, RetryScheduled, ToolCallDelta, ToolCallStart
 from engine.messages import Message, Usage
 from engine.stream import STOP, Stream
 from engine.wire.growing_json import GrowingJson
@@ -44,7 +45,8 @@ class Asked:
         *,
         forced: bool,
     ) -> None:
-        self.turn: Turn = plan.idiom.turn(plan.tools)
+        self._new_turn = partial(plan.idiom.turn, plan.tools)
+        self.turn: Turn = self._new_turn()
         self.completion: Completion | None = None
         self._telling = telling
         self._shown = shown
@@ -96,6 +98,10 @@ class Asked:
     def _hear(self, event: Event, stream: Stream) -> object:
         if self._left:
             return STOP
+        if isinstance(event, Restarted):  # the model says it anew
+            self.turn, self._calls = self._new_turn(), {}
+            self._answer = GrowingJson() if self._answer is not None else None
+            return None
         said = self.turn.read(event)
         self._telling.say(said)
         if self._details:

@@ -17,6 +17,7 @@ from engine.events import (
     PartInfo,
     RedactedThinkingDone,
     RefusalDelta,
+    Restarted,
     ServerToolDone,
     SignatureDelta,
     Start,
@@ -289,8 +290,16 @@ class Accumulator:
                 self._start(event)
             case ModelUpdate():
                 self.id, self.model = event.id or self.id, event.model or self.model
+            case Restarted():
+                self._void()
+                self.id = self.model = self.usage = None
             case _:
                 pass
+
+    def _void(self) -> None:
+        self._blocks.clear()
+        self.logprobs.clear()
+        self._forget()
 
     def _whole(self, event: _Whole) -> None:
         block = self._block(event, ToolCallStart if type(event) is ToolCallDone else type(event))
@@ -318,8 +327,6 @@ class Accumulator:
 
     def _start(self, event: Start) -> None:
         if self._started:  # a proxy tried again: what came before is not the answer
-            self._blocks.clear()
-            self.logprobs.clear()
-            self._forget()
+            self._void()
         self._started = True
         self.id, self.model = event.id, event.model

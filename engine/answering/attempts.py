@@ -12,7 +12,8 @@ from engine.answering.delivery import Delivery
 from engine.answering.preamble import Preamble, is_content
 from engine.answering.response_reader import Answer
 from engine.answering.state import LEGAL_MOVES, State
-from engine.asking.rendered import Rendered, mended_request
+from engine.answering.succession import Succession
+from engine.asking.rendered import Rendered
 from engine.completion import Completion, Status
 from engine.errors import (
     CallbackError,
@@ -66,18 +67,15 @@ class Attempts:
         "_deadlines",
         "_done",
         "_driver",
-        "_earlier",
         "_error",
         "_first_event",
         "_holds",
         "_last_event",
         "_linger",
-        "_mended",
         "_preamble",
-        "_rendered",
         "_state",
         "_status",
-        "_ticket",
+        "_succession",
         "_transfer",
         "delivery",
     )
@@ -90,7 +88,7 @@ class Attempts:
         accumulator: Accumulator,
     ) -> None:
         self._driver = driver
-        self._rendered = rendered
+        self._succession = Succession(driver.lanes, rendered)
         self._callbacks = callbacks
         self._accumulator = accumulator
         self._state = State.WAITING
@@ -100,8 +98,6 @@ class Attempts:
         self._error: EngineError | None = None
         self._status: Status | None = None
         self._linger: Timer | None = None
-        self._mended = False
-        self._earlier = 0  # attempts at models before a fallback
         self._holds: frozenset[str] = frozenset()  # why the server is held back
         self._first_event: float | None = None
         self._last_event: float | None = None
@@ -109,11 +105,14 @@ class Attempts:
     def begin(self, delivery: Delivery[Event, Completion]) -> None:
         """Queue the first attempt; what comes of it goes to `delivery`."""
         self.delivery: Delivery[Event, Completion] = delivery
-        asked, driver = self._rendered, self._driver
-        self._ticket = ticket = driver.lanes.ticket(asked.lane, asked.retry, asked.gated)
+        asked, driver, gate = self._rendered, self._driver, self._succession.ticket.gate
         connect = asked.timeouts.connect
-        self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, ticket.gate)
+        self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, gate)
         self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
+
+    @property
+    def _rendered(self) -> Rendered:
+        return self._succession.rendered
 
     @property
     def provider(self) -> str:
@@ -134,7 +133,9 @@ class Attempts:
 
     def began(self) -> None:
         self._move(State.ASKING)
-        if self._transfer.attempt > 1 or self._answer.failure is not None:
+        if self._succession.resuming:
+            self._answer.go_on()
+        elif self._transfer.attempt > 1 or self._answer.failure is not None:
             self._answer, self._preamble = self._new_answer(), Preamble()
         self._deadlines.connecting()
 
@@ -170,7 +171,12 @@ class Attempts:
         answer = self._answer
         if self._transfer.head is not None:
             answer.head(self._transfer.head)
-        events = answer.end(error)
+        broke = answer.broke_off(error)
+        delay = self._succession.rest(self._transfer, broke) if broke is not None else None
+        if broke is not None and delay is not None:
+            return self._again(delay, broke)
+        resuming = self._succession.resuming
+        events = answer.end_rest(broke or error) if resuming else answer.end(error)
         if self._state is State.ASKING and events:
             events = self._after_preamble(events)
         failure = answer.failure
@@ -181,16 +187,14 @@ class Attempts:
             self._finish("complete", None)
             return None
         self._rendered.explained(failure)
-        self._ticket.tell(self._transfer.began_at, failure)
-        delay = self._next_attempt(failure)
+        self._succession.ticket.tell(self._transfer.began_at, failure)
+        flowed = self._first_event is not None and self._succession.voids is None
+        delay = self._succession.next(self._transfer, failure, delivered=flowed)
         if delay is None:
             self.delivery.post(events)
-            self._fail(failure)
+            self._fail(self._succession.told(failure))
             return None
-        if self._state is not State.WAITING:  # one that was turned away at the gate
-            self._move(State.WAITING)
-        self._deadlines.rest()
-        return delay
+        return self._again(delay, failure)
 
     # -- Source: the delivery asks --------------------------------------------------------------
 
@@ -238,7 +242,8 @@ class Attempts:
     def conclude(self) -> Completion:
         """How it ended."""
         # Where no content came: perhaps who answers, and what it costs.
-        self._accumulator.extend(self._preamble.held)
+        if self._succession.voids is None:
+            self._accumulator.extend(self._preamble.held)
         transfer = self._transfer
         ending = Ending(
             status=self._status or "error",
@@ -291,43 +296,23 @@ class Attempts:
         events, content = self._preamble.sift(events)
         if content:
             self._move(State.FLOWING)
-            self._first_event = monotonic()
-            self._ticket.tell(self._transfer.began_at, None)
+            self._first_event = self._first_event or monotonic()
+            restarted = self._succession.flows(self._transfer.attempt)
+            if restarted is not None:
+                events = [restarted, *events]
+            self._succession.ticket.tell(self._transfer.began_at, None)
             if not self._holds:
                 self._deadlines.flowing()
         return events
 
-    # -- the next attempt ----------------------------------------------------------------------
-
-    def _next_attempt(self, failure: EngineError) -> float | None:
-        """Seconds until it, with its request in the transfer; None: there is none."""
-        transfer = self._transfer
-        if self._state is not State.ASKING and self._state is not State.WAITING:
-            return None  # something was delivered, which another attempt would repeat
-        if self._mend(failure):
-            return 0.0
-        attempt = transfer.attempt - self._earlier
-        delay = self._ticket.retry_delay(attempt, failure, transfer.sent(failure))
-        if delay is None and self._rendered.fallback is not None:
-            delay = 0.0
-            self._earlier = transfer.attempt
-            self._rendered = asked = self._rendered.fallback
-            self._mended = False
-            self._ticket = self._driver.lanes.ticket(asked.lane, asked.retry, asked.gated)
-            transfer.request, transfer.lane = asked.http, self._ticket.gate
-        if delay is not None:
-            self.delivery.post([RetryScheduled(transfer.attempt + 1, delay, failure)])
+    def _again(self, delay: float, failure: EngineError) -> float:
+        """`delay`, until the next attempt."""
+        if not self._succession.mending:
+            self.delivery.post([RetryScheduled(self._transfer.attempt + 1, delay, failure)])
+        if self._state is not State.WAITING:  # one that was turned away at the gate
+            self._move(State.WAITING)
+        self._deadlines.rest()
         return delay
-
-    def _mend(self, failure: EngineError) -> bool:
-        """Once: whether the same question without a field the server does not know is worth
-        asking; the transfer then has it."""
-        mended = None if self._mended else mended_request(self._transfer.request, failure)
-        if mended is None:
-            return False
-        self._mended = True
-        self._transfer.request = mended
-        return True
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -337,7 +322,7 @@ class Attempts:
             self._finish("complete", None)
 
     def _fail(self, error: EngineError) -> None:
-        began = self._answer.began and isinstance(error, TruncatedError)
+        began = (self._answer.began or self._succession.broke) and isinstance(error, TruncatedError)
         error.provider = error.provider or self.provider
         self.delivery.post([StreamError(error)])
         self._finish("truncated" if began else "error", error)
@@ -390,6 +375,7 @@ class Attempts:
             max_event_bytes=asked.sizes.max_event_bytes,
             max_answer_bytes=asked.sizes.max_answer_bytes,
             think_tags=asked.think_tags,
+            cursor=self._succession.cursor,
         )
 
     def _move(self, to: State) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engine.answering.listeners import STOP, Listener, Listeners, fitted
 from engine.completion import Completion
-from engine.events import Event, Start, TextDelta, ThinkingDelta, ToolCallDone
+from engine.events import Event, Restarted, Start, TextDelta, ThinkingDelta, ToolCallDone
 
 __all__ = ["StreamCallbacks"]
 
@@ -123,8 +123,8 @@ class StreamCallbacks:
             self._grown("text", event)
         elif kind is ThinkingDelta:
             self._grown("thinking", event)
-        elif kind is Start:
-            self._snapshots = None  # a second one voids what came before
+        elif kind is Start or kind is Restarted:
+            self._snapshots = None  # a second answer voids what came before
         elif kind is ToolCallDone:
             self._call("tool_call", event.call, self.face)  # type: ignore[union-attr]
 

@@ -13,6 +13,7 @@ from engine.events import (
     Event,
     Ping,
     RefusalDelta,
+    Restarted,
     RetryScheduled,
     SignatureDelta,
     Start,
@@ -73,6 +74,9 @@ class Recap:
                 self._keep_unknown(event)
             case Ping():
                 pass
+            case Restarted():
+                self._start = self._usage = self._by_block = self._unknown = None
+                self._others = [*(self._others or ()), event]
             case RetryScheduled():
                 self._others = [*(self._others or ()), event]
             case _:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from engine.answering.cursor import Cursor
 from engine.answering.think_tags import ThinkTags
-from engine.errors import EngineError, ProtocolError, TruncatedError
+from engine.errors import Category, EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
 from engine.messages import Usage
 from engine.providers.contract import Decoder, Dialect, Parser
@@ -27,6 +28,10 @@ _NATIVE = {
     "here: use Bedrock's OpenAI-compatible endpoint, or a gateway",
 }
 
+# Ways an answer breaks off; a server that goes on to say nothing has had its time.
+_DROPS: Final = frozenset({Category.NETWORK, Category.TRUNCATED, Category.TIMEOUT})
+_GIVEN_UP: Final = frozenset({"content", "total"})
+
 _Kind = Literal["stream", "whole", "refusal", "page"]
 Stages = tuple[Callable[[bytes], list[Any]], Callable[[list[Any]], list[Event]]]
 
@@ -43,6 +48,7 @@ class Answer:
         max_answer_bytes: the most bytes the answer may have; None: no limit of a stream, and
             64 MiB of an answer that comes whole.
         think_tags: whether ``<think>…</think>`` in the text is thinking.
+        cursor: notes how far a stream was read; None: its rest will not be asked for.
 
     Attributes:
         complete: the end marker came.
@@ -54,6 +60,7 @@ class Answer:
 
     __slots__ = (
         "_body",
+        "_cursor",
         "_decoder",
         "_dialect",
         "_head",
@@ -80,7 +87,9 @@ class Answer:
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_answer_bytes: int | None = None,
         think_tags: bool = False,
+        cursor: Cursor | None = None,
     ) -> None:
+        self._cursor = cursor
         self._max_event_bytes = max_event_bytes
         self._max_answer_bytes = max_answer_bytes
         self._tags = ThinkTags() if think_tags else None
@@ -147,12 +156,14 @@ class Answer:
 
     def _begin_stream(self) -> None:
         decoder = self._decoder = self._dialect.decoder()
-        parser = self._parser = self._dialect.parser()
+        parser = self._parser = self._parser or self._dialect.parser()
         if hasattr(decoder, "limit"):
             decoder.limit = self._max_event_bytes
         decode, parse = decoder.feed, parser.feed
         if self._max_answer_bytes is not None:
             decode = self._counted(decode, self._max_answer_bytes)
+        if self._cursor is not None:
+            decode, parse = _followed(self._cursor, decoder, decode, parse)
         if self._tags is not None:
             tags = self._tags
             self.stages = decode, lambda records: tags.split(parse(records))
@@ -173,6 +184,32 @@ class Answer:
             f"{self._provider}: the answer is larger than max_answer_bytes={limit}; raise that "
             "limit of the client if the server is meant to answer so much"
         )
+
+    def broke_off(self, error: EngineError | None) -> EngineError | None:
+        """Why the bytes ended before the answer did, where its rest may be asked for: `error`, the
+        transport's, or that there was no end. None where something else ended it."""
+        if self._cursor is None or self.complete or self.failing:
+            return None
+        if getattr(self._parser, "may_end", False):
+            return None  # only the marker is missing, which some never send
+        if self._kind not in (None, "stream") or (self._head is not None and not self.began):
+            return None
+        if error is None:
+            return self._truncated("no end marker: it is not whole")
+        return error if error.category in _DROPS and error.phase not in _GIVEN_UP else None
+
+    def go_on(self) -> None:
+        """What comes from now on is another response, with the rest of the answer."""
+        self._kind = self._head = self._decoder = self.stages = self.failure = None
+        self._body = []
+
+    def end_rest(self, error: EngineError | None) -> list[Event]:
+        """As `end`, where the response should have been the rest and was something else: what was
+        read before stays as it is."""
+        if self._kind != "stream" or getattr(self._parser, "may_end", False):
+            return self.end(error)
+        self.failure = error or self._truncated("no end marker: it is not whole")
+        return []
 
     def end(self, error: EngineError | None) -> list[Event]:
         """The response is over; `error` is the transport's. The last events; `failure` is set
@@ -317,3 +354,16 @@ class Answer:
             provider=self._provider,
             detail=text,
         )
+
+
+def _followed(
+    cursor: Cursor,
+    decoder: Decoder,
+    decode: Callable[[bytes], list[Any]],
+    parse: Callable[[list[Any]], list[Event]],
+) -> Stages:
+    """The two stages, with `cursor` between them."""
+    return (
+        lambda data: cursor.passed(decode(data), decoder),
+        lambda records: cursor.answered(parse(records)),
+    )

@@ -24,8 +24,9 @@ LEGAL_MOVES: Final[dict[State, frozenset[State]]] = {
     State.WAITING: frozenset({State.ASKING, State.OVER}),
     # No content yet: what says who answers is held back, so that another attempt repeats nothing.
     State.ASKING: frozenset({State.WAITING, State.FLOWING, State.OVER}),
-    # Content was handed over: it is this answer or none.
-    State.FLOWING: frozenset({State.LINGERING, State.OVER}),
+    # Content was handed over: it is this answer or none, unless the user chose to have the rest of
+    # it asked for, or the whole again: Retry(reconnect=, restart=).
+    State.FLOWING: frozenset({State.LINGERING, State.WAITING, State.OVER}),
     # The end marker came; the server may take a moment to close.
     State.LINGERING: frozenset({State.OVER}),
     State.OVER: frozenset(),

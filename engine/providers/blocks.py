@@ -103,6 +103,11 @@ class AnswerParser:
         return self._failure is not None
 
     @property
+    def may_end(self) -> bool:
+        """Whether the answer is complete if the bytes end here, though no marker came."""
+        return False
+
+    @property
     def understood(self) -> bool:
         """Whether something of this format came."""
         return self._started or self._ended

@@ -122,6 +122,10 @@ class CompletionsParser(AnswerParser):
             easy = self._easy = self._goes_on_easily()
         return events
 
+    @property
+    def may_end(self) -> bool:
+        return self._over()
+
     def finish(self) -> list[Event]:
         # Some never send [DONE]: then every choice must have said why it finished.
         if self._ended:

@@ -47,6 +47,14 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             a storm of failures then costs so much more, and not ``max_attempts`` times as much.
             None: no bound. Waits that a rate limit asks for are the gate's and take nothing.
         budget_min: retries a minute that there are in any case.
+        reconnect: whether a stream that breaks off in mid-answer is gone on with at its place,
+            without loss or repetition, where the server keeps one: Responses with ``background``
+            (by their ``sequence_number``), and streams whose events have an ``id`` (by
+            ``Last-Event-ID``). `max_attempts` then counts connections in a row that brought
+            nothing. Elsewhere the stream is truncated, as ever.
+        restart: whether an answer that breaks off, and cannot be gone on with, is asked for again
+            from its beginning. The event ``Restarted`` says that what came before is void. Each is
+            a whole answer, and billed as one.
     """
 
     max_attempts: int = 3
@@ -56,6 +64,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     unknown: Literal["retry", "fail"] = "retry"
     budget: float | None = 0.1
     budget_min: float = 10
+    reconnect: bool = False
+    restart: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
@@ -74,6 +84,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"retry: budget_min must be 0 or more retries, not {self.budget_min!r}"
             )
+
+        for name in ("reconnect", "restart"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"retry: {name} must be True or False")
 
 
 def _is_amount(value: object) -> bool:

@@ -26,12 +26,23 @@ def test_every_state_can_end_and_the_end_is_the_end() -> None:
         assert state not in moves
 
 
-def test_after_content_there_is_no_other_attempt() -> None:
-    reached, front = set[State](), {State.FLOWING}
+def test_after_the_end_marker_there_is_no_other_attempt() -> None:
+    reached, front = set[State](), {State.LINGERING}
     while front:
         reached |= front
         front = {to for state in front for to in LEGAL_MOVES[state]} - reached
     assert not reached & {State.WAITING, State.ASKING}
+
+
+def test_after_content_there_is_no_other_attempt_unless_it_was_chosen(moves: list[State]) -> None:
+    def cut(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk("a word"))
+
+    with serve(cut) as server, engine.Client(base_url=server.url, api_key="k", retry=FAST) as c:
+        done = c.stream("m", "hi").result()
+    assert (done.status, done.text, done.attempts) == ("truncated", "a word", 1)
+    assert moves == [State.ASKING, State.FLOWING, State.OVER]
 
 
 @pytest.fixture

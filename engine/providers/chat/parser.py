@@ -87,6 +87,10 @@ class ChatParser(ContentParser):
             plain = self._plain = self._goes_on_plainly()
         return events
 
+    @property
+    def may_end(self) -> bool:
+        return self._over()
+
     def finish(self) -> list[Event]:
         events: list[Event] = []
         # Some never send [DONE] (transformers serve, Perplexity): then every choice must have said

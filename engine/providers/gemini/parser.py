@@ -97,6 +97,10 @@ class GeminiParser(ContentParser):
         """The last count, for a stream that ends before it was told."""
         return usage_of(self._raw_usage) if self._raw_usage else None
 
+    @property
+    def may_end(self) -> bool:
+        return self._over()
+
     def finish(self) -> list[Event]:
         if self._ended:
             return []

@@ -1,0 +1,121 @@
+"""Reconnecting: an answer that is cut goes on at its place, or is told to be cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import engine
+from engine import events
+from tests.faults.cursors import WIRES, CursorServer, Wire
+from tests.faults.server import play
+from tests.faults.siblings import words
+
+PATIENT = engine.Retry(max_attempts=6, base_delay=0.0, max_delay=0.0, budget=None, reconnect=True)
+
+
+def ask(client_of: dict[str, Any], url: str, wire: Wire, name: str, **more: Any) -> engine.Stream:
+    body = {"background": True} if wire == "responses" else {}
+    client = engine.Client(
+        client_of["multi"],
+        dialect=wire,
+        base_url=f"{url}/{wire}/{name}/v1",
+        api_key="k",
+        retry=client_of["retry"],
+    )
+    return client.stream("m", "hi", max_tokens=9, extra_body=body, **more)
+
+
+def asked(count: int, server: CursorServer, retry: engine.Retry) -> dict[str, Any]:
+    """What came of `count` answers, each cut by `server`: name → (wire, completion, events)."""
+    told: dict[str, Any] = {}
+    with play(server.script) as peer, engine.Multi(max_connections=200) as multi:
+        for number in range(count):
+            wire, name = WIRES[number % len(WIRES)], f"a{number}"
+            heard: list[events.Event] = []
+            stream = ask(
+                {"multi": multi, "retry": retry}, peer.url, wire, name, on_event=heard.append
+            )
+            told[name] = wire, stream, heard
+        multi.run()
+    return {n: (wire, stream.completion, heard) for n, (wire, stream, heard) in told.items()}
+
+
+def check_exact(count: int, seed: int) -> None:
+    server, cuts = CursorServer(cuts=3, seed=seed), list[int]()
+    for name, (wire, done, heard) in asked(count, server, PATIENT).items():
+        assert done.status == "complete", (name, wire, done)
+        text = "".join(words(name))
+        assert done.text == text, (name, wire)
+        assert "".join(e.text for e in heard if isinstance(e, events.TextDelta)) == text
+        assert sum(isinstance(e, events.Start) for e in heard) == 1
+        assert sum(isinstance(e, events.Done) for e in heard) == 1
+        assert not any(isinstance(e, events.Restarted) for e in heard)
+        assert done.attempts == len(server.asked[f"{wire}/{name}"])
+        cuts.append(done.attempts - 1)
+    # A cut behind the finish reason of a chat is none: nothing of the answer was missing.
+    assert max(cuts) == 3
+    assert sum(cuts) > 2.8 * count
+
+
+def test_answers_cut_three_times_are_exact() -> None:
+    check_exact(30, seed=1)
+
+
+@pytest.mark.slow
+def test_a_thousand_answers_cut_three_times_are_exact() -> None:
+    check_exact(1000, seed=2)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["without-reconnect", "without-cursors"])
+def test_nothing_goes_on_by_itself(keeps: bool) -> None:
+    """Without `reconnect`; and with it, where the events have no id."""
+    server = CursorServer(cuts=3, ids=keeps, keeps=keeps)
+    retry = engine.Retry(
+        max_attempts=6, base_delay=0.0, max_delay=0.0, budget=None, reconnect=not keeps
+    )
+    begun = 0
+    for name, (wire, done, heard) in asked(30, server, retry).items():
+        delivered = [e.text for e in heard if isinstance(e, events.TextDelta)]
+        assert "".join(delivered) == done.text
+        if wire == "responses" and not keeps:  # the whole is sent again, and what was read passed
+            assert (done.status, done.text) == ("complete", "".join(words(name)))
+        elif delivered:
+            cut = done.status == "truncated"
+            begun += cut
+            assert cut or (done.status, done.text) == ("complete", "".join(words(name))), name
+            assert "".join(words(name)).startswith(done.text)
+    assert begun > 5
+
+
+def test_a_server_that_forgets_its_places_is_found_out() -> None:
+    """It has ids, and begins anew all the same: nothing is told twice."""
+    server = CursorServer(cuts=1, keeps=False)
+    for name, (wire, done, heard) in asked(30, server, PATIENT).items():
+        text = "".join(e.text for e in heard if isinstance(e, events.TextDelta))
+        assert "".join(words(name)).startswith(text), (name, wire)
+        assert done.text == text
+        assert done.status == "truncated" or text == "".join(words(name)), (name, wire)
+
+
+@pytest.mark.parametrize("reconnect", [False, True])
+def test_with_restart_the_answer_begins_anew_and_says_so(reconnect: bool) -> None:
+    server = CursorServer(cuts=2, ids=reconnect, keeps=False)
+    retry = engine.Retry(
+        max_attempts=6,
+        base_delay=0.0,
+        max_delay=0.0,
+        budget=None,
+        reconnect=reconnect,
+        restart=True,
+    )
+    restarted = 0
+    for name, (wire, done, heard) in asked(30, server, retry).items():
+        told = [e for e in heard if isinstance(e, events.TextDelta | events.Restarted)]
+        starts = [n for n, e in enumerate(told) if isinstance(e, events.Restarted)]
+        restarted += len(starts)
+        since = told[starts[-1] + 1 :] if starts else told
+        assert "".join(e.text for e in since if isinstance(e, events.TextDelta)) == done.text
+        assert (done.status, done.text) == ("complete", "".join(words(name))), (name, wire)
+    assert restarted > 10
