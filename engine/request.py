@@ -79,10 +79,14 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         for name, value in self.headers.items():
             check_header(name, value)
 
-    def with_body(self, body: bytes) -> HttpRequest:
-        """The same request, checked already, with another body."""
+    def with_body(self, body: bytes, headers: Mapping[str, str] | None = None) -> HttpRequest:
+        """The same request, checked already, with another body, and `headers` beside its own."""
         other = copy(self)
         msgspec.structs.force_setattr(other, "body", body)
+        if headers:
+            for name, value in headers.items():
+                check_header(name, value)
+            msgspec.structs.force_setattr(other, "headers", merged_headers(self.headers, headers))
         return other
 
     @property

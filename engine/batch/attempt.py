@@ -24,6 +24,7 @@ from engine.completion import Completion
 from engine.errors import TruncatedError
 from engine.events import Done, Event, TextDelta
 from engine.messages import Message
+from engine.providers.chat.plain import plain_answer
 from engine.response import HttpResponse
 from engine.stream import Stream
 from engine.transport.deadlines import Timeouts
@@ -69,6 +70,10 @@ def _clean(outcome: Outcome, rendered: Rendered) -> Outcome:
 
 
 def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
+    if response.http_status == 200 and response.error is None and rendered.dialect.name == "chat":
+        plain = _plain(response)
+        if plain is not None:
+            return plain
     answer = Answer(rendered.dialect, rendered.provider, rendered.key_variable, streaming=False)
     events: list[Event] = []
     headers = response.headers
@@ -88,6 +93,25 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         text="".join(event.text for event in events if isinstance(event, TextDelta)),
         finish_reason=done.finish_reason if isinstance(done, Done) else None,
         usage=done.usage if isinstance(done, Done) else None,
+        timing=milliseconds(response.timing),
+        rate_limit=parse_rate_limit(headers),
+    )
+
+
+def _plain(response: HttpResponse) -> Outcome | None:
+    """The outcome of an answer that is text and nothing else, as nearly all are; None: another."""
+    headers = response.headers
+    answer = plain_answer(response.body) if "json" in headers.get("content-type", "") else None
+    if answer is None:
+        return None
+    return Outcome(
+        error=None,
+        status=response.http_status,
+        request_id=request_id(headers),
+        body=response.body,
+        text=answer.text,
+        finish_reason=answer.finish_reason,
+        usage=answer.usage,
         timing=milliseconds(response.timing),
         rate_limit=parse_rate_limit(headers),
     )

@@ -52,10 +52,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def milliseconds(timing: Timing) -> dict[str, float]:
     """The times of a request, as the output row has them."""
-    named = {"queued_ms": timing.queued, "first_byte_ms": timing.first_byte, "e2e_ms": timing.total}
-    return {
-        name: round(seconds * 1000, 3) for name, seconds in named.items() if seconds is not None
-    }
+    times = {}
+    if timing.queued is not None:
+        times["queued_ms"] = round(timing.queued * 1000, 3)
+    if timing.first_byte is not None:
+        times["first_byte_ms"] = round(timing.first_byte * 1000, 3)
+    if timing.total is not None:
+        times["e2e_ms"] = round(timing.total * 1000, 3)
+    return times
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

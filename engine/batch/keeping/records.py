@@ -90,9 +90,15 @@ def usage_fields(usage: Usage | None) -> dict[str, int | float] | None:
     """The tokens a provider told, by name."""
     if usage is None:
         return None
-    names = (name for name in usage.__struct_fields__ if name.endswith("_tokens"))
-    counts = ((name, getattr(usage, name)) for name in names)
-    return {name: count for name, count in counts if count is not None}
+    counts = {}
+    for name in _COUNTS:
+        count = getattr(usage, name)
+        if count is not None:
+            counts[name] = count
+    return counts
+
+
+_COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
 
 
 def request_id_of(row: Row | BadRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,24 +39,15 @@ _SENT_AS_IS: Final[dict[str, frozenset[str]]] = {
 
 # Input that is more than the bytes of the request: files, pages and images by address, what was
 # said before, what a server's tool finds.
-_ELSEWHERE: Final = (
-    b'"image_url":{"url":"http',
-    b'"image_url":"http',
-    b'"file_id"',
-    b'"file_url"',
-    b'"fileData"',
-    b'"file_uri"',
-    b'"type":"url"',
-    b'"previous_response_id"',
-    b'"conversation":',
-    b'"web_search',
-    b'"file_search',
-    b'"code_interpreter',
-    b'"code_execution',
-    b'"googleSearch"',
-    b'"google_search"',
-    b'"cachedContent"',
+_ELSEWHERE: Final = re.compile(
+    rb'"(?:image_url":(?:\{"url":)?"http|file_id"|file_url"|fileData"|file_uri"|type":"url"'
+    rb'|previous_response_id"|conversation":|web_search|file_search|code_interpreter'
+    rb'|code_execution|googleSearch"|google_search"|cachedContent")'
 )
+
+# Requests without a body that are kept: of a model, a format, a path.
+_FORMS: Final = 256
+_ANY_ANSWER: Final = {"Accept": "*/*"}
 
 
 class Address:
@@ -84,6 +76,7 @@ class Address:
             headers=headers or {},
         )
         self._places: dict[str, Place] = {}
+        self._forms: dict[tuple[object, ...], tuple[HttpRequest, bool]] = {}
 
     def check(self, row: Row) -> str | None:
         """None where `row` can be sent, else why not.
@@ -124,18 +117,9 @@ class Address:
         format = _format_of(row, place)
         body, request = self._body(row, place, format)
         data = encode_body(body)
-        headers = merged_headers(
-            {
-                "Content-Type": "application/json",
-                "Accept": format.content_types[0] if request.stream else "application/json",
-            },
-            format.headers(request) if row.path is None else {"Accept": "*/*"},
-            {"Idempotency-Key": key},
-            place.headers,
-        )
-        url = place.url(format, request) if row.path is None else _url_of(place.base_url, row.path)
+        http, keyed = self._http(row, model, place, format, request)
         rendered = Rendered(
-            http=HttpRequest("POST", url, headers, data),
+            http=http.with_body(data, None if keyed else {"Idempotency-Key": key}),
             dialect=format,
             provider=place.provider,
             model=model,
@@ -148,9 +132,33 @@ class Address:
             model=model,
             size=len(data),
             most_output=most_output(format.name if row.path is None else row.path, body),
-            bounded=not any(mark in data for mark in _ELSEWHERE),
+            bounded=_ELSEWHERE.search(data) is None,
         )
         return rendered, demand
+
+    def _http(
+        self, row: Row, model: str, place: Place, format: Dialect, request: ModelRequest
+    ) -> tuple[HttpRequest, bool]:
+        """The request without its body, and whether the user has given it an idempotency key."""
+        named = format.headers(request) if row.path is None else _ANY_ANSWER
+        form = (model, format.name, row.path, request.stream, *named.items())
+        found = self._forms.get(form)
+        if found is None:
+            told = {
+                "Content-Type": "application/json",
+                "Accept": format.content_types[0] if request.stream else "application/json",
+            }
+            if row.path is None:
+                url = place.url(format, request)
+            else:
+                url = _url_of(place.base_url, row.path)
+            headers = merged_headers(told, named, place.headers)
+            http = HttpRequest("POST", url, headers)
+            found = http, any(name.lower() == "idempotency-key" for name in headers)
+            if len(self._forms) >= _FORMS:
+                self._forms.clear()
+            self._forms[form] = found
+        return found
 
     def _body(self, row: Row, place: Place, format: Dialect) -> tuple[dict[str, Any], ModelRequest]:
         manifest = self._manifest
