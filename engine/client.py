@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
+from engine.asking.form import Forms, render_question
 from engine.asking.input import Input
-from engine.asking.question import QuestionOptions, as_question, check_callbacks, check_kind
-from engine.asking.rendered import render
+from engine.asking.question import QuestionOptions, check_callbacks, check_kind
 from engine.asking.target import Sizes, Target
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
@@ -98,6 +98,7 @@ class Client:
             think_tags=think_tags,
             sizes=Sizes(max_event_bytes, max_answer_bytes, max_unread_bytes),
         )
+        self._forms = Forms()
         self.owns_multi: bool = multi is None
         self.multi: Multi = Multi() if multi is None else multi
 
@@ -223,10 +224,12 @@ class Client:
         on_done = options.pop("on_done", None)
         user_data = options.pop("user_data", None)
         check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)
-        question = as_question(model, input, response_format, options)
+        rendered = render_question(
+            self._forms, self._target, model, input, response_format, options, streaming=streaming
+        )
         return Stream(
             self.multi,
-            render(self._target, question, streaming=streaming),
+            rendered,
             on_event=on_event,
             on_text=on_text,
             on_done=on_done,

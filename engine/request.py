@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -81,7 +80,7 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     def with_body(self, body: bytes, headers: Mapping[str, str] | None = None) -> HttpRequest:
         """The same request, checked already, with another body, and `headers` beside its own."""
-        other = copy(self)
+        other: HttpRequest = self.__copy__()  # type: ignore[attr-defined]
         msgspec.structs.force_setattr(other, "body", body)
         if headers:
             for name, value in headers.items():

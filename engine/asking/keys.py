@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.asking.consulted import Consulted
 from engine.errors import ConfigError
 from engine.providers import Endpoint, key_variable_for_host
 from engine.providers.endpoints import is_at, row_for_url
@@ -148,6 +149,8 @@ def credentials_path(environ: Mapping[str, str] | None = None) -> Path:
 
 def _saved_key(name: str, environ: Mapping[str, str]) -> str | None:
     path = credentials_path(environ)
+    if isinstance(environ, Consulted):
+        environ.look_at(str(path))
     try:
         facts = path.stat()
     except OSError:

@@ -150,8 +150,8 @@ def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | Non
     return msgspec.structs.replace(http, body=msgspec.json.encode(mended))
 
 
-def encode_body(body: Mapping[str, Any]) -> bytes:
-    """`body` as JSON.
+def encode_body(body: Mapping[str, Any] | str) -> bytes:
+    """`body`, or the text of a question, as JSON.
 
     Raises:
         ConfigError: it holds what JSON has no word for.

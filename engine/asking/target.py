@@ -133,8 +133,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, name, value)
 
     def place(self, model: str) -> Place:
-        """Where `model` (as the user wrote it) is asked. Remembered for as long as the variables
-        that were looked at stay as they are, and no provider or dialect is registered.
+        """Where `model` (as the user wrote it) is asked. Remembered for as long as the variables,
+        and the file, that were looked at stay as they are, and no provider or dialect is
+        registered.
 
         Raises:
             ConfigError: nothing tells who it is asked of, or a key is missing.
@@ -146,11 +147,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 return place
         consulted = Consulted()
         place = self._find_place(model, consulted)
-        # A key that is looked for in a file may be another one at any moment.
-        if "XDG_CONFIG_HOME" not in consulted.answers:
-            if len(self.places) >= _PLACES:
-                self.places.clear()
-            self.places[model] = place, consulted, registered()
+        if len(self.places) >= _PLACES:
+            self.places.clear()
+        self.places[model] = place, consulted, registered()
         return place
 
     def _find_place(self, model: str, environ: Mapping[str, str]) -> Place:

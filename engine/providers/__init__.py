@@ -27,6 +27,7 @@ __all__ = [
     "dialect",
     "endpoint",
     "endpoints",
+    "is_built_in",
     "key_variable_for_host",
     "register",
     "register_dialect",
@@ -70,3 +71,10 @@ def register_dialect(new: Dialect) -> None:
     """Add a dialect, or replace the one of that name, for this process."""
     _dialects[new.name] = new
     note_registration()
+
+
+def is_built_in(used: Dialect) -> bool:
+    """Whether `used` is the engine's own dialect of its name, and not somebody's in its place."""
+    kind = type(used)
+    module, _, name = _BUILT_IN.get(used.name, ":").partition(":")
+    return kind.__module__ == f"engine.providers.{module}" and kind.__name__ == name
