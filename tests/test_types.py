@@ -41,7 +41,7 @@ def test_examples_snippets_and_promises_pass_mypy_strictly(tmp_path: Path) -> No
 
 
 def _all(snippets: Path) -> list[Path]:
-    files = [*snippets.glob("*.py"), *(ROOT / "examples").glob("*.py")]
+    files = [*snippets.glob("*.py"), *(ROOT / "examples").rglob("*.py")]
     return sorted([*files, ROOT / "tests/typed/streams.py"])
 
 
