@@ -94,15 +94,22 @@ def test_gtk_window() -> None:
 
 
 def test_pygame_keeps_its_frames_while_four_speak() -> None:
+    # The least of three: what else the machine does costs frames, too.
+    assert min(late_frames() for _ in range(3)) < 0.2
+
+
+def late_frames() -> float:
+    """The part of a second's frames that came more than 20 ms after the one before."""
     with (
         provider() as server,
         screen() as shown,
         running("pygame_scene.py", server, DISPLAY=shown.name) as example,
     ):
         shows_text(shown, example, server, 4)
+        until(lambda: sum(server.bytes_sent.values()) > 60_000, example)
         shown.close_window()
         told = re.search(r"(\d+) frames, (\d+) a second, (\d+) of them late", example.ended())
     assert told is not None
     frames, _, late = map(int, told.groups())
     assert frames > 10
-    assert late < frames
+    return late / frames
