@@ -11,7 +11,7 @@ from engine.events import Event, ModelUpdate, Ping, Start, StreamError, Unknown
 from engine.providers.contract import Decoder
 from engine.providers.finish import Finish
 from engine.providers.halves import Halves
-from engine.providers.refusal import stream_error
+from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import Calls
 from engine.request import ModelRequest
 from engine.wire.event_stream import EventStreamDecoder
@@ -166,7 +166,10 @@ class AnswerParser:
         try:
             value = decoder.recover(data, error, odd)
         except ProtocolError as failure:
-            if self._over():
+            told = json_or_text(data)
+            if is_error(told) or (name == "error" and isinstance(told, dict)):
+                self._fail(stream_error(told), events)
+            elif self._over():
                 events.append(Unknown(name, json_or_text(data)))
             else:
                 self._fail(failure, events)

@@ -8,11 +8,31 @@ from typing import Any
 
 from engine.wire.headers import parse_duration
 
-__all__ = ["ErrorBody"]
+__all__ = ["ErrorBody", "error_inside"]
 
-_NAMES = ("code", "type", "status", "error_type", "__type")
-_WORDS = ("message", "detail", "msg", "error", "Message", "status_msg", "error_msg", "errmsg")
+_NAMES = ("code", "type", "status", "error_type", "__type", "error_code", "Code")
+_WORDS = (
+    *("message", "detail", "msg", "error", "Message", "status_msg", "error_msg", "errmsg"),
+    *("faultstring", "error_message", "errorMessage", "title"),
+)
 _NUMBERS = ("code", "status_code", "errcode", "error_code")
+
+
+def error_inside(outer: Mapping[str, Any]) -> Any:
+    """What stands in `outer` under a name that says that it is an error, or None: ``error`` with
+    nearly all, Cloudflare's and watsonx's ``errors``, an Apigee gateway's ``fault``, AWS's
+    ``Error`` and ``throttlingException``."""
+    for name in ("error", "errors", "fault", "Error"):
+        found = outer.get(name)
+        if isinstance(found, list):
+            found = found[0] if found else None
+        if found:
+            return found
+    if len(outer) == 1:
+        (name, value), *_ = outer.items()
+        if name.endswith("Exception") and isinstance(value, dict):
+            return {"type": name, **value}
+    return None
 
 
 class ErrorBody:
@@ -45,7 +65,8 @@ class ErrorBody:
             data = data[0]
         outer = data if isinstance(data, dict) else {}
         outer = outer.get("base_resp") or outer  # MiniMax
-        inner = outer.get("error", data)
+        inner = error_inside(outer)
+        inner = outer.get("error", data) if inner is None else inner
         error = inner if isinstance(inner, dict) else {}
         details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
         self.message: str = _message(inner, error, outer)
@@ -75,7 +96,7 @@ def _names(error: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[str]:
 
 def _first_status(error: Mapping[str, Any], outer: Mapping[str, Any]) -> int | None:
     for source in (error, outer):
-        for field in ("code", "status", "status_code"):
+        for field in ("code", "status", "status_code", "statusCode", "error_code"):
             text = str(source.get(field, ""))
             if len(text) == 3 and text.isdecimal() and 400 <= int(text) < 600:
                 return int(text)
@@ -100,24 +121,29 @@ def _first_text(
 
 def _message(inner: Any, error: Mapping[str, Any], outer: Mapping[str, Any]) -> str:
     if isinstance(inner, str):
-        return inner
+        # Frameworks put the status in words there, and what happened beside it.
+        beside = outer.get("message")
+        more = isinstance(beside, str) and beside and inner not in beside
+        return f"{inner}: {beside}" if more else inner
     for source in (error, outer):
         for field in _WORDS:
             value = source.get(field)
-            if isinstance(value, dict):  # Mistral's 422: {"message": {"detail": [...]}}
-                value = value.get("detail")
+            while isinstance(value, dict):  # Mistral's 422: {"message": {"detail": [...]}}
+                value = next(filter(None, map(value.get, _WORDS)), None)
             if isinstance(value, str) and value:
                 return _with_upstream(value, error)
             if isinstance(value, list) and value:
                 return "; ".join(_validation(item) for item in value[:3])
-    return ""
+    return _with_upstream("", error)
 
 
 def _with_upstream(message: str, error: Mapping[str, Any]) -> str:
     # OpenRouter says "Provider returned error" and keeps the reason in metadata.raw.
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    return f"{message}: {raw}" if isinstance(raw, str) and raw else message
+    if not isinstance(raw, str) or not raw:
+        return message
+    return f"{message}: {raw}" if message else raw
 
 
 def _validation(item: Any) -> str:

@@ -7,14 +7,72 @@ from typing import Final
 
 from engine.errors import Category
 
-__all__ = ["prose_of"]
+__all__ = ["FILTERED", "TOO_LONG", "WRONG_KEY", "no_money", "prose_of"]
+
+FILTERED: Final = re.compile(
+    r"content filtering policy|content management policy|flagged by moderation|requires moderation"
+    r"|flagged as potentially|violat\w+ .{0,30}\bpolic(?:y|ies)\b|content_?policy_?violation"
+    r"|contains? .{0,20}(?:sensitive|inappropriate)|guardrail\b.{0,40}(?:failed|blocked|violat)"
+    r"|blocked (?:output|input)\b|敏感内容|不安全",
+    re.IGNORECASE,
+)
+WRONG_KEY: Final = re.compile(
+    r"api[ _-]?key (?:not valid|is invalid|invalid)|(?:incorrect|invalid) api[ _-]?(?:key|token)"
+    r"|(?:invalid|expired) (?:access |auth(?:entication)? )?token|please carry the api key",
+    re.IGNORECASE,
+)
+TOO_LONG: Final = re.compile(
+    r"(?:context|prompt|input|messages?|tokens?)\b.{0,60}(?:too long|exceed|maximum|longer than)"
+    r"|too many (?:prompt )?tokens|maximum context length|inputs?\b.{0,40} must be <="
+    r"|(?:exceeds?|greater than) .{0,40}context (?:size|length|window)|context.?window.?exceeded",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_MONEY: Final = re.compile(
+    r"credit balance is too low|insufficient (?:account )?(?:balance|credits?|funds)"
+    r"|balance is (?:insufficient|not enough)|not enough (?:balance|credits?)|overdue balance"
+    r"|(?:doesn't|does not) have (?:any|enough) credits|requires more credits"
+    r"|used (?:up )?all (?:available |your )?credits|credits? (?:are|is|have been|has been) "
+    r"(?:depleted|exhausted|used up)|budget has been exceeded|key limit exceeded"
+    r"|(?:spend|spending|usage) (?:cap|limit) (?:has been )?(?:reached|exceeded)"
+    r"|reach\w+ (?:your|its|the) .{0,30}(?:spending|usage) limits?"
+    r"|free (?:tier|quota|allocation)\b.{0,30}exhausted|used up your .{0,10}free",
+    re.IGNORECASE,
+)
+# OpenAI's words for an empty account are Gemini's for a minute's limit.
+_NO_MONEY_OR_TIME: Final = re.compile(
+    r"exceeded your current quota, please check your plan and billing", re.IGNORECASE
+)
+
+
+def no_money(message: str, words: str) -> bool:
+    """Whether an error says that the account is empty; `words`: its codes. Gemini's daily limits
+    are known by their quotaId."""
+    if _NO_MONEY_OR_TIME.search(message):
+        return "resourceexhausted" not in words
+    return _NO_MONEY.search(message) is not None
+
 
 # Pattern, category (None: that of the status and codes), advice.
 _BY_PROSE: Final = (
     (
-        re.compile(r"invalid model name|(?:unknown|no such|invalid) model\b", re.IGNORECASE),
+        re.compile(
+            r"invalid model name|(?:unknown|no such|invalid) model\b|not a valid model\b"
+            r"|model identifier is invalid|requested model is not supported"
+            r"|\bmodel\W{0,3}[\w./:@-]{0,60}\W{0,3}(?:does not exist|was not found|not found\b"
+            r"|has been decommissioned)",
+            re.IGNORECASE,
+        ),
         Category.NOT_FOUND,
         "check the model's name",
+    ),
+    (
+        re.compile(
+            r"^(?:\w+ )?\W?max_\w*tokens\b.{0,60}"
+            r"(?:maximum|too large|at most|must be|less than|greater|>)",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        None,
+        "lower max_tokens",
     ),
     (
         re.compile(

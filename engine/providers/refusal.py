@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
-from engine.providers.error_body import ErrorBody
-from engine.providers.prose import prose_of
+from engine.providers.error_body import ErrorBody, error_inside
+from engine.providers.prose import FILTERED, TOO_LONG, WRONG_KEY, no_money, prose_of
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.headers import parse_reset, parse_retry_after
 from engine.wire.headers import request_id as id_of_request
@@ -48,6 +48,13 @@ _BY_WORD: Final = (
     ("spendlimit", Category.QUOTA),
     ("insufficientcredits", Category.QUOTA),
     ("insufficientbalance", Category.QUOTA),
+    ("notenoughbalance", Category.QUOTA),  # Novita
+    ("arrearage", Category.QUOTA),  # DashScope
+    ("overdue", Category.QUOTA),  # Volcengine
+    ("freetieronly", Category.QUOTA),  # DashScope
+    ("budgetexceeded", Category.QUOTA),  # LiteLLM
+    ("quotareached", Category.QUOTA),  # watsonx
+    ("servicequotaexceeded", Category.QUOTA),  # Bedrock
     ("creditlimit", Category.QUOTA),  # Together
     ("paymentrequired", Category.QUOTA),
     ("perday", Category.QUOTA),  # Gemini's quotaId; its retryDelay of seconds lifts no daily limit
@@ -56,6 +63,8 @@ _BY_WORD: Final = (
     ("responsibleai", Category.CONTENT_FILTER),  # Azure
     ("moderation", Category.CONTENT_FILTER),
     ("datainspectionfailed", Category.CONTENT_FILTER),  # DashScope
+    ("sensitivecontent", Category.CONTENT_FILTER),  # Volcengine
+    ("hooksfailed", Category.CONTENT_FILTER),  # Portkey's guardrails
     ("invalidapikey", Category.AUTH),
     ("apikeyinvalid", Category.AUTH),  # Gemini's reason beside 400 INVALID_ARGUMENT
     ("authentication", Category.AUTH),
@@ -72,6 +81,10 @@ _BY_WORD: Final = (
     ("deadlineexceeded", Category.TIMEOUT),
     ("timeout", Category.TIMEOUT),
     ("notfound", Category.NOT_FOUND),
+    ("doesnotexist", Category.NOT_FOUND),  # Databricks
+    ("unknownmodel", Category.NOT_FOUND),  # GitHub
+    ("modelnotsupported", Category.NOT_FOUND),  # Copilot, watsonx
+    ("modeldecommissioned", Category.NOT_FOUND),  # Groq
     ("invalidrequest", Category.INVALID_ARG),
     ("invalidargument", Category.INVALID_ARG),
     ("badrequest", Category.INVALID_ARG),
@@ -119,30 +132,6 @@ _STATUS_WINS: Final = frozenset({401, 402, 403, 404, 407, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
 # A bad request stays one, whatever its type says of servers.
 _NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
-
-# Told only in prose. OpenAI's words for an empty account are Gemini's for a minute's limit, which
-# has the code RESOURCE_EXHAUSTED; its daily limits are known by their quotaId.
-_NO_MONEY: Final = re.compile(
-    r"exceeded your current quota, please check your plan and billing"
-    r"|credit balance is too low|insufficient (?:balance|credits|funds)"
-    r"|(?:doesn't|does not) have (?:any|enough) credits"
-    r"|(?:spend|spending|usage) (?:cap|limit) (?:has been )?(?:reached|exceeded)",
-    re.IGNORECASE,
-)
-_FILTERED: Final = re.compile(
-    r"content filtering policy|content management policy|flagged by moderation|requires moderation",
-    re.IGNORECASE,
-)
-_WRONG_KEY: Final = re.compile(
-    r"api[ _-]?key (?:not valid|is invalid|invalid)|(?:incorrect|invalid) api[ _-]?(?:key|token)"
-    r"|(?:invalid|expired) (?:access |auth(?:entication)? )?token|please carry the api key",
-    re.IGNORECASE,
-)
-_TOO_LONG: Final = re.compile(
-    r"(?:context|prompt|input|messages?|tokens?)\b.{0,60}(?:too long|exceed|maximum)"
-    r"|too many (?:prompt )?tokens|maximum context length",
-    re.IGNORECASE | re.DOTALL,
-)
 
 _ADVICE: Final = {
     Category.AUTH: "check {key}",
@@ -192,7 +181,7 @@ def http_error(
             provider=provider,
         )
     message = facts.message or _plain_text(body, headers)
-    category = _category(status, facts.words, message)
+    category = _category(status, facts, message)
     retry_after = parse_retry_after(headers)
     if retry_after is None:
         retry_after = facts.retry_delay
@@ -226,7 +215,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     ``{"error": …}`` around it.
     """
     facts = ErrorBody(data)
-    category = _category(facts.status, facts.words, facts.message)
+    category = _category(facts.status, facts, facts.message)
     if category is Category.UNKNOWN or category is Category.SERVER:
         # The request was taken and an answer had begun: with no word to the contrary, it is the
         # server that failed.
@@ -252,17 +241,22 @@ def is_error(data: Any) -> bool:
     """Whether `data`, the object of a record that is no part of an answer, reports an error without
     ``error`` around it: vLLM's ``{"object": "error", …}``, FastAPI's ``{"detail": …}``, and
     ``{"message": …, "code": …}``."""
+    if isinstance(data, list) and data:  # Gemini wraps errors in a list at times
+        data = data[0]
     if not isinstance(data, dict):
         return False
-    if data.get("error") or data.get("detail") or data.get("object") == "error":
+    if error_inside(data) or data.get("detail") or data.get("object") == "error":
         return True
     status = data.get("base_resp")  # MiniMax: 0 is success
     if isinstance(status, dict) and status.get("status_code"):
         return True
-    said = isinstance(data.get("message"), str) or isinstance(data.get("msg"), str)
-    return said and any(data.get(name) not in (None, 0, "0", 200) for name in _CODES)
+    said = any(isinstance(data.get(name), str) for name in _SAID)
+    failed = data.get("success") is False
+    return said and (failed or any(data.get(name) not in _WELL for name in _CODES))
 
 
+_SAID: Final = ("message", "msg", "error_msg", "errmsg", "error_message")
+_WELL: Final = (None, 0, "0", 200)
 _CODES: Final = ("code", "type", "status", "status_code", "errcode", "error_code")
 
 
@@ -275,14 +269,16 @@ def is_ping(name: str, data: Any) -> bool:
 # --------------------------------------------------------------------------------------------
 
 
-def _category(status: int | None, words: str, message: str) -> Category:
+def _category(status: int | None, facts: ErrorBody, message: str) -> Category:
+    words = facts.words
     named = next((category for word, category in _BY_WORD if word in words), None)
+    named = named or _BY_NUMBER.get(facts.number or 0)
     if named not in _REFINES:
-        if _FILTERED.search(message):
+        if FILTERED.search(message):
             named = Category.CONTENT_FILTER
-        elif _NO_MONEY.search(message) and "resourceexhausted" not in words:
+        elif no_money(message, words):
             named = Category.QUOTA
-        elif status in (400, None) and _WRONG_KEY.search(message):
+        elif status in (400, None) and WRONG_KEY.search(message):
             named = Category.AUTH  # xAI answers 400 to a wrong key
         elif status in (400, 404, 422, None) and (about := prose_of(message, words)) is not None:
             named = about[0] or named
@@ -316,7 +312,7 @@ def _advice(
         return about[1]
     if category is Category.INVALID_ARG:
         needed = facts.param is None or facts.param.startswith(_NEEDED)
-        if needed and _TOO_LONG.search(message):
+        if needed and TOO_LONG.search(message):
             return "shorten the input, or take a model with a larger context"
         if facts.param is not None:
             return f"correct {'' if needed else 'or leave out '}{facts.param!r}"

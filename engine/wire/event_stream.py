@@ -130,7 +130,7 @@ class EventStreamDecoder(SSEDecoder):
         records: list[Any] = [*self._feed(tail)] if tail else []
         self._ended = True
         last: list[Any] = [*self._feed(b"\n\n")]
-        return records + [r for r in last if _is_whole(r if isinstance(r, bytes) else r.data)]
+        return records + [record for record in last if _may_be_told(record)]
 
     def _payloads(  # type: ignore[override]
         self, region: bytes, separator: bytes = b"\n\ndata: "
@@ -184,6 +184,14 @@ def _begins_a_field(line: bytes) -> bool:
 def _can_wait(tail: bytes) -> bool:
     """Whether no event ends in `tail`, by blank lines of another kind."""
     return b"\n\n" not in tail and b"\r\r" not in tail and b"\n\r" not in tail
+
+
+def _may_be_told(record: SSERecord | bytes) -> bool:
+    """Whether the last record is whole; of a failure that is told in words, each word counts."""
+    if isinstance(record, bytes):
+        return _is_whole(record)
+    words = record.event == "error" and record.data.lstrip()[:1] not in (b"", b"{", b"[")
+    return words or _is_whole(record.data)
 
 
 def _is_whole(data: bytes) -> bool:

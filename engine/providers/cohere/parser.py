@@ -191,17 +191,18 @@ class CohereParser(AnswerParser):
             case kind if is_ping(kind, None):
                 events.append(Ping())
             case kind:
-                self._foreign(kind, record.data, events)
+                self._untyped(chunk, record, events)
         if self._halves.open:
             self._halves.mend(events, since)
 
     def _untyped(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         """An error that has no event around it, or nothing of ours."""
         told = json_or_text(record.data)
-        if is_error(told) or isinstance(chunk.message, str) or record.event == "error":
+        kind = chunk.type or record.event
+        if is_error(told) or isinstance(chunk.message, str) or "error" in (kind, record.event):
             self._fail(stream_error(told), events)
         else:
-            self._foreign(record.event, record.data, events)
+            self._foreign(kind, record.data, events)
 
     def _message_end(self, delta: _Delta, record: SSERecord, events: list[Event]) -> None:
         told = json_or_text(record.data)

@@ -123,6 +123,11 @@ class OllamaParser(AnswerParser):
     def _odd(self, record: bytes, error: Exception, events: list[Event]) -> None:
         if record.strip() == b"[DONE]":
             return  # a gateway's; "done" is what counts
+        field, colon, value = record.partition(b":")
+        told = json_or_text(value.strip())
+        if colon and (field == b"error" or (field == b"data" and is_error(told))):
+            self._fail(stream_error(told), events)  # a gateway's, as event streams have it
+            return
         since = len(events)
         line = self._unreadable(_decoder, "line", record, error, events)
         if line is not None:

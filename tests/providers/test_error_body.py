@@ -1,0 +1,64 @@
+"""The facts of an error, wherever they stand in its object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.providers.error_body import ErrorBody
+from engine.providers.refusal import is_error
+
+# Objects that say "Boom" in the clothes of one vendor or framework or another.
+TOLD: dict[str, Any] = {
+    "OpenAI's": {"error": {"message": "Boom", "code": "x"}},
+    "a text": {"error": "Boom"},
+    "a list": [{"error": {"message": "Boom"}}],
+    "Cloudflare's": {"success": False, "result": {}, "errors": [{"code": 7009, "message": "Boom"}]},
+    "watsonx's": {"errors": [{"code": "x", "message": "Boom"}], "trace": "t", "status_code": 400},
+    "texts in a list": {"errors": ["Boom"]},
+    "Apigee's": {"fault": {"faultstring": "Boom", "detail": {"errorcode": "x"}}},
+    "AWS's": {"Error": {"Code": "x", "Message": "Boom"}},
+    "Bedrock's in a stream": {"internalServerException": {"message": "Boom"}},
+    "Baidu's": {"error_code": 336003, "error_msg": "Boom"},
+    "Databricks'": {"error_code": "BAD_REQUEST", "message": "Boom"},
+    "FastAPI's": {"detail": [{"loc": ["body", "model"], "msg": "Boom"}]},
+    "an object as detail": {"detail": {"error": "Boom"}},
+    "Mistral's": {"object": "error", "message": {"detail": [{"msg": "Boom"}]}},
+    "RFC 9457": {"type": "about:blank", "title": "Bad", "detail": "Boom", "status": 400},
+    "a gateway's": {"success": False, "message": "Boom"},
+    "OpenRouter's": {"error": {"message": None, "code": 502, "metadata": {"raw": "Boom"}}},
+    "MiniMax's": {"base_resp": {"status_code": 1008, "status_msg": "Boom"}},
+    "Nest's": {"statusCode": 500, "error": "Internal Server Error", "message": "Boom"},
+}
+
+
+@pytest.mark.parametrize("whose", TOLD)
+def test_what_happened_is_found(whose: str) -> None:
+    assert is_error(TOLD[whose])
+    assert "Boom" in ErrorBody(TOLD[whose]).message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"errors": [], "success": True},
+        {"message": "Boom", "success": True},
+        {"Exception": "Boom", "choices": []},
+        {"fault": None},
+        [],
+        [[]],
+        {"id": "x", "object": "chat.completion.chunk"},
+    ],
+)
+def test_what_only_looks_like_one_is_none(data: Any) -> None:
+    assert not is_error(data)
+
+
+def test_codes_and_numbers() -> None:
+    aws = ErrorBody(TOLD["AWS's"])
+    assert (aws.code, aws.status) == ("x", None)
+    assert ErrorBody(TOLD["Nest's"]).status == 500
+    assert ErrorBody(TOLD["Baidu's"]).number == 336003
+    assert ErrorBody(TOLD["Bedrock's in a stream"]).code == "internalServerException"
+    assert ErrorBody({"error": "Bad Request", "message": "Bad Request: x"}).message == "Bad Request"

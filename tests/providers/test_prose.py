@@ -1,0 +1,110 @@
+"""What is told in prose alone has its category and an advice that fits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.errors import Category as C
+from engine.providers.refusal import http_error, stream_error
+
+
+def failure(http: int, message: str, **codes: Any) -> Any:
+    body = json.dumps({"error": {"message": message, **codes}}).encode()
+    return http_error(http, {"content-type": "application/json"}, body, "provider", "KEY")
+
+
+# Status, words, codes, category; no provider's own sentence, but what theirs have in common.
+TABLE: list[tuple[int, str, dict[str, Any], C]] = [
+    (400, "Your account has insufficient balance", {}, C.QUOTA),
+    (403, "The balance is not enough, please recharge", {}, C.QUOTA),
+    (403, "There is an overdue balance on the account", {"code": "AccountOverdueError"}, C.QUOTA),
+    (400, "Please pay", {"code": "Arrearage"}, C.QUOTA),
+    (400, "Budget has been exceeded! Current cost: 2", {}, C.QUOTA),
+    (400, "No more", {"type": "budget_exceeded"}, C.QUOTA),
+    (403, "Key limit exceeded, raise it", {}, C.QUOTA),
+    (429, "The team has used all available credits", {}, C.QUOTA),
+    (429, "The credits are depleted", {"status": "RESOURCE_EXHAUSTED"}, C.QUOTA),
+    (429, "You exceeded your current quota, please check your plan and billing", {}, C.QUOTA),
+    (
+        429,
+        "You exceeded your current quota, please check your plan and billing",
+        {"status": "RESOURCE_EXHAUSTED"},
+        C.RATE_LIMIT,
+    ),
+    (400, "You have reached your specified API usage limits until May", {}, C.QUOTA),
+    (412, "Suspended for reaching the monthly spending limit", {}, C.QUOTA),
+    (403, "The free tier of it has been exhausted", {}, C.QUOTA),
+    (429, "You have used up your daily free allocation", {}, C.QUOTA),
+    (403, "The token quota is at its end", {"code": "token_quota_reached"}, C.QUOTA),
+    (400, "Not so many", {"__type": "ServiceQuotaExceededException"}, C.QUOTA),
+    (429, "Slower, please", {}, C.RATE_LIMIT),
+    (
+        400,
+        "The prompt was flagged as potentially violating the policy of usage",
+        {},
+        C.CONTENT_FILTER,
+    ),
+    (400, "gateway.ContentPolicyViolationError: no", {}, C.CONTENT_FILTER),
+    (400, "The text may contain sensitive information", {}, C.CONTENT_FILTER),
+    (400, "No", {"code": "SensitiveContentDetected"}, C.CONTENT_FILTER),
+    (400, "输入可能包含不安全或敏感内容", {"code": "1301"}, C.CONTENT_FILTER),
+    (446, "The guardrail checks have failed", {"type": "hooks_failed"}, C.CONTENT_FILTER),
+    (498, "blocked output", {}, C.CONTENT_FILTER),
+    (400, "The guardrail identifier does not exist", {}, C.INVALID_ARG),
+    (400, "x/y is not a valid model ID", {}, C.NOT_FOUND),
+    (400, "The model `x` has been decommissioned", {}, C.NOT_FOUND),
+    (400, "Model does not exist. Check it", {}, C.NOT_FOUND),
+    (400, "The provided model identifier is invalid.", {}, C.NOT_FOUND),
+    (400, "The requested model is not supported.", {}, C.NOT_FOUND),
+    (400, "Gone", {"code": "model_not_supported"}, C.NOT_FOUND),
+    (404, "No route", {"error_code": "RESOURCE_DOES_NOT_EXIST"}, C.NOT_FOUND),
+    (400, "The model called a tool that does not exist", {}, C.INVALID_ARG),
+]
+
+
+@pytest.mark.parametrize(("status", "message", "codes", "category"), TABLE)
+def test_the_words_decide_where_the_status_says_too_little(
+    status: int, message: str, codes: dict[str, Any], category: C
+) -> None:
+    error = failure(status, message, **codes)
+    assert error.category is category
+    assert error.retryable is (category is C.RATE_LIMIT)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the request exceeds the available context size",
+        "The input (5000 tokens) is longer than the model's context",
+        "the number of tokens to keep is greater than the context length",
+        "`inputs` tokens + `max_new_tokens` must be <= 4096",
+        "gateway.ContextWindowExceededError: no",
+        "prompt is too long: 9 tokens > 8 maximum",
+    ],
+)
+def test_what_is_too_long_is_to_be_shortened(message: str) -> None:
+    error = failure(400, message)
+    assert error.category is C.INVALID_ARG
+    assert "shorten the input" in error.message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens",
+        "Invalid max_output_tokens value, it must be at most 4096",
+    ],
+)
+def test_a_limit_of_the_answer_that_is_too_high_is_to_be_lowered(message: str) -> None:
+    assert "lower max_tokens" in failure(400, message).message
+
+
+def test_numbers_mean_the_same_with_a_status_and_in_a_stream() -> None:
+    for code, category in (("1113", C.QUOTA), ("1301", C.CONTENT_FILTER), ("1302", C.RATE_LIMIT)):
+        assert (
+            failure(429 if category is C.RATE_LIMIT else 400, "No", code=code).category is category
+        )
+        assert stream_error({"error": {"code": code, "message": "No"}}).category is category
