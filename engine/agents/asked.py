@@ -102,13 +102,15 @@ class Asked:
             self.turn, self._calls = self._new_turn(), {}
             self._answer = GrowingJson() if self._answer is not None else None
             return None
-        said = self.turn.read(event)
-        self._telling.say(said)
+        turn = self.turn
+        said = turn.read(event)
+        if said:
+            self._telling.say(said)
+            if self._answer is not None:
+                self._grow(self._answer, said)
         if self._details:
             self._tell(event)
-        if self._answer is not None:
-            self._grow(self._answer, said)
-        return STOP if self.turn.over else None
+        return STOP if turn.over else None
 
     def _heard(self, completion: Completion, stream: Stream) -> None:
         if self._left:

@@ -35,7 +35,8 @@ class FunctionIdiom:
         return None
 
     def options(self, tools: Mapping[str, FunctionTool]) -> dict[str, Any]:
-        return {"tools": [tool.definition for tool in tools.values()]} if tools else {}
+        # The tools and not their definitions, which would be checked anew in each turn.
+        return {"tools": list(tools.values())} if tools else {}
 
 
 class FunctionAgent(Agent):

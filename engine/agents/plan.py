@@ -40,7 +40,10 @@ class Idiom(Protocol):
 
 
 def _has_pictures(message: Message) -> bool:
-    return any(isinstance(part, ToolResult) and part.parts for part in message.parts)
+    for part in message.parts:
+        if type(part) is ToolResult and part.parts:
+            return True
+    return False
 
 
 def _in_words(message: Message) -> Message:

@@ -95,15 +95,16 @@ class FunctionTurn:
         self._thinking: list[str] = []
 
     def read(self, event: Event) -> Sequence[Said]:
-        if isinstance(event, ThinkingDelta):
-            self._thinking.append(event.text)
-            return (Said("token", event.text, True),)
-        if isinstance(event, Ping | UsageUpdate):
-            return ()
-        said = self._whole_thought() if self._thinking else ()
-        if isinstance(event, TextDelta | RefusalDelta):
-            return (*said, Said("token", event.text))
-        return said
+        kind = type(event)  # the unions that `isinstance` takes cost more than all else here
+        if kind is TextDelta or kind is RefusalDelta:
+            token = Said("token", event.text)  # type: ignore[union-attr]
+            return (*self._whole_thought(), token) if self._thinking else (token,)
+        if kind is ThinkingDelta:
+            self._thinking.append(event.text)  # type: ignore[union-attr]
+            return (Said("token", event.text, True),)  # type: ignore[union-attr]
+        if self._thinking and kind is not Ping and kind is not UsageUpdate:
+            return self._whole_thought()
+        return ()
 
     def end(self, completion: Completion) -> Decision:
         said = list(self._whole_thought())

@@ -100,6 +100,8 @@ class FunctionTool:
         if run_in == "process" and self.signature.injected is not None:
             raise ConfigError("a tool in a process of its own cannot have a ToolContext")
         text = description if description is not None else described(self.signature.doc)[0]
+        if not isinstance(text, str):
+            raise ConfigError(f"the description of {name} must be a string, not {text!r:.80}")
         self.definition: Tool = Tool(name, text, self.signature.schema, strict)
         self.run_in = run_in
         self.timeout = timeout
