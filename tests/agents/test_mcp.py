@@ -1,11 +1,15 @@
-"""Tools of MCP servers: two that nobody here wrote, and one for what those do not do."""
+"""Tools of MCP servers: three that nobody here wrote, and one for what those do not do."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +22,19 @@ from engine.agents.mcp import McpServer, _mapped
 from engine.errors import ConfigError, NetworkError
 from engine.messages import Image
 from tests.agents.support import call, script
+from tests.servers import npm
 
 ODD = Path(__file__).with_name("mcp_server.py")
+PATH = {"PATH": npm.ENVIRON["PATH"]}
+
+# On a fresh machine the first that asks for them waits for npm.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def commands() -> Path:
     """The folder of the commands of the two servers from npm."""
-    home = tmp_path_factory.mktemp("npm")
-    names = [f"@modelcontextprotocol/server-{name}" for name in ("everything", "filesystem")]
-    install = ["npm", "install", "--silent", "--prefix", str(home), *names]
-    subprocess.run(install, check=True, timeout=300, capture_output=True)
-    return home / "node_modules" / ".bin"
+    return npm.install(Path(npm.__file__).with_name("mcp_servers")) / ".bin"
 
 
 def steps(client: engine.Client, server: McpServer, *turns: Any) -> list[Any]:
@@ -48,10 +53,10 @@ def test_names_fit_and_stay_apart() -> None:
     assert _mapped(["a"], "one") != _mapped(["a"], "two")
 
 
-@pytest.mark.nightly
-def test_everything_over_stdio(client: engine.Client, npm: Path) -> None:
-    command = [str(npm / "mcp-server-everything"), "stdio"]
-    with McpServer(client, command, name="all") as server:
+@pytest.mark.slow
+def test_everything_over_stdio(client: engine.Client, commands: Path) -> None:
+    command = [str(commands / "mcp-server-everything"), "stdio"]
+    with McpServer(client, command, name="all", env=PATH) as server:
         assert "all_echo" in [tool.definition.name for tool in server.tools]
         echoed, refused, picture = steps(
             client,
@@ -70,11 +75,11 @@ def test_everything_over_stdio(client: engine.Client, npm: Path) -> None:
         assert any(isinstance(part, Image) for part in parts)
 
 
-@pytest.mark.nightly
-def test_files_over_stdio(client: engine.Client, npm: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_files_over_stdio(client: engine.Client, commands: Path, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("Buy milk.")
-    command = [str(npm / "mcp-server-filesystem"), str(tmp_path)]
-    with McpServer(client, command, name="files") as server:
+    command = [str(commands / "mcp-server-filesystem"), str(tmp_path)]
+    with McpServer(client, command, name="files", env=PATH) as server:
         read, outside = steps(
             client,
             server,
@@ -86,35 +91,59 @@ def test_files_over_stdio(client: engine.Client, npm: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def everything_over_http(npm: Path) -> Iterator[str]:
+def everything_over_http(commands: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [str(npm / "mcp-server-everything"), "streamableHttp"],
-        env={"PORT": str(port), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        [str(commands / "mcp-server-everything"), "streamableHttp"],
+        env={"PORT": str(port), **PATH},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # PyPI's node is a script around node: both end together
     )
-    assert server.stderr is not None
+    output = server.stderr
+    assert output is not None
     try:
-        for line in server.stderr:
-            if "listening" in line:
-                break
-        yield f"http://127.0.0.1:{port}/mcp"
+        assert any("listening" in line for line in output), "it ended before it listened"
+        reader = threading.Thread(target=output.read)  # a full pipe would halt it
+        reader.start()
+        try:
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            reader.join()
     finally:
         server.kill()
         server.wait()
-        server.stderr.close()
+        output.close()
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
+def test_the_time_by_a_server_from_pypi(client: engine.Client) -> None:
+    command = [str(Path(sys.executable).with_name("mcp-server-time"))]
+    with McpServer(client, command, name="time") as server:
+        times = {"source_timezone": "Europe/Berlin", "target_timezone": "Asia/Tokyo"}
+        converted, wrong = steps(
+            client,
+            server,
+            call("time_convert_time", time="16:30", **times),
+            call("time_convert_time", time="25:99", **times),
+        )
+    assert not converted.is_error
+    told = json.loads(converted.content)
+    assert "T16:30" in told["source"]["datetime"]
+    assert "Tokyo" in told["target"]["timezone"]
+    assert wrong.is_error
+
+
+@pytest.mark.slow
 def test_everything_over_http(client: engine.Client, everything_over_http: str) -> None:
     with McpServer(client, everything_over_http, name="all") as server:
         [echoed] = steps(client, server, call("all_echo", message="hi"))
     assert echoed.content == "Echo: hi"
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 class TestOddServer:
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:
@@ -159,7 +188,7 @@ class TestOddServer:
         assert "notifications/cancelled" in log.read_text()
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_server_that_cannot_be_reached_is_said(client: engine.Client) -> None:
     for server in (["/nonexistent/server"], ["true"], "http://127.0.0.1:9/mcp"):
         with pytest.raises(NetworkError, match="does not answer"):

