@@ -54,9 +54,10 @@ class FunctionAgent(Agent):
 
     Args:
         text_calls: the model's server may leave its calls in the text (``<tool_call>``,
-            ``<function=…>``, ``[TOOL_CALLS]``, ``<|python_tag|>``, or an answer that is all an
-            object with a tool's name and arguments): take them for what they are. Where the server
-            parses calls itself, leave it off: there such text is text.
+            ``<function=…>``, ``[TOOL_CALLS]``, ``<|python_tag|>`` and what other templates write,
+            or an answer that is all an object with a tool's name and arguments): take them for
+            what they are. Where the server parses calls itself, leave it off: there such text is
+            text. What is quoted or thought is text here too.
 
     The others as in `Agent`.
     """

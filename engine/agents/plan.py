@@ -40,10 +40,7 @@ class Idiom(Protocol):
 
 
 def _has_pictures(message: Message) -> bool:
-    for part in message.parts:
-        if type(part) is ToolResult and part.parts:
-            return True
-    return False
+    return any(type(part) is ToolResult and part.parts for part in message.parts)
 
 
 def _in_words(message: Message) -> Message:
