@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from engine.transport.streams import StreamLimits
@@ -25,7 +25,7 @@ class Queued(Protocol):
 
 
 class _Host:
-    __slots__ = ("active", "known", "multiplexes", "name", "queue", "waiting")
+    __slots__ = ("active", "held", "known", "multiplexes", "name", "queue", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,6 +34,7 @@ class _Host:
         self.queue: deque[Queued] = deque()
         self.active = 0
         self.multiplexes = False
+        self.held: Callable[[], None] | None = None
         self.waiting = False
 
 
@@ -108,6 +109,28 @@ class Admission:
             if host.queue:
                 self._wait(host)
 
+    def hold(self, name: str, wanted: Callable[[], None]) -> None:
+        """Let none of the host `name` begin, until `let_go`; `wanted` is called each time that one
+        could."""
+        host = self._hosts.get(name)
+        if host is not None:
+            host.held = wanted
+
+    def held(self, name: str) -> bool:
+        """Whether the host `name` is held."""
+        host = self._hosts.get(name)
+        return host is not None and host.held is not None
+
+    def let_go(self, name: str) -> None:
+        """Those of the host `name` may begin again."""
+        host = self._hosts.get(name)
+        if host is not None:
+            host.held = None
+            if host.queue:
+                self._wait(host)
+            else:
+                self._forget(host)
+
     @property
     def waiting(self) -> bool:
         """Whether `take` may have something, as far as this queue's own limits go."""
@@ -119,6 +142,9 @@ class Admission:
         while self._waiting and (most is None or most > 0) and not self._full():
             host = self._waiting.popleft()
             host.waiting = False
+            if host.held is not None:
+                host.held()
+                continue  # back when it is let go
             if self._host_limit and self._connections(host) >= self._host_limit:
                 continue  # back with its next release
             if not host.known and host.active >= _FIRST_BURST:
@@ -139,7 +165,7 @@ class Admission:
 
     def _forget(self, host: _Host) -> None:
         """Drop a host of which nothing is known and nothing wanted."""
-        if not host.active and not host.multiplexes:
+        if not host.active and not host.multiplexes and host.held is None:
             self._hosts.pop(host.name, None)
 
     def _wait(self, host: _Host) -> None:

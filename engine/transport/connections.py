@@ -85,10 +85,6 @@ class Connections:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
         return True
 
-    def at_rest(self, fd: int) -> bool:
-        """Whether `fd` is a connection that libcurl does not watch."""
-        return fd in self._names
-
     def used(self, fd: int) -> None:
         """libcurl watches `fd`."""
         name = self._names.pop(fd, None)
@@ -112,6 +108,18 @@ class Connections:
             return None
         dead = look.state != _ESTABLISHED
         return Reused(dead, look.acknowledged, monotonic() - since)
+
+    def alive(self, name: Name) -> bool | None:
+        """Whether the peer keeps the connection `name`, which rests; None: it does not rest."""
+        seen = self._seen.get(name)
+        look = None if seen is None else _look(seen[0])
+        if look is None or look.name != name:
+            return None
+        return look.state == _ESTABLISHED
+
+    def at_rest(self, fd: int) -> Name | None:
+        """The connection whose descriptor is `fd`, where libcurl does not watch it."""
+        return self._names.get(fd)
 
     def died(self, name: Name) -> None:
         """`name` was found dead, and libcurl will give it to other requests as well."""

@@ -14,6 +14,8 @@ from engine.transport.peers import Peers
 from engine.transport.sending import Sending
 from engine.transport.sockets import Sockets
 from engine.transport.timers import Timer
+from engine.transport.trials import Trials
+from engine.wire.headers import Head
 
 __all__ = ["Hosts"]
 
@@ -41,6 +43,7 @@ class Hosts:
         "_curl",
         "_peers",
         "_settling",
+        "_trials",
         "connections",
     )
 
@@ -57,6 +60,8 @@ class Hosts:
         self._settling: set[str] = set()
         self._cache_size = 0
         self.connections: Connections = sockets.connections
+        self._trials = Trials(admission, self.connections, self._peers, call_later)
+        sockets.left = self._trials.judge
 
     def send(self, host: str, easy: pycurl.Curl, fresh: bool) -> Sending:
         """An attempt on `easy` to `host` begins; `fresh`: not on a pooled connection."""
@@ -97,16 +102,19 @@ class Hosts:
         elif sending.reused is not None and not self._admission.speaks_http2(host):
             self._peers.left(host, sending.reused.rested, monotonic())
 
-    def over(self, host: str, sending: Sending, answered: bool) -> None:
-        """The attempt is over; `answered`: a head came."""
-        if answered and sending.reused is not None:
+    def over(self, host: str, sending: Sending, head: Head | None) -> None:
+        """The attempt is over; `head`: that of the answer, where it came."""
+        if head is not None and sending.reused is not None:
             self._peers.lived(host)
-        if (
-            sending.name is not None
-            and host.startswith("https:")
-            and self._admission.streams.ended(sending.name)
-        ):
+        name = sending.name
+        if name is None:
+            return
+        if host.startswith("https:") and self._admission.streams.ended(name):
             self._limit_streams()
+        if head is not None:
+            framed = "content-length" in head.headers
+            if not self._peers.keeps(host, framed) and not self._admission.speaks_http2(host):
+                self._trials.answered(host, framed, name)
 
     def multiplexes(self, host: str) -> None:
         """`host` answered over HTTP/2."""

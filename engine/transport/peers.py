@@ -22,21 +22,36 @@ class Peers:
     the death of a request that was read, so these hosts are given a fresh connection each time, for
     a while. Pure: time is an argument."""
 
-    __slots__ = ("_deaths", "_fresh_until")
+    __slots__ = ("_deaths", "_fresh_until", "_keepers")
 
     def __init__(self) -> None:
         self._deaths: dict[str, int] = {}
         self._fresh_until: dict[str, float] = {}
+        # Hosts, and whether the answers said how long they were, after which they kept the
+        # connection.
+        self._keepers: dict[tuple[str, bool], None] = {}
+
+    def kept(self, host: str, framed: bool) -> None:
+        """`host` kept its connection after an answer that was `framed` so."""
+        self._keepers[host, framed] = None
+        if len(self._keepers) > _MOST:
+            del self._keepers[next(iter(self._keepers))]
+
+    def keeps(self, host: str, framed: bool) -> bool:
+        """Whether `host` is known to keep its connections after such answers."""
+        return (host, framed) in self._keepers
 
     def left(self, host: str, rested: float, now: float) -> None:
         """A pooled connection to `host` was found dead after so many seconds at rest: a server that
         closes after each answer is soon met in the act."""
         if rested < _AT_ONCE:
+            self._forget(host)
             self._fresh_until[host] = now + _A_WHILE
             self._bound()
 
     def died(self, host: str, now: float) -> None:
         """A pooled connection to `host` looked alive and died under a request."""
+        self._forget(host)
         deaths = self._deaths.pop(host, 0) + 1
         if deaths < _PATIENCE:
             self._deaths[host] = deaths
@@ -45,6 +60,10 @@ class Peers:
             return
         self._fresh_until[host] = now + _A_WHILE
         self._bound()
+
+    def _forget(self, host: str) -> None:
+        for framed in (False, True):
+            self._keepers.pop((host, framed), None)
 
     def _bound(self) -> None:
         if len(self._fresh_until) > _MOST:

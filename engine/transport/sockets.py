@@ -11,7 +11,7 @@ import pycurl
 from engine.errors import ResourceError
 from engine.transport.affinity import Affinity
 from engine.transport.closing import close_curl_multi
-from engine.transport.connections import Connections
+from engine.transport.connections import Connections, Name
 from engine.transport.options import MULTI_OPTIONS
 from engine.transport.poller import IN, OUT, new_poller
 from engine.transport.wakeup import Wakeup
@@ -37,6 +37,7 @@ class Sockets:
         masks: libcurl's mask for each value of the events in `ready`.
         wakeup: the descriptor that others can make readable.
         ready: sockets of the last poll that were not served yet, and their events.
+        left: called when the server of a connection that rests has closed it.
         due: when libcurl wants to be called, ready or not (seconds of time.monotonic), or None.
 
     Raises:
@@ -52,6 +53,7 @@ class Sockets:
         "connections",
         "curl",
         "due",
+        "left",
         "masks",
         "ready",
         "wakeup",
@@ -65,6 +67,7 @@ class Sockets:
         self._watched: set[int] = set()
         self.connections: Connections = Connections()
         self._drop_at: float | None = None
+        self.left: Callable[[Name], None] = lambda name: None
         opened: list[Callable[[], None]] = []
         try:
             self._poller = new_poller()
@@ -138,9 +141,12 @@ class Sockets:
         rests has closed it."""
         if fd == self.wakeup.fileno():
             self.wakeup.clear()
-        elif self.connections.at_rest(fd):
+            return
+        name = self.connections.at_rest(fd)
+        if name is not None:
             self._poller.unwatch(fd)
             self._drop_at = monotonic() + _DROP_AFTER
+            self.left(name)
 
     def _drop_left(self) -> None:
         """Have libcurl close the connections whose servers left. It looks through them when a

@@ -379,9 +379,9 @@ class Transfer:
         easy = self._easy
         if easy is not None:
             self.timing = measure(easy, self.created, self._queued)
-            answered = self.head is not None
-            self.possibly_billed += self._sending.out and not answered
-            self._carrier.hosts.over(self.host, self._sending, answered)
+            head = self.head
+            self.possibly_billed += self._sending.out and head is None
+            self._carrier.hosts.over(self.host, self._sending, head)
             self._easy = None
             self._carrier.release(easy, self)
         if self.passed and self.lane is not None:

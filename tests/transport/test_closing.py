@@ -126,7 +126,7 @@ def test_an_interrupt_in_close_loses_no_completion() -> None:
 def test_close_gives_back_every_descriptor() -> None:
     out = run_script(
         """
-        import gc, os
+        import gc, os, time
         import engine
         from tests.server import chat, serve
 
@@ -147,7 +147,9 @@ def test_close_gives_back_every_descriptor() -> None:
             before = count()
             for _ in range(5):
                 use()
-            while server._sockets: pass
+            until = time.monotonic() + 10
+            while count() > before and time.monotonic() < until:
+                pass  # the server may be about to take, and to lose, a connection of the last
             assert count() <= before, (count(), before)
         """
     )

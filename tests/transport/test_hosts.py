@@ -14,6 +14,7 @@ from engine.transport.connections import Connections, Reused
 from engine.transport.hosts import Hosts
 from engine.transport.sending import Sending
 from engine.transport.timers import Timer
+from engine.wire.headers import Head
 
 HTTP, HTTPS = "http://llm.example", "https://llm.example"
 NAME = ("127.0.0.1", 1)
@@ -100,7 +101,7 @@ def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -
     for sending in sent[10:]:
         sending.refused = True
         world.hosts.failed(HTTPS, sending)
-        world.hosts.over(HTTPS, sending, answered=False)
+        world.hosts.over(HTTPS, sending, head=None)
     assert world.multi[pycurl.M_MAX_CONCURRENT_STREAMS] == 10
     assert sending.unsent and sending.shared
 
@@ -144,7 +145,7 @@ def test_only_an_answer_on_a_pooled_connection_forgives_a_death(
     dies()
     _, sending = world.send(HTTP)
     sending.reused = reused
-    world.hosts.over(HTTP, sending, answered)
+    world.hosts.over(HTTP, sending, Head(200, {}, True) if answered else None)
     dies()
     forgiven = answered and reused is not None
     assert (pycurl.FORBID_REUSE not in world.send(HTTP)[0]) is forgiven
