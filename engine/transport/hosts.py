@@ -81,7 +81,7 @@ class Hosts:
         """The attempt has its connection."""
         if not host.startswith("https:") or sending.name is None:
             return
-        self._admission.streams.began(sending.name, host)
+        sending.early = self._admission.streams.began(sending.name, host)
         if sending.reused is not None:
             easy.setopt(pycurl.VERBOSE, 0)
         if self._admission.settled(host) or host in self._settling:
@@ -95,7 +95,7 @@ class Hosts:
         sending.failed()
         sending.shared = sending.name is not None and self._admission.streams.shared(sending.name)
         if sending.refused and sending.name is not None:
-            if self._admission.streams.refused(sending.name):
+            if self._admission.streams.refused(sending.name, sending.early):
                 self._limit_streams()
         elif sending.reused is not None and not sending.reused.dead:
             self._peers.died(host, monotonic())
@@ -116,9 +116,11 @@ class Hosts:
             if not self._peers.keeps(host, framed) and not self._admission.speaks_http2(host):
                 self._trials.answered(host, framed, name)
 
-    def multiplexes(self, host: str) -> None:
-        """`host` answered over HTTP/2."""
+    def multiplexes(self, host: str, sending: Sending) -> None:
+        """`host` answered the attempt over HTTP/2."""
         self._admission.multiplexes(host)
+        if sending.name is not None:
+            self._admission.streams.answered(sending.name)
 
     def fit_cache(self) -> None:
         """Let as many connections rest as the load may want."""

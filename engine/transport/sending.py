@@ -45,10 +45,20 @@ class Sending:
         reused: what that connection had been, where it had served before; else None.
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
+        early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
     """
 
-    __slots__ = ("_connections", "_multiplexed", "name", "refused", "reused", "shared", "unsent")
+    __slots__ = (
+        "_connections",
+        "_multiplexed",
+        "early",
+        "name",
+        "refused",
+        "reused",
+        "shared",
+        "unsent",
+    )
 
     def __init__(self, connections: Connections, multiplexed: bool) -> None:
         self._connections = connections
@@ -57,6 +67,7 @@ class Sending:
         self.reused: Reused | None = None
         self.unsent: bool = False
         self.refused: bool = False
+        self.early: bool = False
         self.shared: bool = False
 
     @property

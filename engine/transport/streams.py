@@ -6,9 +6,14 @@ many streams as it may before that, and shows nobody what the server said.
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.transport.connections import Name
 
 __all__ = ["StreamLimits"]
+
+# Connections remembered as answered on.
+_MOST: Final = 1000
 
 
 class _Link:
@@ -34,30 +39,42 @@ class StreamLimits:
         most: streams a connection that are asked for at all.
     """
 
-    __slots__ = ("_limits", "_links", "_most")
+    __slots__ = ("_answered", "_limits", "_links", "_most")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._limits: dict[str, int] = {}
         self._links: dict[Name, _Link] = {}
+        # Where the server has said something, first of all how many streams it takes.
+        self._answered: dict[Name, None] = {}
 
-    def began(self, name: Name, host: str) -> None:
-        """A stream is on the connection `name` to `host`."""
+    def began(self, name: Name, host: str) -> bool:
+        """A stream is on the connection `name` to `host`; whether it is an early one, begun before
+        the server can be known to have said how many it takes."""
         link = self._links.get(name)
         if link is None:
             link = self._links[name] = _Link(host)
         link.alive += 1
         link.peak = max(link.peak, link.alive)
+        return name not in self._answered
+
+    def answered(self, name: Name) -> None:
+        """A stream on `name` was answered."""
+        self._answered[name] = None
+        if len(self._answered) > _MOST:
+            del self._answered[next(iter(self._answered))]
 
     def shared(self, name: Name) -> bool:
         """Whether several streams were on the connection `name` at a time."""
         link = self._links.get(name)
         return link is not None and link.peak > 1
 
-    def refused(self, name: Name) -> bool:
-        """The server refused a stream that is on `name`; whether a limit was learned by it."""
+    def refused(self, name: Name, early: bool) -> bool:
+        """The server refused a stream that is on `name`; whether a limit was learned by it: only
+        where it began `early`. Later libcurl keeps to what the server said, and one that refuses
+        all the same goes away (GOAWAY: nginx after keepalive_requests)."""
         link = self._links.get(name)
-        if link is None:
+        if link is None or not early:
             return False
         link.refused += 1
         limit = max(link.peak - link.refused, 1)

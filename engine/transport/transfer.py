@@ -173,7 +173,7 @@ class Transfer:
                 head.headers = clean_headers(head.headers, secrets_of(self.request))
                 self._head = head
                 if self._lines[0].startswith(b"HTTP/2"):
-                    self._carrier.hosts.multiplexes(self.host)
+                    self._carrier.hosts.multiplexes(self.host, self._sending)
                     if self._easy is not None:
                         self._easy.setopt(pycurl.VERBOSE, 0)  # see `Hosts.send`
                 self._lines.clear()  # held for the life of the stream otherwise

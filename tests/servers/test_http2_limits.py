@@ -91,6 +91,28 @@ def test_a_thousand_begun_at_once_all_arrive(limit: int, most: int, tmp_path: Pa
             assert connections(completions) <= most
 
 
+@pytest.mark.slow
+def test_a_server_that_goes_away_again_and_again_is_no_server_of_small_limits(
+    tmp_path: Path,
+) -> None:
+    """nginx says GOAWAY after so many requests on a connection, and refuses what came after."""
+    more = "keepalive_requests 60;"
+    with (
+        limited(tmp_path, 100, more) as (url, process),
+        Multi(ca_file=str(tmp_path / "ca.pem")) as multi,
+    ):
+        for _ in range(3):
+            process.send_signal(signal.SIGSTOP)  # as a busy one, that all of them wait for
+            client = engine.Client(multi, base_url=url, retry=Retry(max_attempts=1))
+            begun = [client.stream("m", "hi") for _ in range(600)]
+            multi.poll(0.05)
+            process.send_signal(signal.SIGCONT)
+            multi.run()
+            completions = [s.completion for s in begun if s.completion is not None]
+            assert_whole(completions, 600)
+            assert connections(completions) <= 30
+
+
 @pytest.mark.parametrize("limit", [1, 10])
 def test_what_a_server_refuses_is_sent_again_and_is_no_attempt(limit: int, tmp_path: Path) -> None:
     with limited(tmp_path, limit) as (url, _), Multi(ca_file=str(tmp_path / "ca.pem")) as multi:

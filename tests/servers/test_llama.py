@@ -78,8 +78,8 @@ def test_fifty_in_a_row_cost_fifty_answers(server: Llama, multi: engine.Multi, w
         assert completion.attempts == 1
         unsure += completion.possibly_billed
     assert server.generations - before == 50
-    # Until it is known that this server closes, its RST may cross the second request: a reset does
-    # not tell whether that was read.
+    # Its first connection is watched for 30 ms before it is used again. A server that gets to close
+    # it later may cross one request with its reset, which does not tell whether that was read.
     assert unsure <= 1
 
 

@@ -106,6 +106,18 @@ def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -
     assert sending.unsent and sending.shared
 
 
+def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
+    easy, sending = world.send(HTTPS)
+    world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+    world.hosts.multiplexes(HTTPS, sending)
+    easy, sending = world.send(HTTPS)
+    world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
+    sending.refused = True
+    world.hosts.failed(HTTPS, sending)
+    assert sending.unsent and not sending.early
+    assert pycurl.M_MAX_CONCURRENT_STREAMS not in world.multi
+
+
 def test_the_cache_follows_the_load(world: World) -> None:
     world.hosts.fit_cache()
     assert world.multi.pop(pycurl.M_MAXCONNECTS) == 64
