@@ -47,14 +47,12 @@ def _all(snippets: Path) -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.nightly
 def test_pyright_sees_the_same() -> None:
     assert "0 errors" in check("pyright", "tests/typed/streams.py")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.nightly
 def test_nearly_every_public_symbol_has_a_type_that_is_written_down(tmp_path: Path) -> None:
     # From a folder without a package of that name in it, as users have it.
     found = check("pyright", "--verifytypes", "engine", "--ignoreexternal", cwd=tmp_path)
