@@ -1,7 +1,9 @@
-"""What every test starts from: no proxy and no certificate file of the developer's environment."""
+"""What every test starts from: no proxy and no certificate file of the developer's environment, and
+signals that do what they do in a terminal."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,16 @@ _FOREIGN = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSLKEYLOGFILE"),
 )
+
+# `nohup make test &` hands down signals that are ignored, and children inherit that: a test that
+# types Ctrl-C into a program would wait in vain. What a program does that *is* started so is tested
+# by those that start it so.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(autouse=True)
