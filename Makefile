@@ -15,11 +15,11 @@ demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
 test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci $(VENV)/.docs)  ## SLOW=1: those that take more than a few seconds too
-	$(BIN)/python -m pytest -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -n 3 --dist loadfile \
 		-m $(if $(SLOW),"not nightly","not slow and not nightly") $(ARGS)
 
 nightly: $(VENV)/.test $(VENV)/.ci $(VENV)/.docs  ## all there is, in its full volume: hours
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
 	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(VENV)/.test  ## every row of the fault matrix, and a table of them
-	$(BIN)/python -m pytest -n 2 --dist loadfile -p tests.faults.table tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -p tests.faults.table tests/faults $(ARGS)
 
 truth-table: $(VENV)/.peers  ## how each client says that an answer ended; FILE=… to write it
 	$(BIN)/python -m tests.faults.truth $(FILE)

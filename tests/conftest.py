@@ -7,8 +7,10 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 import engine
+from tests import volume
 
 _FOREIGN = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -25,6 +27,13 @@ for _number, _handler in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    volume.whole = "not slow" not in config.option.markexpr
+    settings.register_profile("fast", max_examples=volume.examples(100))
+    if not volume.whole:
+        settings.load_profile("fast")
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,7 @@ def remarks(table: Table) -> dict[str, str]:
     return {row[0]: row[-1] for row in table.rows}
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_every_client_reads_every_byte_at_full_speed(tmp_path: Path) -> None:
     table = full_speed(tiny(tmp_path))
@@ -54,12 +55,14 @@ def test_every_client_reads_every_byte_at_full_speed(tmp_path: Path) -> None:
     assert all(goal.value and goal.value > 0 for goal in table.goals)
 
 
+@pytest.mark.slow
 @needs_gcc
 def test_every_client_reads_every_event_one_by_one(tmp_path: Path) -> None:
     setting = dataclasses.replace(tiny(tmp_path), clients=INSTALLED[:2])
     assert not [row for row in one_event_a_read(setting).rows if row[1] == "–"]
 
 
+@pytest.mark.slow
 @needs_gcc
 def test_many_open_compares_with_few(tmp_path: Path) -> None:
     setting = dataclasses.replace(tiny(tmp_path), clients=INSTALLED[:2])
@@ -68,6 +71,7 @@ def test_many_open_compares_with_few(tmp_path: Path) -> None:
     assert table.goals[1].value is not None
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_every_dialect_gives_the_whole_text(tmp_path: Path) -> None:
     said = remarks(dialects(tiny(tmp_path)))

@@ -32,6 +32,7 @@ from tests.corpus import (
     replay,
 )
 from tests.server import Peer, serve
+from tests.volume import examples
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
 
@@ -216,7 +217,7 @@ def test_hundreds_of_streams_of_all_dialects_at_once_are_exact() -> None:
 
 # -- without a socket --------------------------------------------------------------------------
 
-_CUTS = int(os.environ.get("ENGINE_CORPUS_CUTS", "10000"))
+_CUTS = int(os.environ.get("ENGINE_CORPUS_CUTS", examples(10_000)))
 
 
 @cache

@@ -75,6 +75,7 @@ def run(
     return said.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_a_pages_snippets_run_one_after_another(
     page: Path, tmp_path: Path, emulator: engine.emulator.Emulator, monkeypatch: pytest.MonkeyPatch

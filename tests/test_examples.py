@@ -34,6 +34,7 @@ def run(name: str, *arguments: str, url: str | None = None, stdin: str = "") -> 
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_it_runs_alone(example: str) -> None:
     assert run(example)

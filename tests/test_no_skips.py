@@ -15,6 +15,7 @@ FUNCTION = "import pytest\n@pytest.mark.skipif(True, reason={!r})\ndef test_it()
 MODULE = "import pytest\npytest.skip({!r}, allow_module_level=True)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [FUNCTION, MODULE])
 @pytest.mark.parametrize(
     ("reason", "failed"), [("nginx is not installed", True), ("the corpus is not here", False)]

@@ -16,6 +16,7 @@ from engine.messages import FinishReason, Usage
 from engine.providers import dialect
 from tests.answering.support import Fixture, concatenated, drained
 from tests.corpus import CORPUS, DIALECTS, recordings, replay
+from tests.volume import examples
 
 START, TEXT = events.Start("a", "m"), events.TextDelta
 DONE = events.Done(FinishReason.STOP)
@@ -394,7 +395,7 @@ ACTION = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(ACTION, max_size=25), st.booleans())
 def test_joined_by_kind_and_block_every_reader_gets_the_same(
     actions: list[Any], callbacks: bool

@@ -46,6 +46,7 @@ from tests.asking.histories import (
     urls,
     words,
 )
+from tests.volume import examples
 
 FORM = [("type", kind) for kind in ("text", "input_text", "output_text", "refusal")]
 FORM += [("role", role) for role in ("user", "assistant", "system", "model")]
@@ -88,7 +89,7 @@ def is_asked(history: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_what_is_written_in_a_format_arrives_whole_in_that_format(
     format: str, data: st.DataObject
@@ -102,7 +103,7 @@ def test_what_is_written_in_a_format_arrives_whole_in_that_format(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_what_another_format_cannot_say_is_refused_by_its_place_or_stays_behind_whole(
     format: str, data: st.DataObject
@@ -150,7 +151,7 @@ own = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(own)
 def test_a_message_as_json_and_back_is_the_same_message(message: Message) -> None:
     stored = json.loads(json.dumps(msgspec.to_builtins(message)))
@@ -161,7 +162,7 @@ def test_a_message_as_json_and_back_is_the_same_message(message: Message) -> Non
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_tools_as_their_vendor_writes_them_arrive_whole(format: str, data: st.DataObject) -> None:
     tool = data.draw(TOOLS[format])

@@ -25,6 +25,7 @@ from engine.messages import (
     ToolResult,
     VendorTool,
 )
+from tests.volume import examples
 
 
 def one(item: Any) -> Message:
@@ -274,7 +275,7 @@ _ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.dictionaries(_NAMES, _ANYTHING, max_size=6) | _ANYTHING, max_size=3) | _ANYTHING)
 def test_anything_is_messages_or_a_config_error(input: Any) -> None:
     try:
@@ -285,7 +286,7 @@ def test_anything_is_messages_or_a_config_error(input: Any) -> None:
         assert all(isinstance(message, Message) for message in messages)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(_ANYTHING)
 def test_anything_is_tools_or_a_config_error(tools: Any) -> None:
     try:

@@ -153,6 +153,7 @@ def killed_at(tmp_path: Path, emulator: Emulator, point: str, counts: Sequence[i
         finish(input, output, server, kills)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_a_named_point_every_id_is_there_exactly_once(
     tmp_path: Path, emulator: Emulator, point: str

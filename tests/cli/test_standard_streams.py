@@ -47,6 +47,7 @@ def run_unread(arguments: list[str], *, out: bool, err: bool) -> tuple[int, str,
     return done.returncode, done.stdout or "", done.stderr or ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [*QUIET, *WRONG], ids=" ".join)
 def test_nobody_who_reads_stderr_changes_nothing(arguments: list[str]) -> None:
     code, stdout, _ = run(arguments, "")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.emulator.schema import Sampler
 from engine.emulator.settings import FAULTS
 from tests.emulator.asking import WEATHER, ask, body_of
+from tests.volume import examples
 
 USE = {"role": "user", "content": "use get_weather"}
 FUNCTION = {"name": "get_weather", "parameters": WEATHER}
@@ -193,7 +194,7 @@ def test_the_good_requests_are_good(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", GOOD)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_a_request_with_anything_in_one_place_has_a_reply(dialect: str, data: Any) -> None:
     path, body = GOOD[dialect]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Category, ProtocolError
 from engine.wire.json_array import JSONArrayDecoder
+from tests.volume import examples
 
 MIB = 1024 * 1024
 
@@ -64,7 +65,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(values, max_size=5),
     st.sampled_from([1, 2, 7, 60, 4096]),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Category, ProtocolError
 from engine.wire import NDJSONDecoder
+from tests.volume import examples
 
 MIB = 1024 * 1024
 
@@ -55,7 +56,7 @@ def test_the_rules_written_out(stream: bytes, expected: list[bytes]) -> None:
             assert decode(pieces) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(st.sampled_from([b"{}", b"\n", b"\r", b" ", b"[1]", b"\xef\xbb\xbf", b"x"])),
     st.lists(st.integers(0, 100), max_size=6),
@@ -116,4 +117,4 @@ def test_time_is_linear_in_the_bytes(unit: bytes) -> None:
 
         return min(once() for _ in range(3))
 
-    assert seconds(16 * MIB) <= 12 * seconds(2 * MIB) + 0.005
+    assert seconds(16 * MIB) <= 20 * seconds(2 * MIB) + 0.005

@@ -15,6 +15,7 @@ from engine.agents.react.parser import ReActParser
 from engine.agents.tools.tool import as_function_tools
 from engine.agents.turn import Said
 from tests.agents.transcripts import TRANSCRIPTS
+from tests.volume import examples
 
 
 def search(query: str) -> str:
@@ -147,7 +148,7 @@ FRAGMENTS = (
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=14), st.integers(1, 6))
 def test_any_mixture_of_markers_is_read_the_same_however_it_is_cut(
     fragments: list[str], size: int

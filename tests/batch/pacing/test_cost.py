@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.batch.pacing.cost import Budget, Demand, Spent
 from engine.batch.pacing.prices import Price
 from engine.messages import Usage
+from tests.volume import examples
 
 PRICES = {"m": Price(input=1, output=2)}
 
@@ -43,7 +44,7 @@ def spend(
     return number
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([1, 50, 500]),
