@@ -45,7 +45,7 @@ def emulator() -> Iterator[engine.emulator.Emulator]:
         yield emulator
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _as_it_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Providers that a page registers, and connections that other libraries' snippets leave open,
     are gone before the next test."""
@@ -76,6 +76,7 @@ def run(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_as_it_was_found")
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_a_pages_snippets_run_one_after_another(
     page: Path, tmp_path: Path, emulator: engine.emulator.Emulator, monkeypatch: pytest.MonkeyPatch
@@ -90,6 +91,7 @@ def test_a_pages_snippets_run_one_after_another(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_as_it_was_found")
 @pytest.mark.parametrize("page", [p for p in pages() if blocks(p, "old")], ids=name_of)
 def test_the_old_way_runs_too(
     page: Path, tmp_path: Path, emulator: engine.emulator.Emulator, monkeypatch: pytest.MonkeyPatch
