@@ -7,6 +7,7 @@ place; two places of one rank do not know each other.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,9 +64,12 @@ def place_of(module: str) -> str | None:
     return max(fits, key=len, default=None)
 
 
+tree = functools.cache(ast.parse)
+
+
 def imports(module: str, source: str) -> Iterator[tuple[str, int]]:
     """What `source` imports, wherever it does: at the top, in a function, under TYPE_CHECKING."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -110,9 +114,8 @@ def test_every_module_has_a_place_in_the_order() -> None:
 
 
 def test_imports_point_down() -> None:
-    assert [
-        v for module, path in SOURCES.items() for v in violations(module, path.read_text())
-    ] == []
+    texts = {module: path.read_text() for module, path in SOURCES.items()}
+    assert [said for module in texts for said in violations(module, texts[module])] == []
 
 
 @pytest.mark.parametrize(
@@ -205,14 +208,10 @@ def circles(graph: dict[str, set[str]]) -> list[set[str]]:
     return found
 
 
-GRAPHS = graphs({module: path.read_text() for module, path in SOURCES.items()})
-
-
-@pytest.mark.parametrize("folder", GRAPHS)
-def test_what_stands_in_one_folder_imports_in_one_direction(folder: str) -> None:
+def test_what_stands_in_one_folder_imports_in_one_direction() -> None:
     """In functions and under TYPE_CHECKING too: a circle of types is one of ideas."""
-    found = circles(GRAPHS[folder])
-    assert found == []
+    folders = graphs({module: path.read_text() for module, path in SOURCES.items()})
+    assert [group for graph in folders.values() for group in circles(graph)] == []
 
 
 @pytest.mark.parametrize(
@@ -267,7 +266,7 @@ def test_a_file_holds_one_noun() -> None:
 
 
 def longest_functions(source: str) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             start = node.lineno
             body = node.body
