@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from engine.agents.history import closed
-from engine.agents.memory import Memory, Summarise, transcript
+from engine.agents.memory import Memory, split_steps, transcript
 from engine.agents.result import AgentResult, Step
+from engine.agents.saved import SavedRun
+from engine.agents.summing import SummaryWanted
 from engine.errors import ConfigError
 from engine.messages import Message
 
@@ -76,28 +78,51 @@ class Conversation:
 
     # -- what the model is shown ---------------------------------------------------------------
 
-    def show(self, current: Sequence[Message]) -> list[Message]:
-        """What the model is shown where `current` is what was said in this run so far."""
+    def show(self, saved: SavedRun) -> list[Message]:
+        """What the model is shown in the next turn of the run."""
+        current = _unsummarised(saved)
         if self._memory is None:
-            return list(current)
+            return current
         return self._memory.show(closed(self._recent()), current)
 
-    def summary_request(self) -> tuple[str | None, str, str] | None:
-        """Model (None: the agent's), text and instructions to have the older part summed up, or
-        None."""
-        memory = self._memory
-        if not isinstance(memory, Summarise):
-            return None
-        old = memory.to_summarise(self._recent())
-        if not old:
-            return None
-        return memory.model, transcript(old, self.summary), memory.instructions
+    def told_summary(self, saved: SavedRun) -> str | None:
+        """What stands for that which it is not shown, or None."""
+        return "\n\n".join(each for each in (self.summary, saved.summary) if each) or None
 
-    def summarised(self, summary: str) -> None:
-        """The summary that was asked for is there."""
-        if self._memory is not None:
-            self._summarised += len(self._memory.to_summarise(self._recent()))
+    def summary_wanted(self) -> SummaryWanted | None:
+        """What should be summed up before a run begins, or None."""
+        old = self._memory.to_summarise(self._recent()) if self._memory is not None else []
+        return self._wanted(old, self.summary, self._keep(len(old)))
+
+    def summary_wanted_within(self, saved: SavedRun) -> SummaryWanted | None:
+        """What should be summed up before the next turn of a run, or None."""
+        memory = self._memory
+        if memory is None:
+            return None
+        old, steps = memory.to_summarise_within(self._recent(), _unsummarised(saved))
+        if old:
+            return self._wanted(old, self.summary, self._keep(len(old)))
+
+        def keep(summary: str) -> None:
+            saved.summary = summary
+            saved.summarised += len(steps)
+
+        return self._wanted(steps, saved.summary, keep)
+
+    def _wanted(
+        self, old: list[Message], summary: str | None, keep: Callable[[str], None]
+    ) -> SummaryWanted | None:
+        memory = self._memory
+        if not old or memory is None:
+            return None
+        return SummaryWanted(memory.model, transcript(old, summary), memory.instructions, keep)
+
+    def _keep(self, count: int) -> Callable[[str], None]:
+        def keep(summary: str) -> None:
+            self._summarised += count
             self.summary = summary
+
+        return keep
 
     def _recent(self) -> list[Message]:
         return self.messages[self._summarised :]
@@ -142,3 +167,11 @@ class Conversation:
         running = self._running
         if running is not None:
             self._leave(running)
+
+
+def _unsummarised(saved: SavedRun) -> list[Message]:
+    """The messages of the run that no summary stands for."""
+    if not saved.summarised:
+        return list(saved.messages)
+    question, _ = split_steps(saved.messages)
+    return [*question, *saved.messages[len(question) + saved.summarised :]]

@@ -14,7 +14,7 @@ from engine.agents.calls import Calls
 from engine.agents.conversation import Conversation
 from engine.agents.event import AgentEvent
 from engine.agents.history import closed
-from engine.agents.limits import limit_error, turn_usage
+from engine.agents.limits import limit_error
 from engine.agents.memory import own_words
 from engine.agents.plan import Plan
 from engine.agents.recap import Recap
@@ -22,6 +22,7 @@ from engine.agents.record import Record
 from engine.agents.result import AgentResult
 from engine.agents.saved import SavedRun
 from engine.agents.state import LEGAL_MOVES, RunState
+from engine.agents.summing import SummaryWanted, Summing
 from engine.agents.telling import Telling
 from engine.agents.turn import Decision
 from engine.answering.delivery import Delivery
@@ -29,7 +30,6 @@ from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, Category, EngineError, describe
 from engine.events import RetryScheduled
 from engine.messages import Message, ToolCall
-from engine.stream import Stream
 from engine.transport.multi import driver_of
 
 __all__ = ["Course"]
@@ -65,8 +65,8 @@ class Course:
         self._telling = Telling(self.delivery, callbacks)
         self._began = monotonic()
         self._asked: Asked | None = None
-        self._summary: Stream | None = None
-        self._summary_shown: list[Message] = []
+        self._summing: Summing | None = None
+        self._sums = True  # summaries are asked for
         self._calls: Calls | None = None
         self._correction: str | None = None
         self._timer = None
@@ -90,39 +90,46 @@ class Course:
             self._calls.go_on(opened)
             return
         saved.messages = closed(saved.messages)
-        request = self._conversation.summary_request()
-        if request is None:
-            self._ask()
+        self._sum_up(self._conversation.summary_wanted())
+
+    def _sum_up(self, wanted: SummaryWanted | None) -> None:
+        """Have a summary made first, if one is wanted."""
+        if wanted is None or not self._sums:
+            self._ask_now()
             return
         self._move(RunState.SUMMARISING)
-        model, text, system = request
-        self._summary_shown = [Message.user(text)]
-        self._summary = self._plan.client.stream(
-            model or self._plan.model, text, system=system, on_done=self._hear_summary
-        )
+        self._summing = Summing(self._plan, wanted, lambda: self._step(self._summed_up))
 
-    def _hear_summary(self, completion: Completion, stream: Stream) -> None:
-        if self._summary is stream:
-            self._step(lambda: self._summarised(completion))
-
-    def _summarised(self, completion: Completion) -> None:
-        self._summary = None
-        whole = completion.status == "complete"
-        if whole or completion.usage is not None or completion.message.parts:
-            told = completion.usage
-            self._record.spend(turn_usage(told, self._summary_shown, completion.message, whole))
+    def _summed_up(self) -> None:
+        summing, self._summing = self._summing, None
+        if summing is None or summing.completion is None:
+            return
+        if (usage := summing.usage) is not None:
+            self._record.spend(usage)
+        completion = summing.completion
+        over = self._record.too_dear(self._plan.limits)
         if completion.error is not None:
             self._end("error", completion.error)
-            return
-        self._conversation.summarised(completion.text)
-        self._ask()
+        elif over is not None:
+            self._end("error", limit_error(over, self._plan.limits))
+        else:
+            # An empty one stands for nothing: all is shown then, and no other is asked for.
+            self._sums = bool(completion.text.strip())
+            if self._sums:
+                summing.wanted.keep(completion.text)
+            self._ask()
 
     def _ask(self) -> None:
         """The next turn of the model."""
-        saved = self.saved
         if not self._may_ask():
             self._end("error", limit_error("iterations", self._plan.limits))
-            return
+        elif self.saved.iteration:
+            self._sum_up(self._conversation.summary_wanted_within(self.saved))
+        else:
+            self._ask_now()
+
+    def _ask_now(self) -> None:
+        saved = self.saved
         self._move(RunState.ASKING)
         saved.iteration += 1
         saved.spent.iterations = self._telling.iteration = saved.iteration
@@ -131,8 +138,8 @@ class Course:
         self._asked = Asked(
             self._plan,
             self._telling,
-            self._conversation.show(saved.messages),
-            self._conversation.summary,
+            self._conversation.show(saved),
+            self._conversation.told_summary(saved),
             self._heard,
             forced=not saved.called,
         )
@@ -303,11 +310,11 @@ class Course:
 
     def _leave(self, error: EngineError) -> None:
         """End what is open, and keep what came of it."""
-        summary, self._summary = self._summary, None
-        if summary is not None:
-            usage = turn_usage(summary.usage, self._summary_shown, summary.message, whole=False)
-            self._record.spend(usage)
-            summary.cancel()
+        summing, self._summing = self._summing, None
+        if summing is not None:
+            if (usage := summing.usage) is not None:
+                self._record.spend(usage)
+            summing.cancel()
         asked, self._asked = self._asked, None
         if asked is not None:
             step = self._record.cut(asked, error.message)

@@ -27,7 +27,15 @@ __all__ = [
 
 class Memory:
     """Remembers everything; the base of the other strategies. Keeps no conversation itself, so
-    that one object serves any number of agents."""
+    that one object serves any number of agents.
+
+    Attributes:
+        model: who writes summaries; None: the agent's model.
+        instructions: how.
+    """
+
+    model: str | None = None
+    instructions: str = ""
 
     def recall(self, history: Sequence[Message]) -> list[Message]:
         """What the model is shown of `history`, all that was said before the new question."""
@@ -41,6 +49,13 @@ class Memory:
     def to_summarise(self, history: Sequence[Message]) -> list[Message]:
         """The messages a summary should take the place of before the next question; mostly none."""
         return []
+
+    def to_summarise_within(
+        self, history: Sequence[Message], current: Sequence[Message]
+    ) -> tuple[list[Message], list[Message]]:
+        """The messages of `history`, and of `current`, that a summary should take the place of in
+        the middle of a run; mostly none. Where there are some of `history`, they come first."""
+        return [], []
 
 
 All = Memory
@@ -119,9 +134,12 @@ class Summarise(Memory):
     the last `keep` rounds are put into one summary, which is made anew from itself and what was
     said since the next time.
 
+    In the middle of a run its own round is one of them; where the run itself is long, the steps
+    before its last `keep` are summed up: a call and its results go together.
+
     Args:
-        after: messages.
-        keep: rounds kept word for word.
+        after: messages; each result of a tool counts as one.
+        keep: rounds, and steps of a run, kept word for word; of a run always the last.
         model: who writes the summary; None: the agent's model.
         instructions: how; None: a usual prompt.
     """
@@ -142,11 +160,18 @@ class Summarise(Memory):
         self.instructions: str = instructions or _INSTRUCTIONS
 
     def to_summarise(self, history: Sequence[Message]) -> list[Message]:
-        if len(history) <= self._after:
+        if _count(history) <= self._after:
             return []
-        all = rounds(history)
-        old = all[: max(len(all) - self._keep, 0)]
-        return [message for round in old for message in round]
+        return _all_but_last(rounds(history), self._keep)
+
+    def to_summarise_within(
+        self, history: Sequence[Message], current: Sequence[Message]
+    ) -> tuple[list[Message], list[Message]]:
+        if _count(history) + _count(current) <= self._after:
+            return [], []
+        if old := _all_but_last(rounds(history), max(self._keep - 1, 0)):
+            return old, []
+        return [], _all_but_last(split_steps(current)[1], max(self._keep, 1))
 
 
 _INSTRUCTIONS: Final = (
@@ -191,6 +216,10 @@ def split_steps(current: Sequence[Message]) -> tuple[list[Message], list[list[Me
             steps.append([])
         steps[-1].append(message)
     return list(current[:begin]), steps
+
+
+def _all_but_last(pieces: Sequence[Sequence[Message]], count: int) -> list[Message]:
+    return [message for piece in pieces[: max(len(pieces) - count, 0)] for message in piece]
 
 
 def transcript(messages: Sequence[Message], summary: str | None) -> str:

@@ -43,6 +43,8 @@ class SavedRun(msgspec.Struct, kw_only=True):
         ran: a tool was called, or its approval asked for.
         empty: the last answer was empty.
         retried: a turn that was cut was asked for again.
+        summary: what stands for the older steps of the run, or None.
+        summarised: messages after the question that it stands for.
     """
 
     messages: list[Message]
@@ -56,6 +58,8 @@ class SavedRun(msgspec.Struct, kw_only=True):
     ran: bool = False
     empty: bool = False
     retried: bool = False
+    summary: str | None = None
+    summarised: int = 0
 
 
 def restored(exported: Mapping[str, Any]) -> SavedRun:

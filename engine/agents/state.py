@@ -23,8 +23,10 @@ LEGAL_MOVES: Final[dict[RunState, frozenset[RunState]]] = {
     RunState.STARTING: frozenset(
         {RunState.SUMMARISING, RunState.ASKING, RunState.CALLING, RunState.DONE}
     ),
-    RunState.SUMMARISING: frozenset({RunState.ASKING, RunState.DONE}),
-    RunState.ASKING: frozenset({RunState.ASKING, RunState.CALLING, RunState.DONE}),
-    RunState.CALLING: frozenset({RunState.ASKING, RunState.DONE}),
+    RunState.SUMMARISING: frozenset({RunState.SUMMARISING, RunState.ASKING, RunState.DONE}),
+    RunState.ASKING: frozenset(
+        {RunState.SUMMARISING, RunState.ASKING, RunState.CALLING, RunState.DONE}
+    ),
+    RunState.CALLING: frozenset({RunState.SUMMARISING, RunState.ASKING, RunState.DONE}),
     RunState.DONE: frozenset(),
 }

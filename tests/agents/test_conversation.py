@@ -11,7 +11,9 @@ import engine
 from engine.agents import All, ConversationalAgent, FunctionAgent, Summarise, Window, tool
 from engine.agents.conversation import Conversation
 from engine.agents.event import DETAILS
+from engine.agents.limits import Spent
 from engine.agents.memory import own_words, rounds, split_steps
+from engine.agents.saved import SavedRun
 from engine.errors import ConfigError
 from engine.messages import Message, ToolCall, ToolResult
 from tests.agents.support import add, call, script, watch_bodies
@@ -96,7 +98,7 @@ def test_what_cannot_be_remembered_is_not_restored(client: engine.Client) -> Non
 def test_calls_without_results_in_what_is_restored_are_closed(client: engine.Client) -> None:
     conversation = Conversation(All())
     conversation.messages = [Message.user("q"), Message.assistant(ToolCall("a", "add", "{}"))]
-    shown = conversation.show([Message.user("next")])
+    shown = conversation.show(SavedRun(messages=[Message.user("next")], spent=Spent()))
     assert [message.role for message in shown] == ["user", "assistant", "tool", "user"]
 
 

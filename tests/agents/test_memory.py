@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,16 +15,22 @@ from engine.agents import (
     AgentRun,
     All,
     ConversationalAgent,
+    Limits,
     Pending,
+    ReActAgent,
     Selective,
     Summarise,
     Window,
     tool,
 )
 from engine.agents.memory import rounds
+from engine.agents.state import RunState
 from engine.errors import Category, ConfigError, MisuseError
 from engine.messages import Message, ToolCall, ToolResult
 from tests.agents.support import add, call, collect, script, watch_bodies
+from tests.agents.test_course import calls
+from tests.agents.test_course import said as answering
+from tests.server import OK_SSE, Peer, chat_chunk, serve
 
 
 def said(number: int, *, tools: int = 0) -> list[Message]:
@@ -168,6 +176,168 @@ def test_a_summary_takes_the_place_of_what_is_old(client: engine.Client) -> None
         script("Heard three."),
     ]
     assert run.completion.usage.total_tokens > run.completion.trace[0].usage.total_tokens
+
+
+def paired(body: Any) -> bool:
+    """Whether each call in `body` is followed by its result, and no result is without one."""
+    ids: list[str] = []
+    for message in body["messages"]:
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in ids:
+                return False
+            ids.remove(message["tool_call_id"])
+        elif ids:
+            return False
+        ids += [each["id"] for each in message.get("tool_calls") or ()]
+    return not ids
+
+
+ASK = "Sum up."
+
+
+@contextmanager
+def adding(
+    steps: int, summary: Callable[[Peer], object] | list[bytes], *, react: bool = False
+) -> Iterator[tuple[engine.Client, list[Any], list[Any]]]:
+    """A client of a server that has 1 added to the number of the turn, so many times, and then says
+    "Done."; and sums up as told. With the bodies of the turns, and of the summaries."""
+    turns: list[Any] = []
+    summaries: list[Any] = []
+
+    def serve_turn(peer: Peer) -> None:
+        body = json.loads(peer.request.body)
+        if asked(body)[0] == ASK:
+            summaries.append(body)
+            summary(peer) if callable(summary) else peer.stream(summary)
+            return
+        turns.append(body)
+        number = len(turns) - 1
+        given = json.dumps({"a": number, "b": 1})
+        if react:
+            act = f"Thought: Hm.\nAction: add\nAction Input: {given}"
+            peer.stream(answering(act if number < steps else "Final Answer: Done."))
+        else:
+            peer.stream(calls(("c", "add", given)) if number < steps else answering("Done."))
+
+    retry = engine.Retry(max_attempts=1)
+    with serve(serve_turn) as server, engine.Client(base_url=server.url, retry=retry) as client:
+        yield client, turns, summaries
+
+
+def test_in_the_middle_of_a_run_its_older_steps_are_summed_up() -> None:
+    memory = Summarise(after=5, keep=2, instructions=ASK)
+    with adding(8, answering("They added.")) as (client, turns, summaries):
+        agent = ConversationalAgent(client, "m", [add], memory=memory, system="Be kind.")
+        result = agent.run("Go.")
+        assert result.answer == "Done." and len(result.trace) == 9
+        # All is kept, though the model was not shown all.
+        assert len(result.messages) == 18 and agent.messages == result.messages
+        assert len(turns) == 9 and len(summaries) == 6
+        for body in turns:
+            assert paired(body) and len(body["messages"]) <= 7  # with the system's
+            assert [message["role"] for message in body["messages"][:2]] == ["system", "user"]
+        assert asked(turns[2])[0] == "Be kind."
+        assert asked(turns[-1])[0] == "Be kind.\n\nSummary of what was said before: They added."
+        # Each is made from the last and what followed.
+        first, second = asked(summaries[0])[1], asked(summaries[1])[1]
+        assert first.splitlines() == ['assistant calls add({"a": 0, "b": 1})', "result of add: 1"]
+        assert second.splitlines() == [
+            "Summary of what was said before: They added.",
+            'assistant calls add({"a": 1, "b": 1})',
+            "result of add: 2",
+        ]
+        counted = sum(step.usage.total_tokens or 0 for step in result.trace if step.usage)
+        assert (result.usage.total_tokens or 0) > counted
+
+
+def test_in_the_middle_of_a_run_the_older_conversation_is_summed_up_first() -> None:
+    memory = Summarise(after=6, keep=1, instructions=ASK)
+    with adding(2, answering("They spoke.")) as (client, turns, summaries):
+        agent = ConversationalAgent(client, "m", [add], memory=memory)
+        agent._conversation.messages = [*said(1), *said(2)]
+        assert agent.run("Go.").answer == "Done."
+        assert agent.summary == "They spoke." and len(agent.messages) == 10
+        assert "a2" in str(turns[0]) and "a2" not in str(turns[-1])
+        assert len(summaries) == 1 and all(map(paired, turns))
+
+
+def test_react_is_summed_up_by_its_steps_too() -> None:
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+    with adding(3, answering("They added."), react=True) as (client, turns, summaries):
+        result = ReActAgent(client, "m", [add], memory=memory).run("Go.")
+    assert result.answer == "Done."
+    first = asked(summaries[0])[1]
+    assert "Observation: 1" in first and "Action: add" in first
+    assert max(len(body["messages"]) for body in turns) == 4
+
+
+def refused(peer: Peer) -> None:
+    peer.json(b'{"error": {"message": "bad", "type": "invalid_request_error"}}', "400 No")
+
+
+def test_an_empty_summary_hides_nothing() -> None:
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+    with adding(4, answering("")) as (client, turns, summaries):
+        assert ConversationalAgent(client, "m", [add], memory=memory).run("Go.").answer == "Done."
+    assert len(turns[-1]["messages"]) == 9 and len(summaries) == 1
+
+
+def test_a_summary_that_fails_in_the_middle_keeps_what_was_done() -> None:
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+    with adding(4, refused) as (client, turns, _):
+        agent = ConversationalAgent(client, "m", [add], memory=memory)
+        result = agent.run("Go.")
+    assert result.error is not None and result.error.category is Category.INVALID_ARG
+    assert len(turns) == 2 and len(result.messages) == 5 and agent.messages == result.messages
+
+
+def test_a_summary_goes_with_a_run_that_is_saved() -> None:
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+    saved: list[Any] = []
+
+    def heard(event: AgentEvent, run: AgentRun) -> None:
+        saved.append(json.loads(json.dumps(run.export())))
+
+    with adding(4, answering("They added.")) as (client, turns, summaries):
+        agent = ConversationalAgent(client, "m", [add], memory=memory)
+        agent.run_stream("Go.", on_event=heard).result()
+        kept = next(each for each in saved if each["summary"] is not None)
+        again = ConversationalAgent(client, "m", [add], memory=memory)
+        assert again.resume(kept).result().answer == "Done."
+        assert paired(turns[-1]) and "They added." in asked(turns[-1])[0]
+        assert "Summary of what was said before" in asked(summaries[-1])[1]
+
+
+def test_a_limit_holds_for_summaries_too() -> None:
+    limits = Limits(total_tokens=600)
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+    with adding(4, answering("They added. " * 300)) as (client, _, summaries):
+        agent = ConversationalAgent(client, "m", [add], memory=memory, limits=limits)
+        result = agent.run("Go.")
+    assert result.error is not None and result.error.code == "total_tokens"
+    assert len(summaries) == 1
+
+
+def test_a_run_that_is_cancelled_while_it_is_summed_up_ends_once_and_counts_it() -> None:
+    memory = Summarise(after=3, keep=1, instructions=ASK)
+
+    def half(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk("They added. " * 100))
+        peer.wait_closed()
+
+    with adding(4, half) as (client, turns, summaries):
+        agent = ConversationalAgent(client, "m", [add], memory=memory)
+        run = agent.run_stream("Go.")
+        while not summaries:
+            client.multi.poll()
+        assert run.state is RunState.SUMMARISING
+        before = run.spent.total_tokens
+        run.cancel()
+        result = run.result()
+        assert result.status == "cancelled" and result.usage.partial
+        assert (result.usage.total_tokens or 0) > before
+        assert len(turns) == 2 and len(result.messages) == 5 and agent.messages == result.messages
 
 
 def test_a_second_summary_is_made_from_the_first_and_what_followed(client: engine.Client) -> None:
