@@ -18,7 +18,7 @@ from typing import Any
 
 from engine import events
 from engine.answering.accumulate import Accumulator
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.messages import Message, PartialToolCall, Usage
 from engine.providers.contract import Dialect
@@ -156,7 +156,7 @@ class Given:
 
 def replay(recording: Recording, dialect: Dialect, parts: Iterable[bytes]) -> Given:
     """What `dialect` makes of the response body `parts`, without a socket."""
-    answer = Answer(dialect, "provider", None, True)
+    answer = ResponseReader(dialect, "provider", None, True)
     answer.head(Head(200, {"content-type": recording.content_type}, True))
     seen: list[events.Event] = []
     error: EngineError | None = None

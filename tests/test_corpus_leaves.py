@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.errors import EngineError
 from engine.events import StreamError
 from engine.providers import dialect
@@ -79,7 +79,7 @@ def objects(recording: Recording) -> list[Any]:
 
 def told(recording: Recording) -> tuple[set[Any], str]:
     """All values that came out, and all texts behind one another."""
-    answer = Answer(dialect(recording.dialect or ""), "provider", None, True)
+    answer = ResponseReader(dialect(recording.dialect or ""), "provider", None, True)
     answer.head(Head(200, {"content-type": recording.content_type}, True))
     events = answer.feed(recording.body)
     events += [] if answer.complete else answer.end(None)

@@ -151,7 +151,7 @@ def test_a_made_up_violation_is_caught(module: str, source: str) -> None:
         ("engine.transport.multi", "import pycurl"),
         ("engine.transport.multi", "from engine.transport.timers import Timer"),
         ("engine.events", "from engine.errors import EngineError"),
-        ("engine.stream", "from engine.answering.response_reader import Answer"),
+        ("engine.stream", "from engine.answering.response_reader import ResponseReader"),
         ("engine.cli.chat", "import engine"),
         ("engine.client", "from engine.stream import Stream"),
         ("engine.answering.attempts", "from engine.asking.rendered import Rendered"),

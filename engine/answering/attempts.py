@@ -10,7 +10,7 @@ from engine.answering.callbacks import StreamCallbacks
 from engine.answering.conclusion import Ending, completion_of
 from engine.answering.delivery import Delivery
 from engine.answering.preamble import Preamble, is_content
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.answering.state import LEGAL_MOVES, State
 from engine.answering.succession import Succession
 from engine.asking.rendered import Rendered
@@ -73,6 +73,7 @@ class Attempts:
         "_last_event",
         "_linger",
         "_preamble",
+        "_read",
         "_state",
         "_status",
         "_succession",
@@ -147,22 +148,22 @@ class Attempts:
             self.delivery.note(self._callbacks.connected)
 
     def received(self, data: bytes) -> None:
-        if self._state is not _FLOWING and not self._reads():
-            return
         try:
-            events = self._answer.feed(data)
+            if self._state is _FLOWING:
+                events = self._read(data)
+                if events and type(last := events[-1]) is TextDelta and last.text:  # nearly always
+                    self._deadlines.content_at = self._driver.now
+                    self.delivery.post(events, len(data))
+                    return
+            elif self._reads():
+                events = self._answer.feed(data)
+            else:
+                return
         except ProtocolError as error:
             self._transfer.fail_attempt(error)
             return
-        deadlines = self._deadlines
-        deadlines.heard_at = now = self._driver.now
-        if not events:
-            return
-        last = events[-1]
-        if type(last) is TextDelta and last.text and self._state is _FLOWING:  # nearly always
-            deadlines.content_at = now
-            self.delivery.post(events, len(data))
-        else:
+        self._deadlines.heard_at = self._driver.now
+        if events:
             self._received(events, len(data))
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
@@ -296,6 +297,7 @@ class Attempts:
         events, content = self._preamble.sift(events)
         if content:
             self._move(State.FLOWING)
+            self._read = self._answer.read or self._answer.feed
             self._first_event = self._first_event or monotonic()
             restarted = self._succession.flows(self._transfer.attempt)
             if restarted is not None:
@@ -364,10 +366,10 @@ class Attempts:
         if self._transfer.state is TransferState.STREAMING:
             self._deadlines.rest()
 
-    def _new_answer(self) -> Answer:
+    def _new_answer(self) -> ResponseReader:
         asked = self._rendered
         self._accumulator.format = format_of(asked.dialect.name)
-        return Answer(
+        return ResponseReader(
             asked.dialect,
             asked.provider,
             asked.key_variable,

@@ -14,7 +14,7 @@ from engine.providers.contract import Decoder, Dialect, Parser
 from engine.wire.headers import Head, request_id
 from engine.wire.sse import MAX_EVENT_BYTES
 
-__all__ = ["Answer"]
+__all__ = ["ResponseReader"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 64 * 1024 * 1024
@@ -33,10 +33,10 @@ _DROPS: Final = frozenset({Category.NETWORK, Category.TRUNCATED, Category.TIMEOU
 _GIVEN_UP: Final = frozenset({"content", "total"})
 
 _Kind = Literal["stream", "whole", "refusal", "page"]
-Stages = tuple[Callable[[bytes], list[Any]], Callable[[list[Any]], list[Event]]]
+_Read = Callable[[bytes], list[Event]]
 
 
-class Answer:
+class ResponseReader:
     """The response to one attempt.
 
     Args:
@@ -53,12 +53,13 @@ class Answer:
     Attributes:
         complete: the end marker came.
         began: a response with a good status began.
-        stages: once it is known to be a stream, the two functions bytes go through to become
-            events, for callers to whom a call more for each read matters; None before.
+        read: once it is known to be a stream, what `feed` does with the bytes, for callers to
+            whom a call more for each read matters; None before.
         failure: after `end`, why the answer is not complete; None where it is.
     """
 
     __slots__ = (
+        "_allowance",
         "_body",
         "_cursor",
         "_decoder",
@@ -74,7 +75,7 @@ class Answer:
         "_streaming",
         "_tags",
         "failure",
-        "stages",
+        "read",
     )
 
     def __init__(
@@ -92,6 +93,9 @@ class Answer:
         self._cursor = cursor
         self._max_event_bytes = max_event_bytes
         self._max_answer_bytes = max_answer_bytes
+        self._allowance = (
+            None if max_answer_bytes is None else _Allowance(max_answer_bytes, provider)
+        )
         self._tags = ThinkTags() if think_tags else None
         self._dialect = dialect
         self._provider = provider
@@ -101,7 +105,7 @@ class Answer:
         self._head: Head | None = None
         self._decoder: Decoder | None = None
         self._parser: Parser | None = None
-        self.stages: Stages | None = None
+        self.read: _Read | None = None
         self._body: list[bytes] = []
         self._size = 0
         self.failure: EngineError | None = None
@@ -140,9 +144,8 @@ class Answer:
         Raises:
             ProtocolError: the bytes are not what the protocol allows, or pass a limit.
         """
-        if self.stages is not None:
-            decode, parse = self.stages
-            return parse(decode(data))
+        if self.read is not None:
+            return self.read(data)
         if self._kind is None:
             # Blank lines come before the body of slow answers (DeepSeek's keep-alive).
             if not data.strip():
@@ -159,31 +162,18 @@ class Answer:
         parser = self._parser = self._parser or self._dialect.parser()
         if hasattr(decoder, "limit"):
             decoder.limit = self._max_event_bytes
-        decode, parse = decoder.feed, parser.feed
-        if self._max_answer_bytes is not None:
-            decode = self._counted(decode, self._max_answer_bytes)
+        read_from = getattr(parser, "read_from", None)
         if self._cursor is not None:
-            decode, parse = _followed(self._cursor, decoder, decode, parse)
-        if self._tags is not None:
-            tags = self._tags
-            self.stages = decode, lambda records: tags.split(parse(records))
+            read = _followed(self._cursor, decoder, parser)
+        elif read_from is not None:
+            read = read_from(decoder)
         else:
-            self.stages = decode, parse
-
-    def _counted(self, decode: Callable[[bytes], list[Any]], limit: int) -> Callable[..., Any]:
-        def counted(data: bytes) -> list[Any]:
-            self._size += len(data)
-            if self._size > limit:
-                raise self._too_large(limit)
-            return decode(data)
-
-        return counted
-
-    def _too_large(self, limit: int) -> ProtocolError:
-        return ProtocolError(
-            f"{self._provider}: the answer is larger than max_answer_bytes={limit}; raise that "
-            "limit of the client if the server is meant to answer so much"
-        )
+            read = lambda data: parser.feed(decoder.feed(data))  # noqa: E731
+        if self._allowance is not None:
+            read = self._allowance.of(read)
+        if self._tags is not None:
+            read = _split(read, self._tags)
+        self.read = read
 
     def broke_off(self, error: EngineError | None) -> EngineError | None:
         """Why the bytes ended before the answer did, where its rest may be asked for: `error`, the
@@ -200,7 +190,7 @@ class Answer:
 
     def go_on(self) -> None:
         """What comes from now on is another response, with the rest of the answer."""
-        self._kind = self._head = self._decoder = self.stages = self.failure = None
+        self._kind = self._head = self._decoder = self.read = self.failure = None
         self._body = []
 
     def end_rest(self, error: EngineError | None) -> list[Event]:
@@ -265,7 +255,7 @@ class Answer:
         if room > 0:
             self._body.append(data[:room])
         if self._kind == "whole" and self._size > limit:
-            raise self._too_large(limit)
+            raise _too_large(limit, self._provider)
 
     def _end_stream(
         self, decoder: Decoder, parser: Parser, error: EngineError | None
@@ -356,14 +346,39 @@ class Answer:
         )
 
 
-def _followed(
-    cursor: Cursor,
-    decoder: Decoder,
-    decode: Callable[[bytes], list[Any]],
-    parse: Callable[[list[Any]], list[Event]],
-) -> Stages:
-    """The two stages, with `cursor` between them."""
-    return (
-        lambda data: cursor.passed(decode(data), decoder),
-        lambda records: cursor.answered(parse(records)),
+class _Allowance:
+    """So many bytes in all the responses of one answer."""
+
+    __slots__ = ("_left", "_most", "_provider")
+
+    def __init__(self, most: int, provider: str) -> None:
+        self._left = self._most = most
+        self._provider = provider
+
+    def of(self, read: _Read) -> _Read:
+        """`read`, as long as it lasts."""
+
+        def counted(data: bytes) -> list[Event]:
+            self._left -= len(data)
+            if self._left < 0:
+                raise _too_large(self._most, self._provider)
+            return read(data)
+
+        return counted
+
+
+def _too_large(limit: int, provider: str) -> ProtocolError:
+    return ProtocolError(
+        f"{provider}: the answer is larger than max_answer_bytes={limit}; raise that "
+        "limit of the client if the server is meant to answer so much"
     )
+
+
+def _followed(cursor: Cursor, decoder: Decoder, parser: Parser) -> _Read:
+    """The two steps of a read, with `cursor` between them."""
+    return lambda data: cursor.answered(parser.feed(cursor.passed(decoder.feed(data), decoder)))
+
+
+def _split(read: _Read, tags: ThinkTags) -> _Read:
+    """`read`, and what is thought in the text told as such."""
+    return lambda data: tags.split(read(data))

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.asking.rendered import Rendered
 from engine.batch.outcome import Outcome, milliseconds, request_id
 from engine.batch.passing import of_any
@@ -74,7 +74,9 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         plain = _plain(response)
         if plain is not None:
             return plain
-    answer = Answer(rendered.dialect, rendered.provider, rendered.key_variable, streaming=False)
+    answer = ResponseReader(
+        rendered.dialect, rendered.provider, rendered.key_variable, streaming=False
+    )
     events: list[Event] = []
     headers = response.headers
     if response.http_status is not None:

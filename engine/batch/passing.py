@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.asking.rendered import Rendered
 from engine.batch.outcome import Outcome, milliseconds, request_id
 from engine.errors import EngineError, ProtocolError
@@ -29,7 +29,7 @@ def of_any(response: HttpResponse, rendered: Rendered) -> Outcome:
     status, headers = response.http_status, response.headers
     error, body, usage = response.error, None, None
     if status is not None and not 200 <= status < 300:
-        refused = Answer(rendered.dialect, rendered.provider, rendered.key_variable, False)
+        refused = ResponseReader(rendered.dialect, rendered.provider, rendered.key_variable, False)
         refused.head(Head(status, dict(headers), True))
         refused.feed(response.body)
         refused.end(response.error)

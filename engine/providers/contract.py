@@ -83,6 +83,10 @@ class Parser(Protocol):
 
     Where a format counts tokens in every record, a parser tells the last count only, and has a
     method ``untold_usage() -> Usage | None`` for streams that end before.
+
+    A parser that can do both steps of a read in one has a method ``read_from(decoder)``, which
+    gives the function from the bytes of a read to its events: those that ``feed`` makes of what
+    the decoder makes of them.
     """
 
     complete: bool

@@ -78,7 +78,8 @@ class Deadlines:
     stream of a thousand reads costs a thousand assignments and a handful of timers.
 
     Attributes:
-        heard_at: when bytes came last (seconds of time.monotonic); the owner sets it.
+        heard_at: when bytes came last that are no content (seconds of time.monotonic); the owner
+            sets it.
         content_at: when content came last; the owner sets it.
     """
 
@@ -166,7 +167,8 @@ class Deadlines:
             return None if limit is None else (self.heard_at + limit, phase, limit)
         # Signs of life prolong it, as far as `content` goes.
         limit = limits.first_event if phase == "first_event" else limits.idle
-        silence = None if limit is None else (self.heard_at + limit, phase, limit)
+        heard_at = max(self.heard_at, self.content_at)
+        silence = None if limit is None else (heard_at + limit, phase, limit)
         limit = limits.content
         if limit is None:
             return silence

@@ -35,20 +35,29 @@ class EventStreamDecoder(SSEDecoder):
         plain: the name of the events whose records are bytes; empty: those without a name.
 
     Attributes:
+        head: what stands before the data of a plain event.
+        tail: what stood after it, in the last read that said so.
         strange: the first line that is nothing an event stream can have, or None.
     """
 
-    __slots__ = ("_bare", "_ended", "_head", "_plain", "_tail_bytes", "strange")
+    __slots__ = ("_bare", "_ended", "_plain", "_tail_bytes", "head", "strange", "tail")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, plain: str = "") -> None:
         super().__init__(max_event_bytes)
         self._bare: list[tuple[str, bytes]] = []
         self._plain = b"event: " + plain.encode() if plain else b""
-        # How a plain event begins.
-        self._head = self._plain + b"\ndata: " if plain else b"data: "
+        self.head: bytes = self._plain + b"\ndata: " if plain else b"data: "
+        self.tail: bytes = b"\n\n"
         self._tail_bytes = b""
         self.strange: bytes | None = None
         self._ended = False
+
+    @property
+    def room(self) -> int:
+        """The bytes an event may have which the next read brings whole; 0: it cannot, since what
+        came before is not over."""
+        at_rest = self._between and not self._tail_bytes and self._failure is None
+        return self.limit if at_rest else 0
 
     def feed(self, chunk: bytes) -> list[SSERecord | bytes]:  # type: ignore[override]
         """Parse the next bytes of the stream; the records they complete, in order.
@@ -59,7 +68,7 @@ class EventStreamDecoder(SSEDecoder):
         """
         if self._failure is not None:
             raise self._failure
-        head = self._head
+        head = self.head
         if self._tail_bytes:
             chunk, self._tail_bytes = self._tail_bytes + chunk, b""
         elif self._between and chunk[-2:] == b"\n\n" and chunk.startswith(head):
@@ -76,7 +85,7 @@ class EventStreamDecoder(SSEDecoder):
 
     def _lines_of_lf(self, chunk: bytes) -> list[SSERecord | bytes]:
         """What is cut waits for the rest of its event; plain events are cut out in one go."""
-        head = self._head
+        head = self.head
         end = chunk.rfind(b"\n\n")
         if self.limit < _MAX_TAIL or (end < 0 and not self._between):
             return self._feed(chunk)  # type: ignore[return-value]
@@ -117,6 +126,7 @@ class EventStreamDecoder(SSEDecoder):
         if not _can_wait(chunk[end + 4 :]):
             return None
         self._tail_bytes = chunk[end + 4 :]
+        self.tail = b"\r\n\r\n"
         return parts
 
     def finish(self) -> list[SSERecord | bytes]:  # type: ignore[override]
@@ -144,9 +154,9 @@ class EventStreamDecoder(SSEDecoder):
         return None if _LF in joined or _CR in joined else parts  # type: ignore[return-value]
 
     def _named(self, region: bytes) -> list[SSERecord | bytes] | None:  # type: ignore[override]
-        if not self._plain or self._id or not region.startswith(self._head):
+        if not self._plain or self._id or not region.startswith(self.head):
             return super()._named(region)  # type: ignore[return-value]
-        parts = region[len(self._head) :].split(b"\n\n" + self._head)
+        parts = region[len(self.head) :].split(b"\n\n" + self.head)
         joined = b"".join(parts)
         return None if _LF in joined or _CR in joined else parts  # type: ignore[return-value]
 

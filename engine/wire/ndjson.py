@@ -18,7 +18,14 @@ class NDJSONDecoder:
 
     Args:
         max_line_bytes: the most bytes a line may have.
+
+    Attributes:
+        head: what stands before the data of a line: nothing.
+        tail: what stands after it.
     """
+
+    head = b""
+    tail = b"\n"
 
     __slots__ = ("_failure", "_first", "_partial", "limit")
 
@@ -27,6 +34,13 @@ class NDJSONDecoder:
         self._partial = PartialLine()
         self._first = True
         self._failure: ProtocolError | None = None
+
+    @property
+    def room(self) -> int:
+        """The bytes a line may have which the next read brings whole; 0: it cannot, since what
+        came before is not over."""
+        at_rest = not self._first and not self._partial.size and self._failure is None
+        return self.limit if at_rest else 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; the lines they complete, in order.

@@ -234,7 +234,7 @@ def test_a_pause_before_the_connection_leaves_its_deadline_alone(multi: engine.M
 
 
 OF_A_REQUEST = {
-    *("Stream", "StreamCallbacks", "Attempts", "Delivery", "Accumulator", "Place", "Answer"),
+    *("Stream", "StreamCallbacks", "Attempts", "Delivery", "Accumulator", "Place"),
     *("ResponseReader", "Transfer", "Deadlines", "HttpRequest", "Rendered", "Completion"),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.errors import Category, ProtocolError, TruncatedError
 from engine.events import Done, Event, TextDelta, ThinkingDelta
 from engine.providers import dialect
@@ -29,8 +29,8 @@ def read(
     name: str = "chat",
     headers: dict[str, str] | None = None,
     **options: Any,
-) -> tuple[Answer, list[Event]]:
-    answer = Answer(dialect(name), "vendor", "KEY", True, **options)
+) -> tuple[ResponseReader, list[Event]]:
+    answer = ResponseReader(dialect(name), "vendor", "KEY", True, **options)
     answer.head(Head(status, {"content-type": content_type, **(headers or {})}, True))
     events = [event for piece in pieces for event in answer.feed(piece)]
     return answer, events + answer.end(None)
@@ -90,7 +90,7 @@ def test_an_error_is_held_back_until_the_count_after_it() -> None:
     failed = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
     error = {**failed, "error": {"code": 502, "message": "bad"}}
     usage = {"choices": [], "usage": {"prompt_tokens": 41, "completion_tokens": 3}}
-    answer = Answer(dialect("chat"), "vendor", None, True)
+    answer = ResponseReader(dialect("chat"), "vendor", None, True)
     answer.head(Head(200, {"content-type": "text/event-stream"}, True))
     answer.feed(chunk("x") + b"data: " + json.dumps(error).encode() + b"\n\n")
     assert answer.failing

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import events
 from engine.answering.accumulate import Accumulator
-from engine.answering.response_reader import Answer
+from engine.answering.response_reader import ResponseReader
 from engine.errors import EngineError, ProtocolError, TruncatedError
 from engine.messages import FinishReason, Message, PartialToolCall, Usage
 from engine.providers import dialect as dialect_of
@@ -80,7 +80,7 @@ def read(
 
 
 def _read(dialect: str, parts: Iterable[bytes], head: Head, streaming: bool) -> Reading:
-    answer = Answer(dialect_of(dialect), "provider", "KEY", streaming)
+    answer = ResponseReader(dialect_of(dialect), "provider", "KEY", streaming)
     answer.head(head)
     seen: list[events.Event] = []
     error: EngineError | None = None

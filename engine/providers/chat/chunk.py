@@ -155,11 +155,12 @@ class _PlainDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     function_call: None = None
 
 
-class _PlainChoice(msgspec.Struct, gc=False):
-    delta: _PlainDelta
+class _PlainChoice(msgspec.Struct, gc=False, kw_only=True):
+    # In the order OpenAI sends them: the next field is looked for behind the last one found.
     index: Literal[0] = 0
-    finish_reason: None = None
+    delta: _PlainDelta
     logprobs: None = None
+    finish_reason: None = None
     error: None = None
     content_filter_results: None = None
 

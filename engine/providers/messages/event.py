@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,7 @@ __all__ = [
     "WholeMessage",
     "as_citation",
     "as_usage",
+    "decode_plain",
     "is_new",
 ]
 
@@ -96,6 +97,26 @@ class StreamEvent(msgspec.Struct):
     message: WholeMessage | None = None
     usage: Counts | None = None
     error: Any = None
+
+
+class _PlainDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    type: Literal["text_delta"]
+    text: str
+
+
+class PlainEvent(msgspec.Struct, gc=False):
+    """A piece of text and nothing else, which nearly all events are."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _PlainDelta
+    content_block: None = None
+    message: None = None
+    usage: None = None
+    error: None = None
+
+
+decode_plain: Final = msgspec.json.Decoder(PlainEvent).decode
 
 
 def is_new(event: StreamEvent) -> bool:

@@ -30,6 +30,7 @@ from engine.providers.messages.event import (
     WholeMessage,
     as_citation,
     as_usage,
+    decode_plain,
     is_new,
 )
 from engine.providers.refusal import is_error, stream_error
@@ -97,27 +98,26 @@ class MessagesParser(AnswerParser):
 
     def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
-        decode = _event_decoder.decode
         for record in records:
             if self._ended:
                 break
-            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
+            if type(record) is bytes and self._text_index >= 0:
+                try:
+                    plain = decode_plain(record)
+                except UNREADABLE:
+                    pass
+                else:
+                    if plain.index == self._text_index:
+                        if plain.delta.text:
+                            events.append(TextDelta(plain.delta.text, self._text_block))
+                        continue
+            named = _named(record)
             try:
-                event = decode(data)
+                event = _event_decoder.decode(named.data)
             except UNREADABLE as error:
-                self._odd(_named(record), error, events)
+                self._odd(named, error, events)
                 continue
-            delta = event.delta
-            if (
-                delta is not None
-                and delta.text is not None
-                and event.index == self._text_index
-                and event.type == "content_block_delta"
-            ):
-                if delta.text:
-                    events.append(TextDelta(delta.text, self._text_block))
-            else:
-                self._event(event, _named(record), events)
+            self._event(event, named, events)
         return events
 
     def finish(self) -> list[Event]:

@@ -109,6 +109,11 @@ class OllamaParser(AnswerParser):
                 texts = first.kind is TextDelta and not self._halves.open
         return events
 
+    def _one(self, data: bytes) -> list[Event]:
+        if data[:1] == b"{" and data[-1:] == b"}":
+            return self.feed([data])
+        return self.feed(self._decoder.feed(data + b"\n"))  # blank, or with blanks around it
+
     def finish(self) -> list[Event]:
         return [] if self._ended else self._halves.give_up()
 

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -51,6 +51,7 @@ KINDS: Final = {
 class TextPiece(msgspec.Struct, gc=False):
     """``response.output_text.delta``, nine of ten events."""
 
+    type: Literal["response.output_text.delta"] | None = None
     delta: str = ""
     output_index: int = -1  # not said
     content_index: int = 0
