@@ -108,7 +108,7 @@ def test_of_a_stream(
 def ask_and_look(server: Server, how: dict[str, Any], multi: engine.Multi) -> None:
     url = f"{server.url}/v1{how.get('query', '')}"
     retry = engine.Retry(max_attempts=2, base_delay=0.001, max_delay=0.002)
-    client = engine.Client(multi, base_url=url, retry=retry, **how.get("client", {}))
+    client = engine.Client(multi, base_url=url, retry=retry, gate=None, **how.get("client", {}))
     events: list[Any] = []
     for ask in (client.stream, client.request):
         stream = ask("m", "hi", on_event=events.append, **how.get("stream", {}))

@@ -21,12 +21,13 @@ from engine.agents import (
     tool,
 )
 from tests.agents.support import add, call, check_order, kinds, script
+from tests.volume import examples
 
-COUNT = 500
+COUNT = examples(500)
 QUESTION = script(call("meet", step=1), call("meet", step=2), "Everybody was there.")
 
 
-def test_500_agents_wait_for_tools_at_the_same_time(emulator: engine.emulator.Emulator) -> None:
+def test_many_agents_wait_for_tools_at_the_same_time(emulator: engine.emulator.Emulator) -> None:
     here: dict[int, list[Pending]] = {1: [], 2: []}
     events: dict[int, list[AgentEvent]] = {number: [] for number in range(COUNT)}
 
@@ -59,7 +60,7 @@ def test_500_agents_wait_for_tools_at_the_same_time(emulator: engine.emulator.Em
         assert [event.iteration for event in run_events][:4] == [1, 1, 2, 2]
 
 
-def test_500_threads_wait_at_the_same_time(emulator: engine.emulator.Emulator) -> None:
+def test_many_threads_wait_at_the_same_time(emulator: engine.emulator.Emulator) -> None:
     all_here = threading.Barrier(COUNT, timeout=30)
 
     @tool(run_in="thread", timeout=30)
