@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from itertools import islice
 from time import monotonic
 from typing import Any, Final
 
@@ -237,9 +236,9 @@ class Batch:
         self._follow()
 
     def _rows(self) -> Iterator[Row | BadRow]:
-        """The rows that are left, read a second time, and no further than the first time."""
+        """The rows that are left, read a second time."""
         options = self._options
-        for row in islice(self._source.rows(options.limit), self._plan.read):
+        for row in self._plan.again(self._source, options.limit):
             if options.takes(row) and self._past.wanted(row, options.retry_errors):
                 yield row
 

@@ -6,6 +6,7 @@ Both are read by generators, which yield after each row, so that a host loop goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -13,7 +14,8 @@ import msgspec
 from engine.batch.keeping.records import read_entry
 from engine.batch.pacing.cost import Spent
 from engine.batch.reading.key_table import KeyTable
-from engine.batch.reading.rows import BadRow, Row
+from engine.batch.reading.numbers import Numbers
+from engine.batch.reading.rows import MADE_ID, BadRow, Row
 from engine.batch.reading.source import Source
 from engine.errors import ConfigError
 
@@ -57,21 +59,25 @@ class Past:
                 if line:
                     self.damaged.append(f"{path}:{number}")
                 continue
-            before = self.rows.get(entry.key)
-            self.settled += not before
-            self.superseded += entry.failed and before != 0
-            if not before & _DONE:
-                state = _FAILED if entry.failed else _DONE
-                self.rows.put(entry.key, state | _check(entry.content))
+            state = (_FAILED if entry.failed else _DONE) | _check(entry.content)
+            before = self.rows.change(entry.key, 0, state)
+            if not before:
+                self.settled += 1
+            else:
+                self.superseded += entry.failed
+                if before & _DONE:
+                    self.rows.put(entry.key, before)
             self._count(entry.spent)
             yield
 
     def _count(self, spent: Spent) -> None:
         self.spent.add(spent.cost, spent.tokens)
         self.counted += spent.tokens > 0
-        self.largest = Spent(
-            cost=max(self.largest.cost, spent.cost), tokens=max(self.largest.tokens, spent.tokens)
-        )
+        largest = self.largest
+        if spent.cost > largest.cost:
+            largest.cost = spent.cost
+        if spent.tokens > largest.tokens:
+            largest.tokens = spent.tokens
 
     def carry(self, spent: Spent) -> None:
         """Earlier runs spent that besides, on what is in no line."""
@@ -109,6 +115,8 @@ class Plan(msgspec.Struct):
         first_bad: what is wrong with the first of them.
         changed: numbers of lines whose request was another when it was answered.
         orphans: settled rows of earlier runs that the input has no more.
+        named: every row that is to be asked has an id of its own.
+        lines: numbers of those that hold what is to be asked.
     """
 
     rows: int = 0
@@ -119,6 +127,8 @@ class Plan(msgspec.Struct):
     first_bad: str | None = None
     changed: list[int] = []
     orphans: int = 0
+    named: bool = True
+    lines: Numbers = msgspec.field(default_factory=Numbers)
 
     @property
     def left(self) -> int:
@@ -143,14 +153,14 @@ class Plan(msgspec.Struct):
         doubled = known_again = 0
         for row in source.rows(limit):
             self.read += 1
-            known = past.rows.get(row.key)
+            known = past.rows.change(row.key, ~_LINE, _SEEN | row.number)
             if known & _SEEN:
+                past.rows.put(row.key, known)
                 doubled += 1
                 if len(twice) < _SHOWN:
                     twice.append(f"{row.custom_id!r} (lines {known & _LINE} and {row.number})")
                 continue
             known_again += known != 0
-            past.rows.put(row.key, known & ~_LINE | _SEEN | row.number)
             if belongs(row):
                 self._count(row, known, check, retry_errors)
             yield
@@ -171,6 +181,8 @@ class Plan(msgspec.Struct):
         elif known & _FAILED and not retry:
             self.failed += 1
         else:
+            self.lines.add(row.number)
+            self.named = self.named and not row.custom_id.startswith(MADE_ID)
             why = row.message if isinstance(row, BadRow) else check(row)
             if why is not None:
                 self.bad += 1
@@ -179,6 +191,15 @@ class Plan(msgspec.Struct):
             return
         if known & _CHECK and known & _CHECK != _check(row.content):
             self.changed.append(row.number)
+
+    def again(self, source: Source, limit: int | None) -> Iterator[Row | BadRow]:
+        """The rows of `source` a second time, no further than the first time; those left out that
+        are not to be asked, where they can be told without reading them."""
+        if not self.left:
+            return iter(())
+        if self.named:
+            return source.rows(None, self.lines)
+        return islice(source.rows(limit), self.read)
 
     def report(self, past: Past, name: str) -> list[str]:
         """What the user should know before it begins."""

@@ -7,6 +7,7 @@ most, 32. It is what lets a run of a million rows be resumed on a small machine.
 from __future__ import annotations
 
 from array import array
+from struct import Struct
 from typing import Final
 
 __all__ = ["MOST", "KeyTable"]
@@ -15,6 +16,10 @@ _FIRST: Final = 1 << 10
 
 MOST: Final = (1 << 48) - 1
 """The largest number that can be kept."""
+
+
+# The ten bytes of a digest that are kept.
+_parts: Final = Struct("<QH6x").unpack
 
 
 class KeyTable:
@@ -34,23 +39,30 @@ class KeyTable:
 
     def get(self, key: bytes) -> int:
         """The number of `key`; 0: it has none."""
-        return self._values[self._place(key)] & MOST
+        return self._values[self._place(*_parts(key))] & MOST
 
     def put(self, key: bytes, number: int) -> None:
         """Give `key` a number, in place of the one it has."""
-        place = self._place(key)
-        if not self._values[place]:
+        self.change(key, 0, number)
+
+    def change(self, key: bytes, kept: int, added: int) -> int:
+        """Give `key` the number it has, of which the bits `kept` stay, and those `added` besides;
+        returns the one it had, 0 where it had none."""
+        first, second = _parts(key)
+        place = self._place(first, second)
+        value = self._values[place]
+        if not value:
             self._count += 1
             if self._count > (self._mask + 1) * 0.6:
                 self._grow()
-                place = self._place(key)
-        self._keys[place] = int.from_bytes(key[:8], "little")
-        self._values[place] = key[8] << 56 | key[9] << 48 | number
+                place = self._place(first, second)
+            self._keys[place] = first
+        number = value & MOST
+        self._values[place] = second << 48 | number & kept | added
+        return number
 
-    def _place(self, key: bytes) -> int:
-        """Where `key` is, or belongs."""
-        first = int.from_bytes(key[:8], "little")
-        second = key[8] << 8 | key[9]
+    def _place(self, first: int, second: int) -> int:
+        """Where the key of these parts is, or belongs."""
         keys, values, mask = self._keys, self._values, self._mask
         place = first & mask
         while values[place] and (keys[place] != first or values[place] >> 48 != second):

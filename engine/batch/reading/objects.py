@@ -89,7 +89,8 @@ def column_rows(
         _check_columns(schema.names, name, parser)
         for value in _batches(batches):
             number += 1
-            yield _row(value, number, parser)
+            if not parser.passes_over(number):
+                yield _row(value, number, parser)
     except (arrow.ArrowException, OSError) as error:
         raise ConfigError(f"{name} cannot be read after row {number}: {error}") from error
 

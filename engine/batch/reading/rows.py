@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from engine.batch.reading.key_table import KeyTable
+from engine.batch.reading.numbers import Numbers
 from engine.batch.reading.shapes import COLUMNS, Shape, Unfit, custom_id_of, shape_of
 from engine.batch.reading.template import Template
 from engine.wire.json import UNREADABLE, mended_json
 
-__all__ = ["BadRow", "Reading", "Row", "RowParser", "digest"]
+__all__ = ["MADE_ID", "BadRow", "Reading", "Row", "RowParser", "digest"]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -72,6 +73,9 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
+MADE_ID: Final = "row-"
+"""How the ids of rows without one begin."""
+
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -79,11 +83,16 @@ class RowParser:
     """Reads the rows of one pass. Equal rows without an id are told apart by their order, so
     that both are asked, and are the same two in the next run.
 
+    Args:
+        reading: how rows are made.
+        only: numbers of the lines that are wanted; None: all.
+
     Raises:
         ConfigError: a template is wrong.
     """
 
-    def __init__(self, reading: Reading | None = None) -> None:
+    def __init__(self, reading: Reading | None = None, only: Numbers | None = None) -> None:
+        self._only = only
         self._reading = reading or Reading()
         prompt, system = self._reading.prompt, self._reading.system
         self._prompt = Template(prompt, "prompt") if prompt is not None else None
@@ -95,6 +104,10 @@ class RowParser:
         """Columns a row must have, as the templates say."""
         wanted = self._prompt.columns if self._prompt is not None else frozenset()
         return wanted | (self._system.columns if self._system is not None else frozenset())
+
+    def passes_over(self, number: int) -> bool:
+        """Whether the line `number` is not wanted: it need not be read."""
+        return self._only is not None and number not in self._only
 
     def parse(self, line: bytes, number: int) -> Row | BadRow:
         """The row in `line`, which is JSON, has no line break and is not blank."""
@@ -205,4 +218,4 @@ class _Occurrences:
     def name(self, content: bytes) -> str:
         count = self._seen.get(content) + 1
         self._seen.put(content, count)
-        return f"row-{content.hex()}-{count}"
+        return f"{MADE_ID}{content.hex()}-{count}"

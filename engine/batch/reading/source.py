@@ -12,6 +12,7 @@ from itertools import islice
 from typing import IO, Any
 
 from engine.batch.reading.kinds import Format, format_of
+from engine.batch.reading.numbers import Numbers
 from engine.batch.reading.objects import column_rows, encode_value, values_of
 from engine.batch.reading.passes import Passes
 from engine.batch.reading.rows import BadRow, Reading, Row, RowParser
@@ -66,14 +67,15 @@ class Source:
         """Close the file; a temporary one is gone."""
         self._passes.close()
 
-    def rows(self, limit: int | None = None) -> Iterator[Row | BadRow]:
+    def rows(self, limit: int | None = None, only: Numbers | None = None) -> Iterator[Row | BadRow]:
         """The first `limit` rows (None: all) in order, from the beginning; blank lines are none.
-        Of samples, each is a row.
+        Of samples, each is a row. Of these, those on the lines in `only` (None: all); rows without
+        an id are named rightly only where all are read.
 
         Raises:
             ConfigError: a place in it cannot be read.
         """
-        parser = RowParser(self._reading)
+        parser = RowParser(self._reading, only)
         with self._passes.unpacked() as file:
             for row in islice(self._found(file, parser), limit):
                 yield from parser.samples(row)

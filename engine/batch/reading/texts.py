@@ -33,6 +33,9 @@ def jsonl_rows(file: BinaryIO, name: str, parser: RowParser) -> Found:
     hopeful = False
     held: list[BadRow] = []
     for number, line, whole in _lines(file, name):
+        if parser.passes_over(number):
+            hopeful = True
+            continue
         if not whole:
             yield from held
             held.clear()
@@ -63,6 +66,8 @@ def text_rows(file: BinaryIO, name: str, parser: RowParser) -> Found:
         ConfigError: a line is no text.
     """
     for number, line, whole in _lines(file, name):
+        if parser.passes_over(number):
+            continue
         if not whole:
             yield parser.bad(number, line, f"it is longer than {_MAX_LINE_BYTES} bytes")
         else:
@@ -84,11 +89,14 @@ def array_rows(file: BinaryIO, name: str, parser: RowParser) -> Found:
             read += len(piece)
             for element in decoder.feed(piece.removeprefix(_BOM) if number == 0 else piece):
                 number += 1
+                if parser.passes_over(number):
+                    continue
                 _check_text(element, name, f"item {number}")
                 yield parser.parse(element, number)
         for element in decoder.finish():
             number += 1
-            yield parser.parse(element, number)
+            if not parser.passes_over(number):
+                yield parser.parse(element, number)
         if not decoder.closed or decoder.trailing:
             what = "something comes after its end" if decoder.trailing else "it has no end"
             raise ConfigError(
@@ -122,7 +130,8 @@ def table_rows(file: BinaryIO, name: str, parser: RowParser, delimiter: str) -> 
                 names = [column.strip() for column in record]
                 _check_columns(names, name, parser)
                 continue
-            yield _table_row(parser, names, record, reader.line_num)
+            if not parser.passes_over(reader.line_num):
+                yield _table_row(parser, names, record, reader.line_num)
     except csv.Error as error:
         raise ConfigError(
             f"{name}:{reader.line_num}: {error}; quotes within a field are doubled"

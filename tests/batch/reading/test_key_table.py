@@ -36,3 +36,11 @@ def test_a_row_takes_few_bytes() -> None:
     assert table.get(digest(b"19999")) == 20_000
     slots = len(table._keys)
     assert slots * 16 <= 20_000 * 60
+
+
+def test_a_change_keeps_the_bits_it_is_told_to_and_says_what_was_there() -> None:
+    table = KeyTable()
+    key = digest(b"a")
+    assert table.change(key, 0, 0b1010) == 0
+    assert table.change(key, 0b0010, 0b0100) == 0b1010
+    assert (table.get(key), len(table)) == (0b0110, 1)
