@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import ConfigError
 from tests.batch.support import (
     answer,
     custom_ids,
@@ -135,3 +136,58 @@ def test_an_interrupted_run_of_any_kind_leaves_no_traceback(tmp_path: Path, name
     for word in ("Traceback", "Exception ignored", "Warning"):
         assert word not in said
     assert 5 <= len(read(tmp_path / "o")) < 50
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_that_could_not_begin_leaves_nothing_that_binds_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    input = write_rows(tmp_path / "in.jsonl", ["one", "two"])
+    output = tmp_path / "out.jsonl"
+    with provider() as server:
+        summary = run_batch(
+            input, output, server, base_url=None, model="anthropic/claude-haiku-4-5"
+        )
+        assert summary.stopped == "error" and "ANTHROPIC_API_KEY" in str(summary.reason)
+        assert files(tmp_path) == {"in.jsonl", "out.jsonl.lock"}
+        assert run_batch(input, output, server, model="m").done == 2
+
+
+def test_a_run_to_which_nothing_came_does_not_bind_the_output(tmp_path: Path) -> None:
+    input = write_rows(tmp_path / "in.jsonl", ["one", "two"])
+    output = tmp_path / "out.jsonl"
+
+    def handler(peer: Peer) -> None:
+        if b"wrong" in peer.request.body:
+            peer.json(b'{"error": {"message": "bad key"}}', "401 Unauthorized")
+        else:
+            peer.json(answer())
+
+    with provider(handler) as server:
+        assert run_batch(input, output, server, model="wrong").stopped == "error"
+        assert run_batch(input, output, server, model="m").done == 2
+        with pytest.raises(ConfigError, match="model was"):
+            run_batch(input, output, server, model="other")
+
+
+def test_a_run_that_died_before_its_first_answer_is_gone_on_with_under_its_name(
+    tmp_path: Path,
+) -> None:
+    input = write_rows(tmp_path / "in.jsonl", ["one"])
+    keys: list[str | None] = []
+
+    def handler(peer: Peer) -> None:
+        keys.append(peer.request.headers.get("idempotency-key"))
+        if len(keys) == 1:
+            peer.json(b'{"error": {"message": "bad key"}}', "401 Unauthorized")
+        else:
+            peer.json(answer())
+
+    with provider(handler) as server:
+        for _ in range(2):
+            run_batch(input, tmp_path / "out.jsonl", server, model="m")
+    assert keys[0] and keys[0] == keys[1]

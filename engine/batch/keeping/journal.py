@@ -36,11 +36,12 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self.path: str = path if path == "-" else os.path.realpath(path)
+        self._new = False
         with _Advice(self.path, "open"):
             if path == "-":
                 self._fd = os.dup(1)
             else:
-                new = not os.path.exists(self.path)
+                new = self._new = not os.path.exists(self.path)
                 # For its owner's eyes: it holds what was asked and answered.
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 if new:
@@ -57,8 +58,11 @@ class Journal:
         """Bytes in the file."""
         return self._size
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, forget: bool = False) -> None:
+        """Close the file; `forget`: delete it where it was made here and is empty."""
+        if forget and self._new and not self._size:
+            with suppress(OSError):
+                os.unlink(self.path)
         os.close(self._fd)
 
     def mend(self, is_whole: Callable[[bytes], bool]) -> int:

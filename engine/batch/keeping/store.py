@@ -61,6 +61,7 @@ class Store:
         self._unwritten: ResourceError | None = None
         self._lost = 0
         self._ours = True
+        self._unsaved = False  # the manifest: a run that does not come to its begin leaves none
         self._past: Past | None = None
         self._sizes: list[int] = []
         try:
@@ -83,16 +84,20 @@ class Store:
         path = f"{self.output}.manifest.json"
         self._ours = os.path.exists(path)
         before = None if force else load_manifest(path)
+        written = [file for file in paths if os.path.exists(file) and os.path.getsize(file)]
         if before is None:
-            foreign = [file for file in paths if os.path.exists(file) and os.path.getsize(file)]
+            foreign = written if not self._ours else []
             if foreign and not force:
                 raise ConfigError(
                     f"{foreign[0]} exists and no batch wrote it ({path} is not there); give "
                     "another file, or go on with it by --force"
                 )
-            save_manifest(path, self.manifest)
+            self._unsaved = True
             return
         differences = before.differences(self.manifest)
+        if differences and not written and not before.spent_tokens:
+            self._unsaved = True  # nothing came of that run: its model's name was wrong, say
+            return
         if differences:
             raise ConfigError(
                 f"{self.output} was begun as another run: {'; '.join(differences)}; give another "
@@ -156,6 +161,9 @@ class Store:
 
     def begin(self, past: Past | None = None) -> None:
         """Be ready for `write`; `past` hears of rows that failed before and are asked again."""
+        if self._unsaved:
+            save_manifest(f"{self.output}.manifest.json", self.manifest)
+            self._unsaved = False
         self._past = past
         self._sizes = [journal.size for journal in self._journals]
         self._syncs = GroupSync(self._journals)
@@ -225,7 +233,7 @@ class Store:
                 for journal in self._journals:
                     journal.forget_unsynced()
         for journal in self._journals:
-            journal.close()
+            journal.close(forget=self._syncs is None)
         self._journals.clear()
         if self._lock is not None:
             self._lock.close()
