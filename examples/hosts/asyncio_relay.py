@@ -70,6 +70,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
         await response.write(event("complete", "end"))
     except engine.EngineError as error:
         await response.write(event(f"failed: {error}", "end"))
+    except ConnectionResetError:
+        pass  # the browser has gone; to leave the loop has ended the answer
     return response
 
 

@@ -40,6 +40,9 @@ class Repl:
 
     def show(self, delta: str) -> None:
         *lines, self.line = (self.line + delta).split("\n")
+        if len(self.line) >= self.session.output.get_size().columns:  # a prompt does not wrap
+            whole, _, self.line = self.line.rpartition(" ")
+            lines.append(whole)
         for line in lines:
             print(line)
         self.session.app.invalidate()

@@ -95,7 +95,7 @@ def test_gtk_window() -> None:
 
 def test_pygame_keeps_its_frames_while_four_speak() -> None:
     # The least of three: what else the machine does costs frames, too.
-    assert min(late_frames() for _ in range(3)) < 0.2
+    assert any(late_frames() < 0.2 for _ in range(3))
 
 
 def late_frames() -> float:
