@@ -14,7 +14,7 @@ events in `engine.events`.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from engine import errors, events, messages, wire
+from engine import errors, events, messages, telemetry, wire
 from engine.answering.merged import merged
 from engine.client import Client, StreamOptions
 from engine.completion import Completion
@@ -63,6 +63,7 @@ __all__ = [
     "loops",
     "merged",
     "messages",
+    "telemetry",
     "tool",
     "wire",
 ]

@@ -10,6 +10,7 @@ from engine.answering.callbacks import StreamCallbacks
 from engine.answering.delivery import Delivery
 from engine.answering.listeners import STOP, Listener
 from engine.answering.listening import Listenable, Told
+from engine.answering.observed import observed
 from engine.answering.reader import Place, Reader, Texts
 from engine.asking.rendered import Rendered
 from engine.completion import Completion, Parsed
@@ -65,11 +66,12 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
     ) -> None:
         self.user_data: Any = user_data
         self._within: list[Place[Event]] | None = None
+        watch = observed(rendered)
         with SignalsHeld():  # it is there as a whole, or not at all
             self._accumulator = Accumulator()
-            self._callbacks = StreamCallbacks(self, self._stop, on_event, on_text, on_done)
+            self._callbacks = StreamCallbacks(self, self._stop, on_event, on_text, on_done, watch)
             self._attempts = Attempts(
-                driver_of(multi), rendered, self._callbacks, self._accumulator
+                driver_of(multi), rendered, self._callbacks, self._accumulator, watch
             )
             self._delivery: Delivery[Event, Completion[Parsed]] = Delivery(
                 multi, self._attempts, self._callbacks, self._accumulator, max_unread_bytes

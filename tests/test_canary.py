@@ -8,13 +8,17 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import engine
+from engine import telemetry
 from engine.batch import Options, run
 from tests.server import OK_SSE, Peer, Server, serve
 
@@ -95,14 +99,33 @@ def everything(error: BaseException | None) -> str:
     ],
 )
 def test_of_a_stream(
-    given: str, answered: str, caplog: pytest.LogCaptureFixture, multi: engine.Multi
+    given: str,
+    answered: str,
+    caplog: pytest.LogCaptureFixture,
+    multi: engine.Multi,
+    spans: InMemorySpanExporter,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with serve(ANSWERS[answered]) as server:
         ask_and_look(server, GIVEN[given], multi)
         sent = [f"{request.path} {request.headers}" for request in server.requests]
         assert sent and all(CANARY in each for each in sent)
+    assert "> POST" in caplog.text and "< " in caplog.text
     assert CANARY not in caplog.text
+    told = "".join(span.to_json() for span in spans.get_finished_spans())
+    assert told and CANARY not in told
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """What OpenTelemetry is told, with contents; bodies are logged too."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry.instrument(tracer_provider=provider, content=True)
+    telemetry.log_bodies()
+    yield exporter
+    telemetry.uninstrument()
+    telemetry.log_bodies(False)
 
 
 def ask_and_look(server: Server, how: dict[str, Any], multi: engine.Multi) -> None:

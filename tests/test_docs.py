@@ -30,7 +30,7 @@ WITH_CODE = [page for page in pages() if script(page)]
 # Modules whose `__all__` is what users are promised.
 PUBLIC = (
     *("engine", "engine.errors", "engine.events", "engine.messages", "engine.agents"),
-    *("engine.batch", "engine.emulator", "engine.providers", "engine.wire"),
+    *("engine.batch", "engine.emulator", "engine.providers", "engine.telemetry", "engine.wire"),
     *("engine.loops.asyncio", "engine.loops.trio", "engine.loops.host"),
 )
 

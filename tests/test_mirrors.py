@@ -14,6 +14,7 @@ _RUN = "the files of a run are one state machine: tested by runs"
 _ROWS = "what becomes of a row is tested from the row to the file"
 _DATA = "plain data; what it means is tested where it is made"
 _SERVER = "the emulator is tested as a server, by what it answers"
+_TOLD = "tested by what `logging` and OpenTelemetry are told"
 _SHOWN = "tested by the command that shows it"
 
 # Pattern of files without a test file of their own → where they are tested, and why there.
@@ -40,6 +41,7 @@ ELSEWHERE = {
     "engine/providers/ollama/*.py": ("tests/providers/ollama/test_dialect.py", _FORMAT),
     "engine/providers/responses/*.py": ("tests/providers/responses/test_dialect.py", _FORMAT),
     "engine/providers/*.py": ("tests/providers/chat/test_dialect.py", "shared by all formats"),
+    "engine/telemetry/*.py": ("tests/telemetry/test_hooks.py", _TOLD),
     "engine/transport/*.py": ("tests/transport/test_multi.py", "part of the driver"),
 }
 

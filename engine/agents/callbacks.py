@@ -72,6 +72,10 @@ class RunCallbacks:
         """Whether anybody asked for details of this name."""
         return self.details_read or detail in self._by_name or "detail" in self._by_name
 
+    def tell_first(self, call: Callable[[AgentResult], object]) -> None:
+        """Call `call` with the result before the handlers of the end."""
+        self._ends.appendleft(call)
+
     def add(self, name: str, listener: Listener, *, once: bool = False) -> None:
         """Call `listener` at each `name`, or at the next one only.
 

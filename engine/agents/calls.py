@@ -17,6 +17,7 @@ from engine.agents.tools.execution import Execution
 from engine.agents.tools.tool import ToolContext
 from engine.errors import CallbackError, describe
 from engine.messages import ToolCall, ToolResult
+from engine.telemetry.hooks import inside
 
 __all__ = ["Calls"]
 
@@ -113,7 +114,7 @@ class Calls:
             return
         self._record.saved.ran = True
         if approve is None or tool is None or not tool.approve:
-            execution.start()
+            self._carry_out(execution)
             return
         # Before the question: the answer may come while it is asked.
         call = execution.call
@@ -131,16 +132,20 @@ class Calls:
         elif self._waiting.pop(call.id, None) is not None:
             self._decide(execution, allowed)
 
+    def _carry_out(self, execution: Execution, arguments: str | None = None) -> None:
+        with inside(self._telling.span):
+            execution.start(arguments)
+
     def _decide(self, execution: Execution, allowed: object) -> None:
         """Carry out what was allowed: True, or other arguments; else tell the model why not."""
         if self._over:
             return
         if allowed is True:
-            execution.start()
+            self._carry_out(execution)
         elif isinstance(allowed, ToolCall):
-            execution.start(allowed.arguments)
+            self._carry_out(execution, allowed.arguments)
         elif isinstance(allowed, Mapping):
-            execution.start(msgspec.json.encode(allowed).decode())
+            self._carry_out(execution, msgspec.json.encode(allowed).decode())
         else:
             refusal = allowed if isinstance(allowed, str) and allowed else "the user said no"
             execution.refuse(refusal)

@@ -30,6 +30,7 @@ from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, Category, EngineError, describe
 from engine.events import RetryScheduled
 from engine.messages import Message, ToolCall
+from engine.telemetry.hooks import Span, inside
 from engine.transport.multi import driver_of
 
 __all__ = ["Course"]
@@ -49,10 +50,16 @@ class Course:
         conversation: what it begins from and reports to.
         callbacks: who is told.
         saved: where it begins: its question, or what an earlier process exported.
+        span: what its questions and calls belong to; None: nobody wants to know.
     """
 
     def __init__(
-        self, plan: Plan, conversation: Conversation, callbacks: RunCallbacks, saved: SavedRun
+        self,
+        plan: Plan,
+        conversation: Conversation,
+        callbacks: RunCallbacks,
+        saved: SavedRun,
+        span: Span | None = None,
     ) -> None:
         multi = plan.client.multi
         self.delivery: Delivery[AgentEvent, AgentResult] = Delivery(multi, self, callbacks, Recap())
@@ -62,7 +69,7 @@ class Course:
         self._plan = plan
         self._conversation = conversation
         self._record = Record(saved, conversation.messages, plan.price)
-        self._telling = Telling(self.delivery, callbacks)
+        self._telling = Telling(self.delivery, callbacks, span)
         self._began = monotonic()
         self._asked: Asked | None = None
         self._summing: Summing | None = None
@@ -98,7 +105,8 @@ class Course:
             self._ask_now()
             return
         self._move(RunState.SUMMARISING)
-        self._summing = Summing(self._plan, wanted, lambda: self._step(self._summed_up))
+        with inside(self._telling.span):
+            self._summing = Summing(self._plan, wanted, lambda: self._step(self._summed_up))
 
     def _summed_up(self) -> None:
         summing, self._summing = self._summing, None
@@ -135,14 +143,11 @@ class Course:
         saved.spent.iterations = self._telling.iteration = saved.iteration
         self._telling.detail("turn_start", self._plan.model, None)
         # ConfigError and the like end the run: see `failed`.
-        self._asked = Asked(
-            self._plan,
-            self._telling,
-            self._conversation.show(saved),
-            self._conversation.told_summary(saved),
-            self._heard,
-            forced=not saved.called,
-        )
+        shown, summary = self._conversation.show(saved), self._conversation.told_summary(saved)
+        with inside(self._telling.span):
+            self._asked = Asked(
+                self._plan, self._telling, shown, summary, self._heard, forced=not saved.called
+            )
 
     def _may_ask(self) -> bool:
         most = self._plan.limits.iterations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.answering.listeners import Listener
 from engine.answering.reader import Place, Reader
 from engine.errors import MisuseError
 from engine.messages import Message
+from engine.telemetry.hooks import Span, agent_span
 from engine.transport.multi import driver_of
 from engine.transport.signals import SignalsHeld
 
@@ -68,8 +70,11 @@ class AgentRun:
         self.agent: Owner = agent
         self.user_data: Any = user_data
         self._callbacks = RunCallbacks(self, self.cancel, on_event, on_detail, on_done)
+        span = agent_span(plan.model, type(agent).__name__)
+        if span is not None:
+            self._callbacks.tell_first(partial(_end_span, span))
         with SignalsHeld():  # it is there as a whole, or not at all
-            self._course = Course(plan, conversation, self._callbacks, saved)
+            self._course = Course(plan, conversation, self._callbacks, saved, span)
             self._course.begin()
 
     def __repr__(self) -> str:
@@ -210,3 +215,7 @@ class AgentRun:
             MisuseError: called from a callback.
         """
         return self._course.delivery.result()
+
+
+def _end_span(span: Span, result: AgentResult) -> None:
+    span.end(result.error, result.usage)

@@ -12,6 +12,7 @@ from engine.agents.result import AgentResult
 from engine.agents.turn import Said
 from engine.answering.delivery import Delivery
 from engine.errors import EngineError
+from engine.telemetry.hooks import Span
 
 __all__ = ["Telling"]
 
@@ -21,12 +22,17 @@ class Telling:
 
     Attributes:
         iteration: number of the model's turn that they belong to.
+        span: what the run's questions and calls belong to; None: nobody wants to know.
     """
 
     def __init__(
-        self, delivery: Delivery[AgentEvent, AgentResult], callbacks: RunCallbacks
+        self,
+        delivery: Delivery[AgentEvent, AgentResult],
+        callbacks: RunCallbacks,
+        span: Span | None,
     ) -> None:
         self.iteration = 0
+        self.span: Span | None = span
         self.face: Any = callbacks.face
         self.wants: Callable[[DetailType], bool] = callbacks.wants
         self.step: Callable[[Callable[[], None]], None] = delivery.step

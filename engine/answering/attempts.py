@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from engine.answering.accumulate import Accumulator
 from engine.answering.callbacks import StreamCallbacks
 from engine.answering.conclusion import Ending, completion_of
 from engine.answering.delivery import Delivery
+from engine.answering.observed import Observed, tell_retry
 from engine.answering.preamble import Preamble, is_content
 from engine.answering.response_reader import ResponseReader
 from engine.answering.state import LEGAL_MOVES, State
@@ -55,6 +57,7 @@ class Attempts:
         rendered: the question.
         callbacks: who is told that there is a connection.
         accumulator: where the delivery puts what was handed over.
+        observed: what notes the way of the question; None: nobody wants to know.
 
     Attributes:
         delivery: set by `begin`.
@@ -72,6 +75,7 @@ class Attempts:
         "_holds",
         "_last_event",
         "_linger",
+        "_observed",
         "_preamble",
         "_read",
         "_state",
@@ -87,8 +91,10 @@ class Attempts:
         rendered: Rendered,
         callbacks: StreamCallbacks,
         accumulator: Accumulator,
+        observed: Observed | None = None,
     ) -> None:
         self._driver = driver
+        self._observed = observed
         self._succession = Succession(driver.lanes, rendered)
         self._callbacks = callbacks
         self._accumulator = accumulator
@@ -109,6 +115,8 @@ class Attempts:
         asked, driver, gate = self._rendered, self._driver, self._succession.ticket.gate
         connect = asked.timeouts.connect
         self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, gate)
+        if self._observed is not None:
+            self._observed.begin(delivery.note)
         self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
 
     @property
@@ -138,6 +146,8 @@ class Attempts:
             self._answer.go_on()
         elif self._transfer.attempt > 1 or self._answer.failure is not None:
             self._answer, self._preamble = self._new_answer(), Preamble()
+        if self._observed is not None:
+            self._observed.began(self._transfer.attempt, self._transfer.request)
         self._deadlines.connecting()
 
     def connected(self) -> None:
@@ -172,6 +182,8 @@ class Attempts:
         answer = self._answer
         if self._transfer.head is not None:
             answer.head(self._transfer.head)
+            if self._observed is not None:
+                self._observed.answered(self._transfer.request, self._transfer.head)
         broke = answer.broke_off(error)
         delay = self._succession.rest(self._transfer, broke) if broke is not None else None
         if broke is not None and delay is not None:
@@ -275,6 +287,8 @@ class Attempts:
         if type(last) is StreamError:
             events.pop()
         if self._state is State.ASKING:
+            if self._observed is not None:
+                self._observed.came(self._driver.now)
             events = self._after_preamble(events)
         elif any(map(is_content, events)):
             self._deadlines.content_at = self._driver.now
@@ -288,8 +302,11 @@ class Attempts:
 
     def _reads(self) -> bool:
         """Whether what comes is part of the answer."""
-        if self._state is State.ASKING and self._transfer.head is not None:
-            self._answer.head(self._transfer.head)
+        head = self._transfer.head
+        if self._state is State.ASKING and head is not None:
+            self._answer.head(head)
+            if self._observed is not None:
+                self._observed.answered(self._transfer.request, head)
         return self._state is not State.OVER and self._state is not State.WAITING
 
     def _after_preamble(self, events: list[Event]) -> list[Event]:
@@ -298,6 +315,8 @@ class Attempts:
         if content:
             self._move(State.FLOWING)
             self._read = self._answer.read or self._answer.feed
+            if self._observed is not None:
+                self._read = self._observed.reading(self._read, self._driver)
             self._first_event = self._first_event or monotonic()
             restarted = self._succession.flows(self._transfer.attempt)
             if restarted is not None:
@@ -309,8 +328,12 @@ class Attempts:
 
     def _again(self, delay: float, failure: EngineError) -> float:
         """`delay`, until the next attempt."""
+        number = self._transfer.attempt + 1
+        if self._observed is not None:
+            self._observed.failed(failure, self._transfer.head, delay)
         if not self._succession.mending:
-            self.delivery.post([RetryScheduled(self._transfer.attempt + 1, delay, failure)])
+            self.delivery.note(partial(tell_retry, self._rendered, number, delay, failure))
+            self.delivery.post([RetryScheduled(number, delay, failure)])
         if self._state is not State.WAITING:  # one that was turned away at the gate
             self._move(State.WAITING)
         self._deadlines.rest()
@@ -367,18 +390,8 @@ class Attempts:
             self._deadlines.rest()
 
     def _new_answer(self) -> ResponseReader:
-        asked = self._rendered
-        self._accumulator.format = format_of(asked.dialect.name)
-        return ResponseReader(
-            asked.dialect,
-            asked.provider,
-            asked.key_variable,
-            asked.streaming,
-            max_event_bytes=asked.sizes.max_event_bytes,
-            max_answer_bytes=asked.sizes.max_answer_bytes,
-            think_tags=asked.think_tags,
-            cursor=self._succession.cursor,
-        )
+        self._accumulator.format = format_of(self._rendered.dialect.name)
+        return self._succession.new_answer()
 
     def _move(self, to: State) -> None:
         if to not in LEGAL_MOVES[self._state]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.answering.listeners import STOP, Listener, Listeners, fitted
+from engine.answering.observed import Observed
 from engine.completion import Completion
 from engine.events import Event, Restarted, Start, TextDelta, ThinkingDelta, ToolCallDone
 
@@ -25,14 +26,15 @@ class StreamCallbacks:
     Args:
         stream: what each callback is given last.
         stop: called where one of them returns `STOP`.
+        observed: told of the end before all others; None: nobody wants to know.
 
     Attributes:
         on_event: called with (event, stream); None: there is none.
         others: called with the event, for all the other callbacks; None: there are none.
     """
 
-    __slots__ = ("_ends", "_listeners", "_on_done", "_on_text", "_snapshots", "_stop", "face",
-                 "on_event", "others")  # fmt: skip
+    __slots__ = ("_ends", "_listeners", "_observed", "_on_done", "_on_text", "_snapshots",
+                 "_stop", "face", "on_event", "others")  # fmt: skip
 
     def __init__(
         self,
@@ -41,7 +43,9 @@ class StreamCallbacks:
         on_event: Listener | None,
         on_text: Listener | None,
         on_done: Listener | None,
+        observed: Observed | None = None,
     ) -> None:
+        self._observed = observed
         self.face: Any = stream
         self._stop = stop
         self.on_event: Listener | None = fitted(on_event, 2) if on_event is not None else None
@@ -96,7 +100,7 @@ class StreamCallbacks:
     def _forget(self) -> None:
         """Nobody is called any more; what is not in a cycle needs no garbage collector."""
         self.face = self.on_event = self.others = None
-        self._on_text = self._on_done = self._listeners = self._snapshots = None
+        self._on_text = self._on_done = self._listeners = self._snapshots = self._observed = None
         self._stop = _nothing
 
     def _choose(self) -> None:
@@ -170,6 +174,9 @@ class StreamCallbacks:
                     for entry in self._listeners.take(name)
                 )
 
+        if self._observed is not None:
+            observed = self._observed
+            calls.append(lambda: observed.ended(completion))
         if completion.status == "complete":
             listened("message", completion.message, self.face)
             listened("final_message", completion.message, self.face)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.answering.cursor import Cursor, with_key
+from engine.answering.response_reader import ResponseReader
 from engine.asking.rendered import Rendered, mended_request
 from engine.errors import EngineError
 from engine.events import Restarted
@@ -78,6 +79,20 @@ class Succession:
     def ticket(self) -> Ticket[Transfer]:
         """What the question has of its lane."""
         return self._ticket
+
+    def new_answer(self) -> ResponseReader:
+        """What reads the response to the next attempt, or to the one that begins the answer."""
+        asked = self.rendered
+        return ResponseReader(
+            asked.dialect,
+            asked.provider,
+            asked.key_variable,
+            asked.streaming,
+            max_event_bytes=asked.sizes.max_event_bytes,
+            max_answer_bytes=asked.sizes.max_answer_bytes,
+            think_tags=asked.think_tags,
+            cursor=self.cursor,
+        )
 
     def rest(self, transfer: Transfer, broke: EngineError) -> float | None:
         """Seconds until the rest of the answer is asked for, which broke off for `broke`; None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Final, Literal
 
@@ -15,8 +16,9 @@ from engine.errors import (
     TruncatedError,
     describe,
 )
-from engine.request import HttpRequest
+from engine.request import HttpRequest, shown_url
 from engine.response import HttpResponse
+from engine.telemetry.hooks import answered, listens
 from engine.transport.deadlines import Deadlines, Phase, Timeouts
 from engine.transport.driver import Driver
 from engine.transport.retry import Retry
@@ -63,6 +65,8 @@ class Reply:
         self.on_data: Callable[[bytes], object] | None = None
         self.on_done: deque[Callable[[HttpResponse], object]] = deque()
         self.response: HttpResponse | None = None
+        if listens():
+            self.on_done.append(partial(_tell, request))
         self._driver = driver
         self._request = request
         self._timeouts = timeouts
@@ -203,3 +207,9 @@ class Reply:
         self._transfer.end(state)
         self._deadlines.stop()
         self._driver.wants_delivery(self)  # and then finished: on_done comes after all of on_data
+
+
+def _tell(request: HttpRequest, response: HttpResponse) -> None:
+    why = response.error.message if response.error is not None else None
+    what, seconds = f"{request.method} {shown_url(request.url)}", response.timing.total
+    answered(what, response.status, response.http_status, seconds, why)

@@ -15,10 +15,11 @@ from engine.agents.tools.pending import Pending
 from engine.agents.tools.tool import FunctionTool, Running, ToolContext
 from engine.agents.tools.worker import void, worker_of
 from engine.agents.tools.workers import ProcessCall, run_in_thread
-from engine.errors import CallbackError, DeadlineError, EngineError, describe
+from engine.errors import CallbackError, CancelledError, DeadlineError, EngineError, describe
 from engine.messages import Document, Image, Text, ToolCall, ToolResult, Usage
 from engine.request import HttpRequest
 from engine.response import HttpResponse
+from engine.telemetry.hooks import Span, inside, tool_span
 from engine.transport.exchange import Exchange
 from engine.transport.multi import driver_of
 from engine.transport.timers import Timer
@@ -70,6 +71,7 @@ class Execution:
         self._began = monotonic()
         self._stop: Callable[[], object] | None = None
         self._timer: Timer | None = None
+        self._span: Span | None = None
 
     def start(self, arguments: str | None = None) -> None:
         """Check the arguments and call the function. The tool's own errors become the result.
@@ -82,7 +84,9 @@ class Execution:
         if arguments is not None and arguments != self.call.arguments:
             self.call = msgspec.structs.replace(self.call, arguments=arguments)
             self._note = f"[carried out with the arguments {arguments}]\n"
-        self._check_and_call(tool)
+        self._span = tool_span(self.call, tool.definition.description if tool is not None else None)
+        with inside(self._span):
+            self._check_and_call(tool)
 
     def _check_and_call(self, tool: FunctionTool | None) -> None:
         if tool is None:
@@ -119,6 +123,8 @@ class Execution:
         """The result is no longer wanted; what runs is ended, where that can be."""
         if not self._over:
             self._over = True
+            if self._span is not None:
+                self._span.end(CancelledError("the call was cancelled"), self.usage)
             self._clean_up()
 
     # -- the three places ----------------------------------------------------------------------
@@ -245,6 +251,8 @@ class Execution:
         self.result = ToolResult(
             self.call.id, content, self.call.name, error is not None, parts=[*parts]
         )
+        if self._span is not None:
+            self._span.end(error, self.usage, content)
         self._stop = None if error is None else self._stop
         self._clean_up()
         self._on_end(self)
