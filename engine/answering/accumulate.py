@@ -3,8 +3,8 @@ somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final, get_args
 
 from engine.answering.recap import PIECES, Recap
 from engine.events import (
@@ -199,8 +199,9 @@ class Accumulator:
 
     def message(self, provider: str | None, choice: int = 0) -> Message:
         """The message as far as it has come."""
-        blocks = sorted((key, block) for key, block in self._blocks.items() if key[0] == choice)
-        parts = [part for _, block in blocks if (part := block.part()) is not None]
+        blocks = self._blocks
+        keys = sorted([key for key in blocks if key[0] == choice])
+        parts = [part for key in keys if (part := blocks[key].part()) is not None]
         self._forget()
         formats = (self.format,) if self.format is not None else ()
         return Message("assistant", parts, provider, self.id, self.model, formats=formats)
@@ -218,7 +219,7 @@ class Accumulator:
 
     def choices(self) -> int:
         """How many alternatives there are, at least 1."""
-        return max((choice for choice, _ in self._blocks), default=0) + 1
+        return max([choice for choice, _ in self._blocks], default=0) + 1
 
     # ----------------------------------------------------------------------------------------
 
@@ -245,56 +246,50 @@ class Accumulator:
         return block
 
     def _add(self, event: Event) -> None:
-        if type(event) is ToolCallDelta:
-            self._block(event, ToolCallStart).pieces.append(event.arguments)
-            return
-        if not isinstance(event, PIECES):
+        kind = type(event)
+        if kind not in _PIECES:
             self._recap.keep(event)
-        match event:
-            case TextDelta():
-                block = self._block(event, TextDelta)
-                block.pieces.append(event.text)
-                self._key = (event.choice, event.index)
-                self._pieces = block.pieces
-                self._joined_pieces = len(block.pieces)
-            case ThinkingDelta() | RefusalDelta():
-                self._block(event, type(event)).pieces.append(event.text)
-            case SignatureDelta():
-                block = self._block(event, ThinkingDelta)
-                block.signature = (block.signature or "") + event.signature
-            case CitationDelta():
-                self._block(event, TextDelta).citations.append(event.citation)
-            case ToolCallStart():
-                block = self._block(event, ToolCallStart)
-                block.id, block.name = event.id, event.name
-            case ToolCallDelta():
-                self._block(event, ToolCallStart).pieces.append(event.arguments)
-            case AudioDelta():
-                self._sound(self._block(event, AudioDelta), event)
-            case PartInfo():
-                self._inform(self._block(event, None), event)
-            case _ if isinstance(event, _Whole):
-                self._whole(event)
-            case _:
-                self._about(event)
+        take = _TAKEN.get(kind)
+        if take is not None:
+            take(self, event)
 
-    def _about(self, event: Event) -> None:
-        """What is of the answer, not of one block."""
-        match event:
-            case LogprobsDelta():
-                if event.choice == 0:
-                    self.logprobs.extend(event.logprobs)
-            case UsageUpdate():
-                self.usage = event.usage
-            case Start():
-                self._start(event)
-            case ModelUpdate():
-                self.id, self.model = event.id or self.id, event.model or self.model
-            case Restarted():
-                self._void()
-                self.id = self.model = self.usage = None
-            case _:
-                pass
+    def _text(self, event: TextDelta) -> None:
+        block = self._block(event, TextDelta)
+        block.pieces.append(event.text)
+        self._key = (event.choice, event.index)
+        self._pieces = block.pieces
+        self._joined_pieces = len(block.pieces)
+
+    def _said(self, event: ThinkingDelta | RefusalDelta) -> None:
+        self._block(event, type(event)).pieces.append(event.text)
+
+    def _signed(self, event: SignatureDelta) -> None:
+        block = self._block(event, ThinkingDelta)
+        block.signature = (block.signature or "") + event.signature
+
+    def _cited(self, event: CitationDelta) -> None:
+        self._block(event, TextDelta).citations.append(event.citation)
+
+    def _call(self, event: ToolCallStart) -> None:
+        block = self._block(event, ToolCallStart)
+        block.id, block.name = event.id, event.name
+
+    def _arguments(self, event: ToolCallDelta) -> None:
+        self._block(event, ToolCallStart).pieces.append(event.arguments)
+
+    def _likely(self, event: LogprobsDelta) -> None:
+        if event.choice == 0:
+            self.logprobs.extend(event.logprobs)
+
+    def _counted(self, event: UsageUpdate) -> None:
+        self.usage = event.usage
+
+    def _named(self, event: ModelUpdate) -> None:
+        self.id, self.model = event.id or self.id, event.model or self.model
+
+    def _restart(self, _: Restarted) -> None:
+        self._void()
+        self.id = self.model = self.usage = None
 
     def _void(self) -> None:
         self._blocks.clear()
@@ -315,13 +310,15 @@ class Accumulator:
             case ImageDone():
                 block.whole = event.image
 
-    def _sound(self, block: _Block, event: AudioDelta) -> None:
+    def _sound(self, event: AudioDelta) -> None:
+        block = self._block(event, AudioDelta)
         block.sound = block.sound or []
         block.sound.append(event.data)
         block.pieces.append(event.transcript)
         block.name = event.media_type or block.name
 
-    def _inform(self, block: _Block, event: PartInfo) -> None:
+    def _inform(self, event: PartInfo) -> None:
+        block = self._block(event, None)
         block.id, block.field = event.id or block.id, event.field or block.field
         block.extra = {**(block.extra or {}), **event.extra}
 
@@ -330,3 +327,26 @@ class Accumulator:
             self._void()
         self._started = True
         self.id, self.model = event.id, event.model
+
+
+_PIECES: Final = frozenset(PIECES)
+
+# What is done with an event, by its type: most are looked up once a request, and a chain of
+# questions for each costs what the whole answer does.
+_TAKEN: Final[dict[type[Any], Callable[[Accumulator, Any], None]]] = {
+    TextDelta: Accumulator._text,
+    ThinkingDelta: Accumulator._said,
+    RefusalDelta: Accumulator._said,
+    SignatureDelta: Accumulator._signed,
+    CitationDelta: Accumulator._cited,
+    ToolCallStart: Accumulator._call,
+    ToolCallDelta: Accumulator._arguments,
+    AudioDelta: Accumulator._sound,
+    PartInfo: Accumulator._inform,
+    LogprobsDelta: Accumulator._likely,
+    UsageUpdate: Accumulator._counted,
+    Start: Accumulator._start,
+    ModelUpdate: Accumulator._named,
+    Restarted: Accumulator._restart,
+    **dict.fromkeys(get_args(_Whole), Accumulator._whole),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -60,27 +60,9 @@ class Recap:
 
     def keep(self, event: Event) -> None:
         """Take an event that is no piece."""
-        match event:
-            case Start():
-                if self._started:
-                    self._by_block = None  # what came before is void
-                self._started = True
-                self._start = event
-            case UsageUpdate():
-                self._usage = event
-            case Done() | StreamError():
-                self._ending = event
-            case Unknown():
-                self._keep_unknown(event)
-            case Ping():
-                pass
-            case Restarted():
-                self._start = self._usage = self._by_block = self._unknown = None
-                self._others = [*(self._others or ()), event]
-            case RetryScheduled():
-                self._others = [*(self._others or ()), event]
-            case _:
-                self._keep_for_block(event)
+        keep = _KEPT.get(type(event), Recap._keep_for_block)
+        if keep is not None:
+            keep(self, event)
 
     def events(self, pieces: Mapping[Key, Iterable[Event]]) -> list[Event]:
         """Everything, in order of the blocks' first appearance; `pieces` are the joined ones."""
@@ -95,6 +77,25 @@ class Recap:
             told.append(Unknown("left out", {"events": self._untold}))
         told += filter(None, (self._usage, self._ending))
         return told
+
+    def _keep_start(self, event: Event) -> None:
+        if self._started:
+            self._by_block = None  # what came before is void
+        self._started = True
+        self._start = event
+
+    def _keep_usage(self, event: Event) -> None:
+        self._usage = event
+
+    def _keep_ending(self, event: Event) -> None:
+        self._ending = event
+
+    def _keep_restart(self, event: Event) -> None:
+        self._start = self._usage = self._by_block = self._unknown = None
+        self._keep_other(event)
+
+    def _keep_other(self, event: Event) -> None:
+        self._others = [*(self._others or ()), event]
 
     def _keep_for_block(self, event: Any) -> None:
         if self._by_block is None:
@@ -121,3 +122,16 @@ def _rank(event: Event) -> int:
     if isinstance(event, SignatureDelta):
         return 3
     return 1 if isinstance(event, PIECES) else 2
+
+
+# How an event is kept, by its type: those that belong to a block are the others; None: not at all.
+_KEPT: Final[dict[type[Any], Callable[[Recap, Any], None] | None]] = {
+    Start: Recap._keep_start,
+    UsageUpdate: Recap._keep_usage,
+    Done: Recap._keep_ending,
+    StreamError: Recap._keep_ending,
+    Unknown: Recap._keep_unknown,
+    Ping: None,
+    Restarted: Recap._keep_restart,
+    RetryScheduled: Recap._keep_other,
+}

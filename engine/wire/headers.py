@@ -43,7 +43,9 @@ def parse_head(lines: list[bytes]) -> Head | None:
 
     None where no final status line came.
     """
-    head: Head | None = None
+    head = _plain_head(lines)
+    if head is not None:
+        return head
     for line in lines:
         if line[:5] == b"HTTP/":
             parts = line.split(None, 2)
@@ -59,6 +61,37 @@ def parse_head(lines: list[bytes]) -> Head | None:
             before = head.headers.get(key)
             head.headers[key] = text if before is None else f"{before}, {text}"
     return head if head is not None and head.status >= 200 else None
+
+
+# Names in lower case, by how servers write them: the same few again and again.
+_NAMES: dict[str, str] = {}
+_MOST_NAMES = 1024
+
+
+def _plain_head(lines: list[bytes]) -> Head | None:
+    """The head in `lines` where they are one status line, fields that are all of a different name,
+    and a blank line, as nearly always; else None."""
+    if len(lines) < 2 or lines[-1] != b"\r\n" or lines[0][:5] != b"HTTP/":
+        return None
+    number = lines[0].split(None, 2)[1:2]
+    if not number or not number[0].isdigit() or int(number[0]) < 200:
+        return None
+    fields = [
+        field.partition(":") for field in b"".join(lines[1:-1]).decode("latin-1").split("\r\n")
+    ]
+    headers = {
+        _NAMES.get(name) or _lower(name): value.strip(" \t\r\n") for name, _, value in fields[:-1]
+    }
+    if not len(headers) == len(fields) - 1 == len(lines) - 2:
+        return None
+    return Head(int(number[0]), headers, True)
+
+
+def _lower(name: str) -> str:
+    lower = intern(name.strip().lower())
+    if len(_NAMES) < _MOST_NAMES:
+        _NAMES[name] = lower
+    return lower
 
 
 # The provider's own id of the request, or its gateway's.
