@@ -6,6 +6,8 @@ import atexit
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import count
+from os import urandom
 from time import monotonic
 from typing import Any, Final
 
@@ -19,12 +21,14 @@ from engine.transport.attached import Attached
 from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
 from engine.transport.lane import Lane, Lanes
+from engine.transport.owner import Owner
 from engine.transport.poller import PEER_LEFT
 from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
+from engine.transport.templates import Templates
 from engine.transport.timers import Timer, TimerHeap
-from engine.transport.transfer import Owner, State, Transfer
+from engine.transport.transfer import State, Transfer
 from engine.transport.transfers import Transfers
 from engine.transport.work import Work
 
@@ -74,6 +78,8 @@ class Driver:
         closed: everything is freed.
         hosts: what is learned of hosts and the connections to them.
         lanes: the gates before the queue.
+        counts: how many transfers are, or ended, in each state.
+        templates: prepared handles.
         attached: what hooks the `Multi` into a host loop, or None; told before the descriptors
             are closed.
     """
@@ -115,6 +121,10 @@ class Driver:
         self.hosts: Hosts = Hosts(admission, self.sockets, self.call_later)
         self.lanes: Lanes[Transfer] = Lanes(admission, self.call_at)
         self.transfers: Transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
+        self.counts: dict[State, int] = self.transfers.counts
+        self.templates: Templates = Templates(ca_file)
+        # A forked child cannot use this driver, and has a prefix of its own with its own.
+        self._keys = map(f"streamengine-{urandom(12).hex()}{{:08x}}".format, count())
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------
@@ -144,7 +154,7 @@ class Driver:
         self._check_open()
         with SignalsHeld():
             transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
-            self.transfers.counts[State.QUEUED] += 1
+            self.counts[State.QUEUED] += 1
             self.works[id(work)] = work
             self.enqueue(transfer)
         return transfer
@@ -215,10 +225,9 @@ class Driver:
 
     # -- for transfers: see `Carrier` ----------------------------------------------------------
 
-    def count(self, before: State, after: State) -> None:
-        """A transfer changed its state."""
-        self.transfers.counts[before] -= 1
-        self.transfers.counts[after] += 1
+    def new_key(self) -> str:
+        """An Idempotency-Key that no other request has, of this process or another."""
+        return next(self._keys)
 
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
         """Take `easy` out of libcurl, wherever its transfer is."""
@@ -341,4 +350,5 @@ class Driver:
             self.closed = True
             _open.discard(self)
             self.transfers.close()
+            self.templates.close()
             self.sockets.close()

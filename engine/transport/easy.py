@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 from time import monotonic
 from typing import Final
@@ -17,7 +18,7 @@ from engine.transport.failure import CurlFailure, failure_error
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
 from engine.transport.proxy import proxy_name
 
-__all__ = ["failure_of", "measure", "phase_of", "prepare"]
+__all__ = ["address", "failure_of", "measure", "phase_of", "prepare"]
 
 # CURLOPT_CONNECTTIMEOUT_MS takes a C long; 0 would be libcurl's own default of 300 s.
 _NO_LIMIT_MS: Final = 2**31 - 1
@@ -33,22 +34,20 @@ _HTTP_VERSIONS: Final = {
 def prepare(
     easy: pycurl.Curl,
     request: HttpRequest,
-    key: str,
     ca_file: str | None,
     connect_timeout: float | None,
 ) -> None:
-    """Have `easy` ask `request`.
+    """Set on `easy` what requests such as `request` have in common; the rest is for `address`.
 
     Args:
         easy: a fresh handle, so that no option of an earlier attempt can linger.
-        key: the Idempotency-Key of a POST that has none of its own.
+        request: its headers and its body are not looked at.
         ca_file: file or directory of trusted certificates; None: the environment's or system's.
         connect_timeout: seconds; None: no limit.
     """
     for option, value in EASY_OPTIONS:
         easy.setopt(option, value)
     easy.setopt(pycurl.URL, request.url)
-    easy.setopt(pycurl.HTTPHEADER, _header_lines(request, key))
     _set_method(easy, request)
     if request.url.startswith("https:"):
         for option, number in HTTPS_OPTIONS:
@@ -61,14 +60,33 @@ def prepare(
         easy.setopt(pycurl.FORBID_REUSE, 1)
     if request.unix_socket is not None or is_loopback(request.url):
         easy.setopt(pycurl.NOPROXY, "*")
-    if request.addresses:
-        easy.setopt(pycurl.RESOLVE, [_resolve_line(request)])
     # A second later than the engine's own deadline, which tells more.
     limit = connect_timeout
     easy.setopt(
         pycurl.CONNECTTIMEOUT_MS,
         _NO_LIMIT_MS if limit is None else int(min(limit * 1000 + 1000, _NO_LIMIT_MS)),
     )
+
+
+def address(easy: pycurl.Curl, request: HttpRequest, key: str) -> None:
+    """Have `easy`, which is prepared, ask `request`.
+
+    Args:
+        key: the Idempotency-Key of a POST that has none of its own.
+    """
+    lines, posts, keyed = _fixed_lines(request.method, *request.headers.items())
+    # As the official SDKs do: a server that knows it does not do, or bill, the same twice
+    # (draft-ietf-httpapi-idempotency-key-header).
+    easy.setopt(pycurl.HTTPHEADER, [*lines, f"Idempotency-Key: {key}"] if keyed else lines)
+    if request.addresses:
+        easy.setopt(pycurl.RESOLVE, [_resolve_line(request)])
+    body = request.body
+    if body is not None or posts:
+        body = body or b""
+        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+        # A read callback without a seek callback: libcurl sends a POST a second time, unseen, when
+        # a pooled connection turns out dead; so it reports error 65 and the retry is ours.
+        easy.setopt(pycurl.READFUNCTION, BytesIO(body).read)
 
 
 def failure_of(
@@ -137,25 +155,25 @@ def _tls_time(easy: pycurl.Curl, connect: float | None) -> float | None:
     return 0.0 if connect is not None and easy.getinfo(pycurl.SCHEME) == "http" else None
 
 
-def _header_lines(request: HttpRequest, key: str) -> list[str]:
-    names = {name.lower() for name in request.headers}
+@lru_cache(maxsize=64)  # one client sends the same again and again
+def _fixed_lines(method: str, *headers: tuple[str, str]) -> tuple[list[str], bool, bool]:
+    """The lines of `headers` and of what is added to them; whether it is a POST; and whether an
+    Idempotency-Key is missing."""
+    names = {name.lower() for name, _ in headers}
     lines = [
         # libcurl reads "Name;" as an empty value and "Name:" as "send no such header".
         f"{name}: {value}" if value else f"{name};"
-        for name, value in request.headers.items()
+        for name, value in headers
     ]
     if "accept-encoding" not in names:
         lines.append("Accept-Encoding: identity")
     if "user-agent" not in names:
         lines.append("User-Agent: streamengine")
-    if request.method.upper() == "POST" and "idempotency-key" not in names:
-        # As the official SDKs do: a server that knows it does not do, or bill, the same twice
-        # (draft-ietf-httpapi-idempotency-key-header).
-        lines.append(f"Idempotency-Key: {key}")
     # libcurl asks "Expect: 100-continue" above 1 MiB and then waits a second for servers that
     # do not know it.
     lines.append("Expect:")
-    return lines
+    posts = method.upper() == "POST"
+    return lines, posts, posts and "idempotency-key" not in names
 
 
 def _set_trust(easy: pycurl.Curl, trust: Trust) -> None:
@@ -185,9 +203,4 @@ def _set_method(easy: pycurl.Curl, request: HttpRequest) -> None:
     if method != "POST":
         easy.setopt(pycurl.CUSTOMREQUEST, method)
     if request.body is not None or method == "POST":
-        body = request.body or b""
         easy.setopt(pycurl.POST, 1)
-        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
-        # A read callback without a seek callback: libcurl sends a POST a second time, unseen, when
-        # a pooled connection turns out dead; so it reports error 65 and the retry is ours.
-        easy.setopt(pycurl.READFUNCTION, BytesIO(body).read)

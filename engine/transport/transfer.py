@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import inf
-from os import urandom
 from time import monotonic
 from typing import Final, Protocol
 
@@ -14,38 +13,23 @@ import pycurl
 from engine.errors import EngineError, ResourceError
 from engine.request import HttpRequest
 from engine.response import Timing
-from engine.transport.easy import failure_of, measure, phase_of, prepare
+from engine.transport.connections import Connections
+from engine.transport.easy import address, failure_of, measure, phase_of, prepare
 from engine.transport.hosts import Hosts
 from engine.transport.inbox import MOST, Inbox
 from engine.transport.lane import Lane
+from engine.transport.owner import Owner
 from engine.transport.retry import Retry, Sent, how_sent
 from engine.transport.sending import Sending, goes_again
 from engine.transport.signals import SignalsHeld
 from engine.transport.state import LEGAL_MOVES, State
+from engine.transport.templates import Templates
 from engine.transport.timers import Timer
 from engine.transport.work import Work
 from engine.wire.headers import Head, parse_head
 from engine.wire.redaction import clean_headers, secrets_of
 
-__all__ = ["LEGAL_MOVES", "Carrier", "Owner", "State", "Transfer"]
-
-
-class Owner(Protocol):
-    """Whom a transfer tells of its way. All of it runs with signals held and must call no code of
-    the user's."""
-
-    def began(self) -> None:
-        """An attempt leaves the queue."""
-
-    def connected(self) -> None:
-        """The attempt has a connection; the request goes out."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes of the body came, as libcurl cut them: at most 16 KiB. Bytes of an attempt that
-        was given up in the same turn come too."""
-
-    def attempt_ended(self, error: EngineError | None) -> float | None:
-        """The attempt is over; seconds to wait before the next one, or None to end it here."""
+__all__ = ["LEGAL_MOVES", "Carrier", "State", "Transfer"]
 
 
 class Carrier(Protocol):
@@ -54,16 +38,25 @@ class Carrier(Protocol):
     ca_file: str | None
     hosts: Hosts
     inbox: Inbox
+    templates: Templates
+    counts: dict[State, int]
 
+    def new_key(self) -> str: ...
     def enqueue(self, transfer: Transfer) -> None: ...
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None: ...
-    def count(self, before: State, after: State) -> None: ...
     def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool: ...
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
     def wake(self) -> None: ...
 
 
 _NO_TIMING: Final = Timing()
+_NOTHING_SENT: Final = Sending(Connections(), False)
+
+# By a short way: an enum's member is looked up in its class each time.
+_QUEUED, _CONNECTING, _STREAMING = State.QUEUED, State.CONNECTING, State.STREAMING
+_HEADERFUNCTION: Final = pycurl.HEADERFUNCTION
+_WRITEFUNCTION: Final = pycurl.WRITEFUNCTION
+_PREREQFUNCTION: Final = pycurl.PREREQFUNCTION
 
 
 class Transfer:
@@ -132,7 +125,7 @@ class Transfer:
         self.repeats: int = 0
         self.possibly_billed: int = 0
         self._lost = 0  # repeats that followed a request that may have been read
-        self._sending = Sending(carrier.hosts.connections, False)
+        self._sending = _NOTHING_SENT
         self._again = False  # the next start is such a repeat
         self._fresh = False  # the next connection is not to be a pooled one
         self._asked: HttpRequest | None = None  # what the key was made for
@@ -142,7 +135,7 @@ class Transfer:
         self.request: HttpRequest = request
         self.owner: Owner = owner
         self._take = owner.received
-        self.state: State = State.QUEUED
+        self.state: State = _QUEUED
         self.over: bool = False
         self.attempt: int = 0
         self.timing: Timing = _NO_TIMING
@@ -181,9 +174,12 @@ class Transfer:
 
     def move(self, to: State) -> None:
         """Change the state, along `LEGAL_MOVES`."""
-        if to not in LEGAL_MOVES[self.state]:
-            raise AssertionError(f"transfer cannot go from {self.state} to {to}")
-        self._carrier.count(self.state, to)
+        before = self.state
+        if to not in LEGAL_MOVES[before]:
+            raise AssertionError(f"transfer cannot go from {before} to {to}")
+        counts = self._carrier.counts
+        counts[before] -= 1
+        counts[to] += 1
         self.state = to
         self.over = not LEGAL_MOVES[to]
 
@@ -191,25 +187,32 @@ class Transfer:
 
     def start(self) -> pycurl.Curl:
         """A fresh easy handle for the next attempt: no option of an earlier one can linger."""
+        carrier, request, templates = self._carrier, self.request, self._carrier.templates
         self.began_at = monotonic()
         self._queued += self.began_at - self._since
         self._lines = []
         self._head = None
         self._flooded = False
-        self._easy = easy = pycurl.Curl()
-        self.move(State.CONNECTING)
-        self._sending = self._carrier.hosts.send(self.host, easy, self._fresh)
-        self._fresh = False
+        self._sending = _NOTHING_SENT
+        key = templates.key(request, self._connect_timeout)
+        prepared = templates.handle(key)
+        self._easy = easy = pycurl.Curl() if prepared is None else prepared
+        self.move(_CONNECTING)
         if not self._again:
             self.attempt += 1
             self.owner.began()
         self._again = False
-        if self._asked is not self.request:
-            self._asked, self._key = self.request, f"streamengine-{urandom(16).hex()}"
-        prepare(easy, self.request, self._key, self._carrier.ca_file, self._connect_timeout)
-        easy.setopt(pycurl.HEADERFUNCTION, self._lines.append)
-        easy.setopt(pycurl.WRITEFUNCTION, self._on_write)
-        easy.setopt(pycurl.PREREQFUNCTION, self._on_prereq)
+        if prepared is None:
+            prepare(easy, request, carrier.ca_file, self._connect_timeout)
+            templates.keep(key, easy)
+        self._sending = carrier.hosts.send(self.host, easy, self._fresh)
+        self._fresh = False
+        if self._asked is not request:
+            self._asked, self._key = request, carrier.new_key()
+        address(easy, request, self._key)
+        easy.setopt(_HEADERFUNCTION, self._lines.append)
+        easy.setopt(_WRITEFUNCTION, self._on_write)
+        easy.setopt(_PREREQFUNCTION, self._on_prereq)
         return easy
 
     def _on_write(self, data: bytes) -> int | None:
@@ -234,8 +237,8 @@ class Transfer:
 
     def connection_made(self) -> None:
         """The attempt has its connection."""
-        if self.state is State.CONNECTING and self._easy is not None:
-            self.move(State.STREAMING)
+        if self.state is _CONNECTING and self._easy is not None:
+            self.move(_STREAMING)
             self._carrier.hosts.connected(self.host, self._easy, self._sending)
             self.owner.connected()
 
