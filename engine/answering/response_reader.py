@@ -270,10 +270,7 @@ class ResponseReader:
             events += self._without_error(self._split(parser.finish(), last=True))
         if self.failure is None and not parser.complete:
             strange = getattr(decoder, "strange", None) or getattr(parser, "strange", None)
-            if error is None and strange and not getattr(parser, "understood", True):
-                self.failure = self._foreign(strange)
-            else:
-                self.failure = error or self._truncated("no end marker: it is not whole")
+            self.failure = error or self._unended(parser, strange)
         return events
 
     def _end_whole(self) -> list[Event]:
@@ -287,8 +284,13 @@ class ResponseReader:
             return []
         events = self._without_error(self._split(events, last=True))
         if by_parser is not None and self.failure is None and not parser.complete:
-            self.failure = self._truncated("no end marker: it is not whole")
+            self.failure = self._unended(parser, getattr(parser, "strange", None))
         return events
+
+    def _unended(self, parser: Parser, strange: bytes | None) -> EngineError:
+        if strange and not getattr(parser, "understood", True):
+            return self._foreign(strange)
+        return self._truncated("no end marker: it is not whole")
 
     def _split(self, events: list[Event], *, last: bool = False) -> list[Event]:
         return events if self._tags is None else self._tags.split(events, last=last)
@@ -308,6 +310,11 @@ class ResponseReader:
         head = self._head
         if head is not None and error.request_id is None:
             error.request_id = request_id(head.headers)
+        if head is not None and isinstance(error, ProtocolError) and error.http_status is None:
+            error.http_status = head.status
+            kind = head.headers.get("content-type", "no content type")
+            error.message += f" (it came as {kind!r})"
+            error.args = (error.message,)
         return error
 
     def _truncated(self, what: str) -> TruncatedError:

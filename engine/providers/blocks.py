@@ -14,6 +14,7 @@ from engine.providers.halves import Halves
 from engine.providers.refusal import is_error, stream_error
 from engine.providers.tool_calls import Calls
 from engine.request import ModelRequest
+from engine.wire import SSERecord
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.json import Odd, TypedDecoder, json_or_text
 
@@ -73,8 +74,8 @@ class AnswerParser:
     """
 
     __slots__ = (
-        *("_blocks", "_ended", "_failure", "_first", "_halves", "_id", "_model", "_started"),
-        *("_decoder", "_ends", "_head", "_room", "_skip", "_tail"),
+        *("_blocks", "_ended", "_failure", "_first", "_halves", "_id", "_lines", "_model"),
+        *("_decoder", "_ends", "_head", "_room", "_skip", "_started", "_tail"),
         *("complete", "metadata", "strange"),
     )
 
@@ -88,6 +89,7 @@ class AnswerParser:
         self._ended = False
         self._failure: EngineError | None = None
         self._halves = Halves()
+        self._lines = False  # objects came a line each, as no event stream has them
         self._id: str | None = None
         self._model: str | None = None
         self._room = 0  # the most bytes of data that a read of one event may have
@@ -200,6 +202,12 @@ class AnswerParser:
         if text[:1] not in (b"{", b"[") or text in (b"[]", b"{}"):
             self._odd_record(name, text, events)
             return None
+        lines = [line.strip() for line in text.split(b"\n") if line.strip()]
+        if len(lines) > 1 and all(line[:1] == b"{" or line == b"[DONE]" for line in lines):
+            # Events without a blank line between them are one event to the standard.
+            self._lines = True
+            events += self.feed([SSERecord(line) for line in lines])
+            return None
         odd: list[Odd] = []
         try:
             value = decoder.recover(data, error, odd)
@@ -215,6 +223,7 @@ class AnswerParser:
         for place, what in odd:
             events.append(Unknown(place, what))
             self._misfit(place)
+        self._halves.open = True  # it may hold one: the events of it go through `Halves.mend`, once
         return value
 
     def _odd_record(self, name: str, text: bytes, events: list[Event]) -> None:

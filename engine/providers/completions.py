@@ -34,8 +34,14 @@ from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 __all__ = ["CompletionsDialect", "CompletionsParser"]
 
 
+class _Words(msgspec.Struct):
+    content: str | None = None
+
+
 class _Choice(msgspec.Struct):
     text: str | None = None
+    delta: _Words | None = None  # of servers that answer as in a chat
+    message: _Words | None = None
     index: int | None = 0
     finish_reason: str | None = None
     logprobs: Any = None
@@ -50,13 +56,15 @@ class _Chunk(msgspec.Struct):
 
 
 # Where the answer's own words stand, and what holds them.
-_NEEDED: Final = frozenset({"choices", "text", "index"})
+_NEEDED: Final = frozenset({"choices", "text", "delta", "message", "content", "index"})
 
 _decoder = TypedDecoder(_Chunk, _NEEDED)
 
 # Of a chunk: what has events, or a place of its own.
 _TOLD: Final = frozenset({"choices", "id", "model", "error"})
-_TOLD_OF_CHOICE: Final = frozenset({"index", "text", "finish_reason", "logprobs"})
+_TOLD_OF_CHOICE: Final = frozenset(
+    {"index", "text", "delta", "message", "finish_reason", "logprobs"}
+)
 
 
 class CompletionsDialect(DialectShell):
@@ -113,7 +121,7 @@ class CompletionsParser(AnswerParser):
             if easy and choices and len(choices) == 1 and chunk.usage is None and not chunk.error:
                 choice = choices[0]
                 number = choice.index or 0
-                known = number in self._finishes
+                known = number in self._finishes and choice.delta is None
                 if known and choice.finish_reason is None and choice.logprobs is None:
                     if choice.text:
                         events.append(TextDelta(choice.text, number, number))
@@ -159,16 +167,9 @@ class CompletionsParser(AnswerParser):
         if data == b"[DONE]":
             self._end(events)
             return
-        lines = [line.strip() for line in data.split(b"\n") if line.strip()]
-        if len(lines) > 1 and all(line[:1] == b"{" or line == b"[DONE]" for line in lines):
-            # Events without a blank line between them are one event to the standard.
-            events += self.feed([SSERecord(line, record.event) for line in lines])
-            return
-        since = len(events)
         chunk = self._unreadable(_decoder, record.event, record.data, error, events)
         if chunk is not None:
             self._chunk(chunk, record, events)
-            self._halves.mend(events, since)
 
     def _chunk(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         since = len(events)
@@ -186,8 +187,10 @@ class CompletionsParser(AnswerParser):
         self, choice: _Choice, finish: Finish, record: SSERecord, events: list[Event]
     ) -> None:
         number = choice.index or 0
-        if choice.text:
-            events.append(TextDelta(choice.text, number, number))
+        chatted = choice.delta or choice.message
+        text = choice.text or (chatted.content if chatted is not None else None)
+        if text:
+            events.append(TextDelta(text, number, number))
             if finish.word is not None and not choice.finish_reason:
                 finish.withdraw()
         if choice.logprobs is not None:
@@ -217,7 +220,9 @@ class CompletionsParser(AnswerParser):
         if chunk.error and chunk.choices is None:
             self._fail(stream_error({"error": chunk.error}), events)
             return
-        if not self._started and (chunk.choices or chunk.usage is not None):
+        if chunk.choices is None and not self._started:
+            self.strange = self.strange or record.data  # a count is no answer yet
+        elif not self._started and (chunk.choices or chunk.usage is not None):
             self._begin(events)
         if chunk.usage is not None:
             self._usage = as_usage(chunk.usage) or self._usage

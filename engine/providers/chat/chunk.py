@@ -112,6 +112,7 @@ class StreamChoice(msgspec.Struct, gc=False):
     index: int | None = 0
     delta: Delta | None = None
     message: Delta | None = None
+    text: str | None = None
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
     usage: ChunkUsage | None = None  # Moonshot

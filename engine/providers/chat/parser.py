@@ -19,6 +19,7 @@ from engine.providers.blocks import merge
 from engine.providers.chat.chunk import (
     Chunk,
     ChunkUsage,
+    Delta,
     StreamChoice,
     as_usage,
     chunk_decoder,
@@ -38,14 +39,16 @@ _MISSES = 8
 
 # Of a chunk: what has events, or a place of its own.
 _TOLD: Final = frozenset({"choices", "id", "model", "error", "usage", "prompt_progress"})
-_TOLD_OF_CHOICE: Final = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
+_TOLD_OF_CHOICE: Final = frozenset(
+    {"index", "delta", "message", "text", "finish_reason", "logprobs"}
+)
 
 
 class ChatParser(ContentParser):
     """Turns the chunks of one stream into events."""
 
     __slots__ = (
-        *("_choices", "_decode", "_first_choice", "_heard", "_last", "_lines", "_misses"),
+        *("_choices", "_decode", "_first_choice", "_heard", "_last", "_misses"),
         *("_pieces", "_plain", "_sources", "_usage"),
     )
 
@@ -55,7 +58,6 @@ class ChatParser(ContentParser):
         self._decode: Callable[[bytes], Chunk] = first_decoder.decode
         self._choices: dict[int, Alternative] = {}
         self._heard = False  # a chunk came, perhaps without a choice
-        self._lines = False  # objects came a line each, as no event stream has them
         self._plain = False  # the next chunk is likely a piece of text and nothing else
         self._pieces = False  # or of a call's arguments
         self._misses = 0  # chunks that were tried as plain ones and were not
@@ -165,7 +167,7 @@ class ChatParser(ContentParser):
             again = self._other(record, error, events)
             if again is not None:
                 self._chunk(record, again, events)
-            self._halves.mend(events, since)
+                self._halves.mend(events, since)
             return
         self._chunk(record, chunk, events)
         if self._halves.open:
@@ -191,15 +193,6 @@ class ChatParser(ContentParser):
         if data == b"[DONE]":
             self._end(events)
             return None
-        if b"\n" in data and data[:1] in (b"{", b"["):
-            lines = [line.strip() for line in data.split(b"\n") if line.strip()]
-            if all(line[:1] == b"{" or line == b"[DONE]" for line in lines) and len(lines) > 1:
-                # Events without a blank line between them are one event to the standard.
-                self._lines = True
-                for line in lines:
-                    if not self._ended:
-                        self._record(SSERecord(line, record.event), events)
-                return None
         if self._started:
             return self._unreadable(chunk_decoder, record.event, record.data, error, events)
         return self._unreadable(first_decoder, record.event, record.data, error, events)
@@ -233,6 +226,8 @@ class ChatParser(ContentParser):
             events.append(Ping())
         elif chunk.usage is None:
             self._foreign(record.event, record.data, events)
+        elif not self.understood:
+            self.strange = self.strange or record.data  # a count is no answer yet
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
@@ -290,6 +285,8 @@ class ChatParser(ContentParser):
         before = len(events)
         # A whole answer has `message`; Perplexity repeats it beside the delta.
         delta = choice.delta if choice.delta is not None else choice.message
+        if delta is None and choice.text:
+            delta = Delta(content=choice.text)  # as legacy completions have it
         if delta is not None:
             self._delta(delta, state, number, events)
         if choice.logprobs:

@@ -155,11 +155,9 @@ class CohereParser(AnswerParser):
     def _odd(self, record: SSERecord, error: Exception, events: list[Event]) -> None:
         if record.data.strip() == b"[DONE]":
             return  # a gateway's; message-end is what counts
-        since = len(events)
         chunk = self._unreadable(_decoder, record.event, record.data, error, events)
         if chunk is not None:
             self._event(chunk, record, events)
-            self._halves.mend(events, since)
 
     def _misfit(self, place: str) -> None:
         if "tool_calls" in place:

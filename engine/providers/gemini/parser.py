@@ -137,7 +137,7 @@ class GeminiParser(ContentParser):
             again = self._wrapped(record, error, events)
             if again is not None:
                 self._chunk(record, again, events)
-            self._halves.mend(events, since)
+                self._halves.mend(events, since)
             return
         self._chunk(record, chunk, events)
         if self._halves.open:

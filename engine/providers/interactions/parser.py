@@ -234,7 +234,9 @@ class InteractionsParser(AnswerParser):
         else:
             told = json_or_text(record.data)
             part = told.get("delta") if isinstance(told, dict) else None
-            self._content(part if isinstance(part, dict) else {}, events)
+            part = part if isinstance(part, dict) else {}
+            # Of the text the typed one: it keeps halves of characters.
+            self._content(part if delta.text is None else {**part, "text": delta.text}, events)
 
     def _call_delta(self, call: OpenCall, delta: Delta, events: list[Event]) -> None:
         pieces = delta.arguments if delta.partial_arguments is None else delta.partial_arguments

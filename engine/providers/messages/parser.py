@@ -152,11 +152,9 @@ class MessagesParser(AnswerParser):
         """What can be mended; or JSON of another make, which is passed on; or the end."""
         if record.data.strip() == b"[DONE]":
             return  # some proxies end every event stream so; message_stop is what counts
-        since = len(events)
         event = self._unreadable(_event_decoder, record.event, record.data, error, events)
         if event is not None:
             self._event(event, record, events)
-            self._halves.mend(events, since)
 
     def _misfit(self, place: str) -> None:
         if "partial_json" in place:

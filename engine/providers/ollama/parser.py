@@ -21,7 +21,7 @@ from engine.messages import Image, Usage
 from engine.providers.blocks import AnswerParser, merge
 from engine.providers.refusal import is_error, is_ping, stream_error
 from engine.providers.tool_calls import text_of_raw
-from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
+from engine.wire.json import UNREADABLE, TypedDecoder, is_json, json_or_text
 
 __all__ = ["OllamaParser"]
 
@@ -118,7 +118,9 @@ class OllamaParser(AnswerParser):
         return [] if self._ended else self._halves.give_up()
 
     def read_whole(self, body: bytes) -> list[Event]:
-        events = self.feed([body])
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        several = len(lines) > 1 and all(is_json(line.decode("utf-8", "replace")) for line in lines)
+        events = self.feed(lines if several else [body])
         if not self._ended:
             self._end(events)
         return events
