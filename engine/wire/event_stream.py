@@ -170,9 +170,15 @@ class EventStreamDecoder(SSEDecoder):
             self._bare.append(("error", line[6:].strip()))
         elif self._bare or line.lstrip()[:1] in (b"{", b"["):
             self._bare.append(("message", line))
-        elif self.strange is None and not (self._ended and _begins_a_field(line)):
-            self.strange = line[:_MAX_STRANGE]
+        else:
+            self._noise = True
+            if self.strange is None and not (self._ended and _begins_a_field(line)):
+                self.strange = line[:_MAX_STRANGE]
+            return
         self._data_bytes += len(line)
+
+    def _skips_fields(self) -> bool:
+        return self._noise and not self._bare
 
     def _dispatch(self, records: list[SSERecord]) -> None:
         super()._dispatch(records)

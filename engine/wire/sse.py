@@ -28,6 +28,11 @@ _CR = 13
 _BLANK_LINES = re.compile(rb"\n{3,}")
 _COMMENTS = re.compile(rb"(?m)^:[^\n]*\n")
 _COMMENT_LINES = re.compile(rb"(?::[^\n]*\n)+")
+# Comments, and lines of a field there is not: neither of the standard, nor what servers write who
+# do not keep to it (see `engine.wire.event_stream`).
+_SILENT = rb"(?::|(?!(?:data|event|id|retry|error)[:\n]|[\s{\[]))[^\n]*\n"
+_SILENCE = re.compile(rb"(?m)^" + _SILENT)
+_SILENT_LINES = re.compile(rb"(?:" + _SILENT + rb")+")
 
 
 class SSERecord(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +71,7 @@ class SSEDecoder:
         "_event",
         "_failure",
         "_id",
+        "_noise",
         "_open",
         "_partial",
         "_start",
@@ -86,6 +92,7 @@ class SSEDecoder:
         self._event = ""
         self._id = ""
         self._block_retry: int | None = None
+        self._noise = False  # lines of no field there is have come
         self._failure: ProtocolError | None = None
         self.replaced: int = 0
         self.retry: int | None = None
@@ -184,9 +191,9 @@ class SSEDecoder:
         if payloads is not None:
             records += payloads
             return True
-        if b"\n:" in region or b"\n\n\n" in region or region[:1] in (b":", b"\n"):
-            told = _COMMENTS.sub(b"", region + b"\n").strip(b"\n")
-            return not told or self._blocks(_BLANK_LINES.sub(b"\n\n", told), records)
+        told = self._told(region)
+        if len(told) < len(region):
+            return not told or self._blocks(told, records)
         clean = _is_utf8(region)
         for block in region.split(b"\n\n"):
             name, found, data = block.partition(b"\ndata: ")
@@ -204,6 +211,21 @@ class SSEDecoder:
                 self._line(line, records)
             self._line(b"", records)
         return True
+
+    def _told(self, region: bytes) -> bytes:
+        """`region` without what says nothing; itself where nothing of the kind is in it."""
+        if self._skips_fields():
+            told = _SILENCE.sub(b"", region + b"\n")
+        elif b"\n:" in region or b"\n\n\n" in region or region[:1] in (b":", b"\n"):
+            told = _COMMENTS.sub(b"", region + b"\n")
+        else:
+            return region
+        return _BLANK_LINES.sub(b"\n\n", told.strip(b"\n"))
+
+    def _skips_fields(self) -> bool:
+        """Whether lines of no field there is can be skipped, since such have come and none is of
+        any use."""
+        return self._noise
 
     def _record(self, data: bytes, name: bytes) -> SSERecord | bytes:
         """The record of an event with one line of data; `name` is its line ``event: …``."""
@@ -248,12 +270,12 @@ class SSEDecoder:
             self._line(line, records)
             if self._failure is not None:
                 return -1
-            position = _skip_comments(chunk, position)
+            position = self._skip(chunk, position)
         return position
 
     def _tail(self, chunk: bytes, position: int, records: list[SSERecord]) -> None:
         """Lines after the last blank line, and the line that the chunk cuts."""
-        while (position := _skip_comments(chunk, position)) < len(chunk):
+        while (position := self._skip(chunk, position)) < len(chunk):
             end = chunk.find(b"\n", position)
             if end < 0:
                 self._keep(chunk[position:])
@@ -262,6 +284,12 @@ class SSEDecoder:
             if self._failure is not None:
                 return
             position = end + 1
+
+    def _skip(self, chunk: bytes, position: int) -> int:
+        """Where the whole lines that say nothing and begin at `position` have ended."""
+        lines = _SILENT_LINES if self._skips_fields() else _COMMENT_LINES
+        silent = lines.match(chunk, position)
+        return position if silent is None else silent.end()
 
     def _keep(self, piece: bytes) -> None:
         self._open = True
@@ -297,6 +325,7 @@ class SSEDecoder:
 
     def _other_line(self, line: bytes) -> None:
         """A line of no field there is: the standard ignores it."""
+        self._noise = True
 
     def _dispatch(self, records: list[SSERecord]) -> None:
         if self._data:
@@ -319,12 +348,6 @@ class SSEDecoder:
         )
         self._partial = PartialLine()
         self._data = []
-
-
-def _skip_comments(chunk: bytes, position: int) -> int:
-    """Where the whole lines of comments that begin at `position` have ended."""
-    comments = _COMMENT_LINES.match(chunk, position)
-    return position if comments is None else comments.end()
 
 
 def _is_utf8(data: bytes) -> bool:
