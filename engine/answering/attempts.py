@@ -41,7 +41,8 @@ __all__ = ["Attempts"]
 # By a short way: an enum's member is looked up in its class each time.
 _FLOWING: Final = State.FLOWING
 _FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferState.CANCELLED}
-# Seconds a server may leave the connection open after the end marker before it is dropped.
+# Seconds a server may leave the connection open after the end marker, or after an error that it
+# told, before it is dropped.
 _LINGER = 1.0
 
 
@@ -173,6 +174,8 @@ class Attempts:
             self._transfer.fail_attempt(error)
             return
         self._deadlines.heard_at = self._driver.now
+        if self._answer.failing:
+            self._deadlines.hurry(_LINGER)
         if events:
             self._received(events, len(data))
 

@@ -88,6 +88,7 @@ class Deadlines:
         "_clock",
         "_expired",
         "_limits",
+        "_patience",
         "_phase",
         "_stopped",
         "_timer",
@@ -108,6 +109,7 @@ class Deadlines:
         self._catch_up = catch_up
         self._expired = expired
         self._phase: Phase | None = None
+        self._patience: float | None = None
         self._stopped = False
         self.heard_at: float = 0.0
         self.content_at: float = 0.0
@@ -118,6 +120,7 @@ class Deadlines:
 
     def connecting(self) -> None:
         """An attempt began."""
+        self._patience = None
         self._enter("connect")
 
     def waiting(self) -> None:
@@ -130,6 +133,13 @@ class Deadlines:
             self._enter("idle")
             # Not the time of the turn: the consumer that reading waited for may have taken minutes.
             self.heard_at = self.content_at = monotonic()
+
+    def hurry(self, seconds: float) -> None:
+        """Only the end of this attempt is awaited: no longer silence than `seconds`, and nothing
+        where a limit is shorter."""
+        if self._patience is None:
+            self._patience = seconds
+            self._arm()
 
     def rest(self) -> None:
         """No attempt runs; only the total counts."""
@@ -151,6 +161,9 @@ class Deadlines:
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self.heard_at = self.content_at = self._clock.now
+        self._arm()
+
+    def _arm(self) -> None:
         due = self._next()
         if due is None:
             self._cancel()
@@ -167,6 +180,8 @@ class Deadlines:
             return None if limit is None else (self.heard_at + limit, phase, limit)
         # Signs of life prolong it, as far as `content` goes.
         limit = limits.first_event if phase == "first_event" else limits.idle
+        if self._patience is not None:
+            limit = self._patience if limit is None else min(limit, self._patience)
         heard_at = max(self.heard_at, self.content_at)
         silence = None if limit is None else (heard_at + limit, phase, limit)
         limit = limits.content

@@ -12,10 +12,12 @@ import engine
 from engine import events
 from engine.answering.attempts import Attempts
 from engine.answering.state import LEGAL_MOVES, State
+from engine.errors import Category
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
 
 TEXT = "".join(HEALTHY)
 FAST = engine.Retry(base_delay=0.001, max_delay=0.001)
+ONCE = engine.Retry(max_attempts=1)
 
 
 def test_every_state_can_end_and_the_end_is_the_end() -> None:
@@ -185,6 +187,28 @@ def test_bytes_after_a_cancel_are_nobodys(multi: engine.Multi) -> None:
         stream._attempts.received(chat_chunk("late"))
         multi.poll(0)
     assert (completion.status, completion.text, heard) == ("cancelled", "All ", ["All "])
+
+
+@pytest.mark.parametrize("before", [b"", chat_chunk("All ")], ids=["at once", "after text"])
+def test_a_server_that_hangs_after_its_error_is_not_waited_for(
+    multi: engine.Multi, before: bytes
+) -> None:
+    """OpenRouter tells the tokens in the chunk after its error; who says nothing more is let go."""
+    choice = b'{"index":0,"delta":{"content":""},"finish_reason":"error"}'
+    failure = b'data: {"choices":[%s],"error":{"code":503,"message":"gone"}}\n\n' % choice
+
+    def hang(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(before + failure)
+        peer.wait_closed()
+
+    with serve(hang) as server:
+        limits = engine.Timeouts(first_event=3600, idle=3600, content=3600, total=60)
+        client = engine.Client(multi, base_url=server.url, timeouts=limits, retry=ONCE)
+        completion = client.stream("m", "hi").result()
+    assert completion.error is not None
+    assert (completion.status, completion.error.category) == ("error", Category.SERVER)
+    assert "gone" in str(completion.error)
 
 
 def test_the_idle_clock_rests_while_a_reader_holds_the_server_back(multi: engine.Multi) -> None:

@@ -358,3 +358,35 @@ def test_bytes_that_came_while_the_host_paused_count_before_the_deadline_does() 
             pass  # the host does something else
         completion = stream.result()
     assert (completion.status, completion.text) == ("complete", "all of it")
+
+
+@pytest.mark.parametrize("idle", [{"idle": 120}, {}, {"idle": 0.5}], ids=["long", "none", "short"])
+def test_where_only_the_end_is_awaited_silence_is_short(
+    idle: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock()
+    monkeypatch.setattr("engine.transport.deadlines.monotonic", lambda: clock.now)
+    made, expired = deadlines(clock, **idle)
+    made.flowing()
+    clock.go(0.4)
+    made.heard_at = clock.now
+    made.hurry(1.0)
+    clock.go(0.45)
+    assert expired == []
+    made.content_at = clock.now
+    clock.go(0.4)
+    assert expired == []
+    clock.go(0.7)
+    assert expired == ["idle"]
+
+
+def test_the_next_attempt_has_the_patience_of_the_first() -> None:
+    clock = HandClock()
+    made, expired = deadlines(clock, connect=10, first_event=10)
+    made.waiting()
+    made.hurry(1.0)
+    made.rest()
+    made.connecting()
+    made.waiting()
+    clock.go(9)
+    assert expired == []

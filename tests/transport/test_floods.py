@@ -126,12 +126,7 @@ def exchange(multi: Multi, url: str, total: float, done: Callable[..., None]) ->
         pytest.param(
             name,
             total,
-            # 3,300 lines are in each read of these, and the read at the deadline comes on top.
-            marks=pytest.mark.nightly
-            if name == "fields that mean nothing"
-            else ()
-            if total < 1 and name in FAST
-            else pytest.mark.slow,
+            marks=() if total < 1 and name in FAST else pytest.mark.slow,
         )
         for name in FLOODS
         for total in (0.3, 1.0)
