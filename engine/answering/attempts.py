@@ -65,25 +65,10 @@ class Attempts:
     """
 
     __slots__ = (
-        "_accumulator",
-        "_answer",
-        "_callbacks",
-        "_deadlines",
-        "_done",
-        "_driver",
-        "_error",
-        "_first_event",
-        "_holds",
-        "_last_event",
-        "_linger",
-        "_observed",
-        "_preamble",
-        "_read",
-        "_state",
-        "_status",
-        "_succession",
-        "_transfer",
-        "delivery",
+        *("_accumulator", "_answer", "_callbacks", "_deadlines", "_done", "_driver"),
+        *("_error", "_first_event", "_holds", "_last_event", "_linger", "_observed"),
+        *("_preamble", "_read", "_state", "_status", "_succession", "_transfer"),
+        *("delivery"),
     )
 
     def __init__(
