@@ -68,7 +68,7 @@ class Attempts:
         *("_accumulator", "_answer", "_callbacks", "_deadlines", "_done", "_driver"),
         *("_error", "_first_event", "_holds", "_last_event", "_linger", "_observed"),
         *("_preamble", "_read", "_state", "_status", "_succession", "_transfer"),
-        *("delivery"),
+        "delivery",
     )
 
     def __init__(
