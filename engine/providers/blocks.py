@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from engine.errors import EngineError, ProtocolError
 from engine.events import Event, ModelUpdate, Ping, Start, StreamError, Unknown
+from engine.messages import Usage
 from engine.providers.contract import Decoder
 from engine.providers.finish import Finish
 from engine.providers.halves import Halves
@@ -18,7 +19,7 @@ from engine.wire import SSERecord
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.json import Odd, TypedDecoder, json_or_text
 
-__all__ = ["AnswerParser", "Choice", "DialectShell", "merge"]
+__all__ = ["AnswerParser", "Choice", "DialectShell", "joined_usage", "merge"]
 
 T = TypeVar("T")
 
@@ -176,11 +177,12 @@ class AnswerParser:
         events.append(Start(self._id, self._model))
 
     def _answers(self, id: Any, model: Any, events: list[Event]) -> None:
-        """Who answers, as far as it was not known: Azure's first chunk leaves both empty, and
-        LiteLLM gives each chunk an id of its own."""
+        """Who answers: what is not empty, since Azure's first chunk leaves both so. Of the ids the
+        first counts (LiteLLM gives each chunk one of its own), of the models the last: a router
+        names itself before the model it found."""
         new_id = id if isinstance(id, str) and id and not self._id else None
-        new_model = model if isinstance(model, str) and model and not self._model else None
-        self._id, self._model = self._id or new_id, self._model or new_model
+        new_model = model if isinstance(model, str) and model and model != self._model else None
+        self._id, self._model = self._id or new_id, new_model or self._model
         if self._started and (new_id or new_model):
             events.append(ModelUpdate(new_id, new_model))
 
@@ -263,6 +265,14 @@ class AnswerParser:
             f"the stream ended without one record of {format}{seen}; check that the base URL and "
             "the dialect belong together"
         )
+
+
+def joined_usage(old: Usage | None, new: Usage) -> Usage:
+    """What is known after `new`: a count that it leaves out stands."""
+    if old is None or None not in (new.input_tokens, new.output_tokens):
+        return new
+    names = Usage.__struct_fields__
+    return Usage(*(getattr(old if getattr(new, n) is None else new, n) for n in names))
 
 
 def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:

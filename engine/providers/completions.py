@@ -22,7 +22,7 @@ from engine.events import (
     UsageUpdate,
 )
 from engine.messages import Text, Usage
-from engine.providers.blocks import AnswerParser, DialectShell, merge
+from engine.providers.blocks import AnswerParser, DialectShell, joined_usage, merge
 from engine.providers.chat.chunk import ChunkUsage, as_usage
 from engine.providers.contract import Endpoint
 from engine.providers.finish import Finish
@@ -225,8 +225,9 @@ class CompletionsParser(AnswerParser):
         elif not self._started and (chunk.choices or chunk.usage is not None):
             self._begin(events)
         if chunk.usage is not None:
-            self._usage = as_usage(chunk.usage) or self._usage
-            if self._usage is not None:
+            counts = as_usage(chunk.usage)
+            if counts is not None:
+                self._usage = joined_usage(self._usage, counts)
                 events.append(UsageUpdate(self._usage))
         if chunk.error:
             self._failure = self._failure or stream_error({"error": chunk.error})

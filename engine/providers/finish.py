@@ -17,6 +17,7 @@ _WORDS: Final = {
         *("stop", "stopped", "endturn", "eos", "eostoken", "eosfound", "stopsequence", "stoptoken"),
         *("stopstring", "stopstringfound", "complete", "completed", "done", "end", "finish"),
         *("finished", "endofsequence", "endoftext", "word", "success", "stopcriteria", "normal"),
+        *("eostokenid", "stoptokenid", "imend", "s", "eot", "eotid", "matchedstop", "stopstr"),
     ),
     FinishReason.LENGTH: (
         *("length", "maxtokens", "maxoutputtokens", "modellength", "limit", "tokenlimit"),
@@ -24,6 +25,8 @@ _WORDS: Final = {
         *("contextlength", "contextlengthexceeded", "contextlengthreached", "contextwindow"),
         *("maxpredictedtokensreached", "truncated", "maxnewtokens", "lengthcapped", "maxcontext"),
         *("maxcontextlength", "timelimit", "errorlimit"),  # watsonx; Cohere
+        *("maxtokensexceeded", "outoftokens", "contextoverflow", "inputtoolong", "maxtoolcalls"),
+        *("maxprompttokens",),
     ),
     FinishReason.TOOL_USE: (
         *("toolcalls", "toolcall", "tooluse", "functioncall", "functioncalls", "function"),
@@ -35,6 +38,7 @@ _WORDS: Final = {
         *("imagerecitation", "language", "sensitive", "guardrailintervened", "guardrails"),
         *("contentpolicy", "contentpolicyviolation", "moderation", "blocked", "flagged"),
         *("promptblocked", "errortoxic", "guardrail", "violation", "safetycheck", "unsafe"),
+        *("policyviolation", "promptfiltered", "moderated"),
     ),
     FinishReason.REFUSAL: ("refusal", "refused"),
     FinishReason.PAUSE: ("pauseturn", "pause", "compaction", "pausedturn"),
@@ -45,7 +49,8 @@ _WORDS: Final = {
         *("malformedmodeloutput", "missingthoughtsignature", "unexpectedtoolcall", "servererror"),
         *("toomanytoolcalls", "imageother", "noimage", "modelunloaded", "userstopped"),
         *("modelerror", "internalerror", "interrupted", "overloaded", "repetitiondetected"),
-        *("unload", "budgetexceeded", "expired", "disconnect"),
+        *("unload", "budgetexceeded", "expired", "disconnect", "engineoverloaded"),
+        *("repetitiontruncation",),
     ),
 }  # fmt: skip
 _REASONS: Final = {word: reason for reason, words in _WORDS.items() for word in words}

@@ -15,7 +15,7 @@ from engine.events import (
     UsageUpdate,
 )
 from engine.messages import Usage
-from engine.providers.blocks import merge
+from engine.providers.blocks import joined_usage, merge
 from engine.providers.chat.chunk import (
     Chunk,
     ChunkUsage,
@@ -273,8 +273,8 @@ class ChatParser(ContentParser):
     def _count(self, usage: ChunkUsage, events: list[Event]) -> None:
         counts = as_usage(usage)
         if counts is not None:
-            self._usage = counts
-            events.append(UsageUpdate(counts))
+            self._usage = joined_usage(self._usage, counts)
+            events.append(UsageUpdate(self._usage))
 
     def _choice(self, choice: StreamChoice, events: list[Event]) -> None:
         number = choice.index or 0

@@ -173,7 +173,7 @@ class CohereParser(AnswerParser):
                 if delta is not None and delta.message is not None:
                     self._message(delta.message, events)
             case "message-end":
-                self._message_end(delta or _Delta(), record, events)
+                self._message_end(chunk, delta or _Delta(), record, events)
             case "tool-call-end":
                 call = self._open_calls.pop(chunk.index or 0, self._call)
                 self._call = None if call is self._call else self._call
@@ -202,12 +202,15 @@ class CohereParser(AnswerParser):
         else:
             self._foreign(kind, record.data, events)
 
-    def _message_end(self, delta: _Delta, record: SSERecord, events: list[Event]) -> None:
+    def _message_end(
+        self, chunk: _Chunk, delta: _Delta, record: SSERecord, events: list[Event]
+    ) -> None:
         told = json_or_text(record.data)
         told = told.get("delta") if isinstance(told, dict) else None
         if delta.error and delta.finish_reason not in ("COMPLETE", "MAX_TOKENS"):
             self._fail(stream_error({"error": delta.error}), events)
         else:
+            self._answers(chunk.id, None, events)
             self._end(delta.finish_reason, delta.usage, told, events)
 
     def _message(self, message: _Message, events: list[Event], index: int | None = None) -> None:
@@ -281,7 +284,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _usage(usage: Any) -> Usage | None:
     """``tokens`` are the model's counts; ``billed_units`` leave out what Cohere adds itself."""
-    tokens = usage.get("tokens") if isinstance(usage, dict) else None
+    tokens = usage.get("tokens") or usage.get("billed_units") if isinstance(usage, dict) else None
     if not isinstance(tokens, dict):
         return None
     asked, answered = _count(tokens, "input_tokens"), _count(tokens, "output_tokens")

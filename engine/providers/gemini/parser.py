@@ -146,7 +146,7 @@ class GeminiParser(ContentParser):
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         if not self._started or chunk.candidates is None or chunk.error is not None:
             chunk = self._envelope(chunk, record, events)
-        if chunk.usageMetadata:
+        if len(bytes(chunk.usageMetadata)) > len(b"null"):  # neither {} nor null says anything
             self._raw_usage = chunk.usageMetadata
         for candidate in chunk.candidates or ():
             self._candidate(candidate, chunk, record.data, events)

@@ -310,6 +310,8 @@ class MessagesParser(AnswerParser):
             self._blocks += 1
 
     def _message_stop(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
+        if event.usage is not None:  # a gateway's
+            self._count(event.usage, events)
         self.complete = self._ended = True
         events += self._halves.give_up()
         first = self._first

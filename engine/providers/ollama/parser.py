@@ -180,8 +180,8 @@ class OllamaParser(AnswerParser):
                 return
         if isinstance(told, dict):
             merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
+        self._answers(None, line.model, events)
         if not self._started:
-            self._model = line.model
             self._begin(events)
         if line.done and line.done_reason:
             self._first.finish.say(line.done_reason)
