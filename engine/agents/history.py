@@ -77,26 +77,56 @@ def closed(messages: Sequence[Message]) -> list[Message]:
     """`messages` with a result for each call that has none, right after those it has; a provider
     refuses a call without one (OpenAI: "An assistant message with 'tool_calls' must be followed by
     tool messages responding to each 'tool_call_id'"; Anthropic: "`tool_use` ids were found without
-    `tool_result` blocks immediately after")."""
+    `tool_result` blocks immediately after"). A result without a call, or a second one, is refused
+    too (OpenAI: "messages with role 'tool' must be a response to a preceding message with
+    'tool_calls'") and said in words."""
     whole: list[Message] = []
     unanswered: list[ToolCall] = []
+    strays: list[Part] = []
     for message in messages:
-        answered = [part.id for part in message.parts if isinstance(part, ToolResult)]
-        if not answered:
-            _close(whole, unanswered)
-        whole.append(message)
-        for id in answered:
-            same = next((call for call in unanswered if call.id == id), None)
-            if same is not None:
-                unanswered.remove(same)
+        parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        fitting = [part for part in results if _answers(part, unanswered)]
+        strays += [Text(f"{_STRAY} {p.content}") for p in results if not _in(p, fitting)]
+        if not fitting and (parts or not results):
+            _close(whole, unanswered, strays)
+        if len(fitting) < len(results):
+            kept = [p for p in message.parts if not isinstance(p, ToolResult) or _in(p, fitting)]
+            message = msgspec.structs.replace(message, parts=kept)
+        if message.parts or not results:
+            whole.append(message)
         unanswered += message.tool_calls
-    _close(whole, unanswered)
+    _close(whole, unanswered, strays)
     return whole
 
 
-def _close(whole: list[Message], unanswered: list[ToolCall]) -> None:
-    if not unanswered:
-        return
+_STRAY: Final = "The result of a call that is not in this conversation:"
+
+
+def _in(part: ToolResult, parts: Sequence[ToolResult]) -> bool:
+    return any(part is each for each in parts)
+
+
+def _answers(result: ToolResult, unanswered: list[ToolCall]) -> bool:
+    """Whether `result` is of one of `unanswered`, which it then is no more; one without an id is of
+    the first of its name."""
+    for call in unanswered:
+        same = call.id == result.id
+        if same or (not result.id and result.name in (None, call.name)):
+            unanswered.remove(call)
+            return True
+    return False
+
+
+def _close(whole: list[Message], unanswered: list[ToolCall], strays: list[Part]) -> None:
+    if unanswered:
+        _add_missing(whole, unanswered)
+    if strays:
+        whole.append(Message("user", strays[:]))
+        strays.clear()
+
+
+def _add_missing(whole: list[Message], unanswered: list[ToolCall]) -> None:
     missing = [ToolResult(call.id, NOT_CARRIED_OUT, call.name, True) for call in unanswered]
     unanswered.clear()
     last = whole[-1]

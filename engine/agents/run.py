@@ -137,7 +137,11 @@ class AgentRun:
         Args:
             allowed: True; False; a string, why not, for the model to read; or the arguments to
                 call it with instead, as a dict or a `ToolCall`.
+
+        Raises:
+            MisuseError: called from another thread; `Client.call_soon` brings it here.
         """
+        driver_of(self._course.delivery.multi).check_thread("approve")
         self._course.approve(id, allowed)
 
     def on(self, name: str, listener: Listener) -> AgentRun:

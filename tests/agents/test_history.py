@@ -57,6 +57,31 @@ def test_where_there_are_none_a_message_is_made_right_after_the_calls() -> None:
     ]
 
 
+def test_a_result_of_no_call_is_said_in_words() -> None:
+    asked, question = Message.assistant(call("a")), Message.user("q")
+    words = Text("The result of a call that is not in this conversation: 3")
+    stray = Message("user", [words])
+    assert closed([Message.tool(result("x")), question]) == [stray, question]
+    assert closed([question, Message.tool(result("x"))]) == [question, stray]
+    # It does not come between a call and its result, nor does a second one.
+    for another in ("x", "a"):
+        told = [asked, Message.tool(result("a")), Message.tool(result(another)), question]
+        assert closed(told) == [asked, Message.tool(result("a")), stray, question]
+    first = [asked, Message.tool(result("x")), Message.tool(result("a"))]
+    assert closed(first) == [asked, Message.tool(result("a")), stray]
+    mixed = [asked, Message.tool(result("x"), result("a")), question]
+    assert closed(mixed) == [asked, Message.tool(result("a")), stray, question]
+    among = [question, Message("user", [result("x"), Text("Hm.")])]
+    assert closed(among) == [question, stray, Message("user", [Text("Hm.")])]
+
+
+def test_a_result_without_an_id_is_of_the_first_call_of_its_name() -> None:
+    messages = [Message.assistant(call("a")), Message.tool(ToolResult("", "3", "add"))]
+    assert closed(messages) == messages
+    other = [Message.assistant(call("a")), Message.tool(ToolResult("", "3", "sub"))]
+    assert closed(other)[1] == Message.tool(missing("a"))
+
+
 def test_results_among_the_text_of_a_user_are_results_and_come_before_the_text() -> None:
     asked = Message.assistant(call("a"), call("b"))
     mixed = Message("user", [result("a"), Text("and?")])

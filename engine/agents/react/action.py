@@ -114,7 +114,10 @@ def _readings(text: str, tool: FunctionTool) -> Iterator[dict[str, Any]]:
             text, value, found = value.strip(), inner, whole
     if isinstance(value, dict):
         yield value
-    if not text or (not names and text.lower() in ("none", "n/a", "null", "{}", "()", "[]")):
+    if not text or text.lower() in ("none", "n/a", "null"):
+        yield {}
+        return  # it gives nothing: which is no text to carry out
+    if not names and text in ("{}", "()", "[]"):
         yield {}
     wanted = tool.signature.required or names
     if _is_unclosed(text) or (_LIKE_JSON.match(text) and not _is_plain_list(value)):

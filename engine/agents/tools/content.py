@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import UserString
+from collections.abc import ItemsView, KeysView, Mapping, Sequence, Set, ValuesView
 from typing import Any, Final
 
 import msgspec
@@ -120,4 +121,13 @@ def _other(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)  # pydantic's
     if dump is not None:
         return dump(mode="json")
+    listed = getattr(value, "tolist", None)  # numpy's and pandas'
+    if callable(listed):
+        return listed()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | Set | KeysView | ValuesView | ItemsView) and not isinstance(
+        value, UserString
+    ):
+        return list(value)
     return str(value)

@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import CallbackError, describe
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -71,7 +73,12 @@ def void(_: object) -> None:
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+    try:
+        return await awaitable
+    except (SystemExit, KeyboardInterrupt) as error:
+        # asyncio lets these two leave the loop, which others wait on; a thread that exits exits
+        # alone.
+        raise CallbackError(describe(error)) from error
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import UserString, deque
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,6 +19,13 @@ from tests.agents.support import call, script, watch_bodies
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 PICTURE = Image(data=base64.b64encode(PNG).decode(), media_type="image/png")
+
+
+class Array:
+    """As numpy's and pandas'."""
+
+    def tolist(self) -> list[list[int]]:
+        return [[1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,12 @@ PICTURE = Image(data=base64.b64encode(PNG).decode(), media_type="image/png")
         ({"a": (1, 2)}, '{"a":[1,2]}'),
         ([], "[]"),
         (None, "null"),
+        (range(3), "[0,1,2]"),
+        (deque([1, 2]), "[1,2]"),
+        ({"a": 1}.keys(), '["a"]'),
+        (MappingProxyType({"a": {2}}), '{"a":[2]}'),
+        (UserString("us"), '"us"'),
+        (Array(), "[[1,2]]"),
     ],
 )
 def test_a_value_becomes_text_that_can_be_sent(value: Any, text: str) -> None:

@@ -7,6 +7,8 @@ import gc
 import threading
 from typing import Any
 
+import pytest
+
 import engine
 from engine.agents import FunctionAgent, tool
 from engine.agents.tools.worker import Worker, worker_of
@@ -53,6 +55,25 @@ def test_a_call_that_is_no_longer_wanted_is_cancelled_there(client: engine.Clien
     run.cancel()
     assert run.result().status == "cancelled"
     assert ended.wait(5)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_would_leave_the_loop_ends_the_call_alone(
+    client: engine.Client, error: BaseException
+) -> None:
+    async def leaves() -> None:
+        raise error
+
+    async def stays() -> str:
+        await asyncio.sleep(0.01)
+        return "there"
+
+    agent = FunctionAgent(client, "demo", [leaves, stays])
+    both = {"tools": [{"name": "leaves"}, {"name": "stays"}]}
+    result = agent.run(script(both, call("stays"), "Done."))
+    contents = sorted(each.content for step in result.trace for each in step.tools)
+    assert contents[0].startswith(f"Error: {type(error).__name__}")
+    assert contents[1:] == ["there", "there"]
 
 
 def test_what_it_raises_is_told_to_the_model(client: engine.Client) -> None:
