@@ -100,6 +100,29 @@ ODD: list[tuple[str, Any]] = [
     ('想法：查。\n动作：search\n动作输入：{"query": "cats', None),
     ("思考：行动很重要，我先想想。", None),
     # A thought that is never closed.
+    ('思考：我要查。\n行動：search\n行動輸入：{"query": "cats"}\n觀察：沒有', CATS),
+    ("思考：好。\n最終答案：貓\n觀察：沒有", "貓"),
+    # Thoughts between other tags, or with the beginning in the prompt: what is tried out there is
+    # not asked for.
+    *(
+        (f'{tag}Action: run\nAction Input: {{"command": "rm"}}{end}\nFinal Answer: no', "no")
+        for tag, end in (
+            ("<thinking>", "</thinking>"),
+            ("[THINK]", "[/THINK]"),
+            ("◁think▷", "◁/think▷"),
+            ("<seed:think>", "</seed:think>"),
+            ("Hm.\n", "\n</think>"),
+            ("", "</think>"),
+        )
+    ),
+    ("Hm.\nAction: run\nAction Input: rm -rf /\n</think>\n" + act("run", '{"command": "ls"}'), LS),
+    ("Is it 41?\nFinal Answer: 41\n</think>\nFinal Answer: 42", "42"),
+    ("It is 41? No.\n</think>\n\n42", "42"),
+    (act("note", '{"data": "a </think> in it"}'), ("note", {"data": "a </think> in it"})),
+    # No input is no text.
+    (act("search", "None"), WRONG),
+    (act("search", "null"), WRONG),
+    (act("clean", "None"), ("clean", {})),
     ("<think>\nI could delete it all.", None),
     ("<think>\nHm.\nFinal Answer: 42", "42"),
     ('<think>\nHm.\nAction: run\nAction Input: {"command": "ls"}', LS),

@@ -146,6 +146,7 @@ class Case:
             if self.place != "during":
                 return "seen"
             if self.fault == "cancel":
+                context.client.call_soon(context.run.cancel)
                 return Pending()
             if self.fault == "timeout":
                 return Pending()
@@ -175,8 +176,6 @@ class Case:
         ):
             run.cancel()
             run.cancel()
-        elif self.place == "during" and event.type == "tool_start":
-            run.agent.client.multi.call_soon(run.cancel)  # type: ignore[attr-defined]
 
     def approve(self, call: ToolCall, run: AgentRun) -> bool | None:
         if self.place != "approval":
@@ -260,7 +259,9 @@ def test_however_it_is_hurt_it_ends_once_and_keeps_what_came(
     assert unpaired(result.messages) == [] and refused(result.messages) == {}
     assert result.messages == messages
     if place in ("during", "after"):
-        assert case.ran == (1 if case.react else 2)
+        # What ends the run in the first call may come before the second.
+        least = 1 if case.react or (place == "during" and fault in ("cancel", "limit")) else 2
+        assert least <= case.ran <= (1 if case.react else 2)
     elif fault in ("cancel", "timeout", "limit") or place == "before":
         assert case.ran == 0
     remembered = agent.messages

@@ -18,7 +18,8 @@ __all__ = ["FINAL", "MisreadError", "parse_action"]
 
 # Names of no tool, by which models say that they are done; the input is the answer then.
 FINAL: Final = frozenset(
-    {"finalanswer", "finish", "answer", "final", "finalize", "respond", "最终答案", "最终回答"}
+    {"finalanswer", "finish", "answer", "final", "finalize", "respond"}
+    | {"最终答案", "最终回答", "最終答案", "最終回答"}
 )
 
 _NAMES: Final = ("action", "tool", "tool_name", "name", "function")
@@ -29,8 +30,8 @@ _CALL: Final = re.compile(
     r"\A[`*\"']*([\w.-]+)[`*\"']*\s*(?:([\[({])|[:=,-]\s|->\s*|\n)(.*)\Z", re.DOTALL
 )
 _INPUT: Final = re.compile(
-    r"\s*[*_]*(?:(?:Action|Tool)[ _]?(?:Input|Args|Arguments)|行动输入|动作输入)[*_]*\s*[:：]"
-    r"\s*[*_]*",
+    r"\s*[*_]*(?:(?:Action|Tool)[ _]?(?:Input|Args|Arguments)|(?:行动|动作)输入"
+    r"|(?:行動|動作)輸入)[*_]*\s*[:：]\s*[*_]*",
     re.IGNORECASE,
 )
 _CLOSING: Final = {"[": "]", "(": ")", "{": "}"}

@@ -17,7 +17,9 @@ __all__ = [
     "NOTHING",
     "SPEAKS",
     "TAGS",
+    "THINKS",
     "THINK_END",
+    "THINK_END_SO_FAR",
     "TYPE",
     "Section",
     "marker_at",
@@ -48,10 +50,11 @@ MARKERS: Final[dict[str, Section | None]] = {
     **dict.fromkeys(("final answer", "finalanswer", "answer", "final response"), Section.ANSWER),
     **dict.fromkeys(("observation", "observations"), None),
     **dict.fromkeys(("思考", "想法", "思路"), Section.THOUGHT),
-    **dict.fromkeys(("行动", "动作", "工具"), Section.ACTION),
+    **dict.fromkeys(("行动", "动作", "行動", "動作", "工具"), Section.ACTION),
     **dict.fromkeys(("行动输入", "动作输入", "工具输入", "输入", "参数"), Section.INPUT),
-    **dict.fromkeys(("最终答案", "最终回答", "答案"), Section.ANSWER),
-    **dict.fromkeys(("观察", "观察结果"), None),
+    **dict.fromkeys(("行動輸入", "動作輸入", "工具輸入", "輸入", "參數"), Section.INPUT),
+    **dict.fromkeys(("最终答案", "最终回答", "最終答案", "最終回答", "答案"), Section.ANSWER),
+    **dict.fromkeys(("观察", "观察结果", "觀察", "觀察結果"), None),
 }
 _CHINESE: Final = sorted((word for word in MARKERS if not word.isascii()), key=len, reverse=True)
 # Words of ordinary prose that are markers only where the format leads one to expect them.
@@ -64,7 +67,7 @@ _MARKER: Final = re.compile(rf"({_DECORATION})({_LETTERS})({_AFTER})[:：]")
 # A heading has no colon: "## Final Answer".
 _HEADING: Final = re.compile(
     rf"([ \t]*(?:#+[ \t]*|\*\*)\**)(Thought|Action|Action Input|Final Answer|"
-    rf"思考|行动|行动输入|最终答案)({_AFTER})(?=\n)",
+    rf"思考|行[动動]|行动输入|行動輸入|最[终終]答案)({_AFTER})(?=\n)",
     re.IGNORECASE,
 )
 _DECORATED: Final = re.compile(_DECORATION)
@@ -72,7 +75,7 @@ _WORD_SO_FAR: Final = re.compile(r"[\u4e00-\u9fff]+|[A-Za-z]*(?:[ \t_]+[A-Za-z]*
 _AFTER_SO_FAR: Final = re.compile(_AFTER)
 
 _INLINE_WORDS: Final = ("Action", "Final Answer")
-_INLINE_CHINESE: Final = ("行动", "动作", "最终答案")
+_INLINE_CHINESE: Final = ("行动", "动作", "最终答案", "行動", "動作", "最終答案")
 INLINE: Final = re.compile(
     rf"(?:(?<=[.!?])[*_\"')”]*[ \t]+|(?<=[。！？])[ \t]*(?=[\u4e00-\u9fff*]))"
     rf"\**({'|'.join((*_INLINE_WORDS, *_INLINE_CHINESE))})\**[ \t]*[:：]"
@@ -90,8 +93,8 @@ INLINE_SO_FAR: Final = re.compile(
 )
 # A model that goes on after its answer makes up a result, or the next question; other markers may
 # be in an answer, unless a blank line is before them.
-_ENDED: Final = ("Observation", "观察")
-_ENDED_AFTER_BLANK: Final = ("Thought", "Question", "思考", "问题")
+_ENDED: Final = ("Observation", "观察", "觀察")
+_ENDED_AFTER_BLANK: Final = ("Thought", "Question", "思考", "问题", "問題")
 _STOPS: Final = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "</s>")
 _PARTS_OF_STOPS: Final = [stop[:n] for stop in _STOPS for n in range(1, len(stop))]
 ANSWER_END: Final = re.compile(
@@ -105,10 +108,20 @@ ANSWER_SO_FAR: Final = re.compile(
 )
 # Where the last of what a thought holds begins.
 LAST: Final = re.compile(
-    r"^[ \t]*\**(?:Action|Final Answer|行动|动作|最终答案)\**[ \t]*[:：]", re.MULTILINE
+    r"^[ \t]*\**(?:Action|Final Answer|行[动動]|[动動]作|最[终終]答案)\**[ \t]*[:：]", re.MULTILINE
 )
-TAGS: Final = {"<think>": Section.THINK, "<tool_call>": Section.INPUT}
-THINK_END: Final = "</think>"
+# Tags between which models think, where their server does not take that out of the text.
+THINKS: Final = {
+    **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning")},
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+}
+THINK_END: Final = re.compile("|".join(map(re.escape, THINKS.values())))
+_PARTS_OF_ENDS: Final = [end[:n] for end in THINKS.values() for n in range(len(end) - 1, 0, -1)]
+THINK_END_SO_FAR: Final = re.compile(rf"(?:{'|'.join(map(re.escape, _PARTS_OF_ENDS))})\Z")
+TAGS: Final = {**dict.fromkeys(THINKS, Section.THINK), "<tool_call>": Section.INPUT}
 TYPE: Final = re.compile(r"[*_`]+\Z")
 NOTHING: Final = frozenset({"", "none", "n/a", "no action", "null", "nothing"})
 SPEAKS: Final = (Section.PREFACE, Section.THOUGHT, Section.THINK, Section.ANSWER)

@@ -9,6 +9,8 @@ it is cut.
 
 from __future__ import annotations
 
+import json
+
 from engine.agents.react.markers import (
     AFTER_THOUGHT,
     ANSWER_END,
@@ -21,6 +23,8 @@ from engine.agents.react.markers import (
     SPEAKS,
     TAGS,
     THINK_END,
+    THINK_END_SO_FAR,
+    THINKS,
     Section,
     marker_at,
     may_be_marker,
@@ -59,6 +63,7 @@ class ReActParser:
         self._said = ""  # of this section
         self._held = ""  # said, unless it is the section's end
         self._type = ""  # what the marker opened and did not close: "**" of bold type
+        self._think_end = ""  # of the thought that is open
         self._closing = ""  # what is left of it where it is closed right after the marker
 
     def feed(self, text: str) -> list[Said]:
@@ -136,6 +141,7 @@ class ReActParser:
         if tag:
             self._consume(pending.index(tag) + len(tag))
             self._enter(said, TAGS[tag])
+            self._think_end = THINKS.get(tag, "")
             return True
         marker = marker_at(pending)
         if marker is not None and self._expects(marker[0]):
@@ -158,41 +164,82 @@ class ReActParser:
         end = len(pending) if newline < 0 else newline + 1
         if self._section in (Section.PREFACE, Section.THOUGHT):
             inline = INLINE.search(pending, 0, end)
+            if self._ends_thought(said, end if inline is None else inline.start()):
+                return True
             if inline is not None:
                 self._take(said, inline.start())
                 self._consume(inline.end() - inline.start())
                 self._enter(said, MARKERS[word_of(inline[1])])
                 return True
-            if newline < 0 and not last and (so_far := INLINE_SO_FAR.search(pending)):
-                end = so_far.start()
-                self._take(said, end)
-                return False
+            if newline < 0 and not last:
+                so_far = INLINE_SO_FAR.search(pending) or THINK_END_SO_FAR.search(pending)
+                if so_far is not None:
+                    self._take(said, so_far.start())
+                    return False
         self._take(said, end)
         self._line_start = newline >= 0
+        if self._section in (Section.ACTION, Section.INPUT):
+            self._end_thought(said)
         return True
+
+    def _ends_thought(self, said: list[Said], end: int) -> bool:
+        """Take the end of a thought whose beginning is in the prompt, if there is one before `end`
+        of the pending text: what was said was thought."""
+        ending = THINK_END.search(self._pending, 0, end)
+        if ending is None:
+            return False
+        self._take(said, ending.start())
+        self._consume(ending.end() - ending.start())
+        if self._section is Section.ANSWER:
+            self._section = Section.PREFACE
+        self._end_section(said, Section.PREFACE)
+        self._marked, self._line_start = False, True
+        return True
+
+    def _end_thought(self, said: list[Said]) -> None:
+        """Where a thought ends whose beginning is in the prompt: what was read as an action was
+        tried out in it."""
+        ending = THINK_END.search(self._held)
+        if ending is None or _is_open(self._held[: ending.start()]):
+            return
+        before, rest = self._held[: ending.start()], self._held[ending.end() :]
+        thought = f"{self.action or ''}\n{before}".strip()
+        if thought:
+            self.thoughts.append(thought)
+            said.append(Said("thought", thought))
+        self.text = self.text[: len(self.text) - len(rest)]
+        self._pending = rest + self._pending
+        self.action, self.input = None, ""
+        self._section, self._marked, self._line_start = Section.PREFACE, False, True
+        self._said = self._held = self._type = self._closing = ""
 
     def _answer(self, said: list[Said], last: bool) -> bool:
         """The answer, up to what the model goes on with after it."""
         pending = self._pending
         end = ANSWER_END.search(pending)
+        if self._ends_thought(said, len(pending) if end is None else end.start()):
+            return True
         if end is not None and (self._said or end.start()):
             self._take(said, end.start())
             self._end_section(said, None)
             self.over = True
             return False
-        so_far = None if last else ANSWER_SO_FAR.search(pending)
+        so_far = None
+        if not last:
+            so_far = ANSWER_SO_FAR.search(pending) or THINK_END_SO_FAR.search(pending)
         self._take(said, so_far.start() if so_far is not None else len(pending))
         return bool(self._pending) and so_far is None
 
     def _think(self, said: list[Said], last: bool) -> bool:
-        place = self._pending.find(THINK_END)
+        ending = self._think_end
+        place = self._pending.find(ending)
         if place >= 0:
             self._take(said, place)
-            self._consume(len(THINK_END))
+            self._consume(len(ending))
             self._end_section(said, Section.PREFACE)
             self._line_start = True
             return True
-        held = 0 if last else _overlap(self._pending, THINK_END)
+        held = 0 if last else _overlap(self._pending, ending)
         self._take(said, len(self._pending) - held)
         return not held
 
@@ -308,6 +355,18 @@ def _overlap(text: str, ending: str) -> int:
     """How many characters at the end of `text` may be the beginning of `ending`."""
     most = min(len(text), len(ending) - 1)
     return next((n for n in range(most, 0, -1) if text.endswith(ending[:n])), 0)
+
+
+def _is_open(text: str) -> bool:
+    """Whether `text` is the beginning of JSON, in which a tag is a word like others."""
+    text = text.strip()
+    if not text.startswith("{"):
+        return False
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _is_none(action: str) -> bool:
