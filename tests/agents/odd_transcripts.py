@@ -111,13 +111,8 @@ ODD: list[tuple[str, Any]] = [
             ("[THINK]", "[/THINK]"),
             ("◁think▷", "◁/think▷"),
             ("<seed:think>", "</seed:think>"),
-            ("Hm.\n", "\n</think>"),
-            ("", "</think>"),
         )
     ),
-    ("Hm.\nAction: run\nAction Input: rm -rf /\n</think>\n" + act("run", '{"command": "ls"}'), LS),
-    ("Is it 41?\nFinal Answer: 41\n</think>\nFinal Answer: 42", "42"),
-    ("It is 41? No.\n</think>\n\n42", "42"),
     (act("note", '{"data": "a </think> in it"}'), ("note", {"data": "a </think> in it"})),
     # No input is no text.
     (act("search", "None"), WRONG),
@@ -148,4 +143,13 @@ ODD: list[tuple[str, Any]] = [
     ("Thought: I will run rm -rf / now.", None),
     ("Observation: done\nFinal Answer: done", "done"),
     ("   \n\n", None),
+]
+
+# Thoughts whose beginning is in the prompt: until they end, nobody can tell.
+THOUGHTS: list[tuple[str, Any]] = [
+    ("Hm.\nAction: run\nAction Input: rm -rf /\n</think>\n" + act("run", '{"command": "ls"}'), LS),
+    ("Is it 41?\nFinal Answer: 41\n</think>\nFinal Answer: 42", "42"),
+    ("It is 41? No.\n</think>\n\n42", "42"),
+    ('Hm.\nAction: run\nAction Input: {"command": "rm"}\n</think>\nFinal Answer: no', "no"),
+    ('Action: run\nAction Input: {"command": "rm"}</think>\nFinal Answer: no', "no"),
 ]

@@ -172,9 +172,10 @@ class ReActParser:
                 self._enter(said, MARKERS[word_of(inline[1])])
                 return True
             if newline < 0 and not last:
-                so_far = INLINE_SO_FAR.search(pending) or THINK_END_SO_FAR.search(pending)
-                if so_far is not None:
-                    self._take(said, so_far.start())
+                found = (INLINE_SO_FAR.search(pending), THINK_END_SO_FAR.search(pending))
+                places = [each.start() for each in found if each is not None]
+                if places:
+                    self._take(said, min(places))
                     return False
         self._take(said, end)
         self._line_start = newline >= 0
@@ -224,11 +225,12 @@ class ReActParser:
             self._end_section(said, None)
             self.over = True
             return False
-        so_far = None
-        if not last:
-            so_far = ANSWER_SO_FAR.search(pending) or THINK_END_SO_FAR.search(pending)
-        self._take(said, so_far.start() if so_far is not None else len(pending))
-        return bool(self._pending) and so_far is None
+        if last:
+            self._take(said, len(pending))
+            return bool(self._pending)
+        found = (ANSWER_SO_FAR.search(pending), THINK_END_SO_FAR.search(pending))
+        self._take(said, min(each.start() for each in found if each is not None))
+        return False
 
     def _think(self, said: list[Said], last: bool) -> bool:
         ending = self._think_end

@@ -15,7 +15,7 @@ from engine.completion import Completion, Timing
 from engine.errors import EngineError
 from engine.events import TextDelta
 from engine.messages import FinishReason, Message
-from tests.agents.odd_transcripts import ODD, WRONG
+from tests.agents.odd_transcripts import ODD, THOUGHTS, WRONG
 
 
 def run(command: str) -> str:
@@ -99,12 +99,12 @@ def test_there_are_eighty_and_no_two_alike() -> None:
     assert len({text for text, _ in ODD}) == len(ODD) >= 80
 
 
-@pytest.mark.parametrize(("text", "follows"), ODD)
+@pytest.mark.parametrize(("text", "follows"), [*ODD, *THOUGHTS])
 def test_nothing_is_carried_out_that_was_not_asked_for(text: str, follows: Any) -> None:
     assert followed(text) == follows
 
 
-@pytest.mark.parametrize(("text", "follows"), ODD)
+@pytest.mark.parametrize(("text", "follows"), [*ODD, *THOUGHTS])
 def test_however_it_arrives_the_same_follows(text: str, follows: Any) -> None:
     for place in range(1, len(text)):
         assert followed(text[:place], text[place:]) == follows, place
