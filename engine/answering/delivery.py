@@ -103,8 +103,8 @@ class Delivery(Generic[E, R]):
         self.queue += events
         if self.cursor - self._folded > _FOLD:
             self.fold()
-        backlog = self.backlog if self._readers is not None else None
-        if backlog is not None and backlog.add(self.base + len(self.queue), size):
+        # With `_readers` there is a backlog.
+        if self._readers and self.backlog.add(self.base + len(self.queue), size):  # type: ignore[union-attr]
             self._source.hold_back("reader")
         self._deliver_soon(self)
 
@@ -154,7 +154,20 @@ class Delivery(Generic[E, R]):
             if self.driver.texts is not None:
                 more = self._noted(until)
             elif not self.paused:
-                more = self._to_callbacks(until)
+                callbacks, queue, cursor = self.callbacks, self.queue, self.cursor
+                on_event = callbacks.on_event
+                if (
+                    on_event is None
+                    or cursor - self.base + 1 != len(queue)
+                    or type(item := queue[-1]) is Step
+                ):
+                    more = self._to_callbacks(until)
+                else:  # one event for `on_event`, as nearly always: what the loop would do
+                    self.cursor = cursor + 1
+                    if on_event(item, callbacks.face) is STOP:
+                        self._source.cancel()
+                    if callbacks.others is not None:
+                        callbacks.others(item)
         except Exception as error:
             self._source.failed(error)
         if self._watchers is not None:

@@ -34,6 +34,9 @@ from engine.wire.json import UNREADABLE, json_or_text
 
 __all__ = ["ChatParser"]
 
+_LF: Final = 10
+_CR: Final = 13
+
 # So many chunks that follow text may be more than plain text; then each is taken for such.
 _MISSES = 8
 
@@ -85,6 +88,7 @@ class ChatParser(ContentParser):
                 continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
             if self._ended:
+                self._plain = False
                 break
             self._look_ahead()
             plain = self._plain
@@ -94,15 +98,18 @@ class ChatParser(ContentParser):
     def may_end(self) -> bool:
         return self._over()
 
-    def _one(self, data: bytes) -> list[Event]:
-        if self._plain and not self._ended:  # as in `feed`, in fewer steps
-            try:
-                text = decode_plain(data).choices[0].delta.content
-            except UNREADABLE:
-                pass
-            else:
-                return [TextDelta(text, self._first.block)] if text else []
-        return self.feed([data])
+    def read(self, chunk: bytes) -> list[Event]:
+        # What `AnswerParser.read` and `feed` do with a plain event, without the two calls.
+        if self._plain and self._room and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
+            data = chunk[6:-2]
+            if _LF not in data and _CR not in data and len(data) <= self._room:
+                try:
+                    text = decode_plain(data).choices[0].delta.content
+                except UNREADABLE:
+                    pass
+                else:
+                    return [TextDelta(text, self._first.block)] if text else []
+        return super().read(chunk)
 
     def finish(self) -> list[Event]:
         events: list[Event] = []
