@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.events import LogprobsDelta
 from engine.messages import Usage
 from engine.providers.blocks import joined_usage, merge
 from tests.providers.streams import candidate, chunk, data, line, lines, named, read
@@ -130,3 +131,17 @@ def test_what_was_said_last_and_is_not_empty_counts() -> None:
     into: dict[str, Any] = {"tier": "flex", "cost": 1, "inner": {"a": 1}}
     merge(into, {"tier": "", "cost": 0, "inner": {"b": 2, "a": None}, "ok": False, "none": None})
     assert into == {"tier": "flex", "cost": 0, "inner": {"a": 1, "b": 2}, "ok": False}
+
+
+def test_what_only_one_vendor_says_is_kept() -> None:
+    metrics = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 42}}
+    body = named(_START, _ENDED, {"type": "message_stop", **metrics})
+    assert read("messages", body).metadata["amazon-bedrock-invocationMetrics"] == {
+        "inputTokenCount": 42
+    }
+    likely = {"token_ids": [5], "text": "a", "logprobs": [-0.5]}
+    said = {"type": "content-delta", "delta": {"message": {"content": {"text": "a"}}}}
+    end = {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}
+    reading = read("cohere", named(said, {**said, "logprobs": likely}, end))
+    assert reading.text == "aa"
+    assert LogprobsDelta([likely], 0) in reading.events

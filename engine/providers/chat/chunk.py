@@ -118,6 +118,7 @@ class StreamChoice(msgspec.Struct, gc=False):
     usage: ChunkUsage | None = None  # Moonshot
     error: Any = None  # OpenRouter
     content_filter_results: dict[str, Any] | None = None  # Azure
+    content_filter_offsets: dict[str, Any] | None = None  # Azure
 
 
 class _Groq(msgspec.Struct):
@@ -136,6 +137,8 @@ class Chunk(msgspec.Struct, gc=False):
     search_results: list[Any] | None = None  # Perplexity: objects
     prompt_progress: Any = None  # llama-server: how far the prompt is read
     base_resp: dict[str, Any] | None = None  # MiniMax: an error of its own kind
+    web_search: Any = None  # Zhipu's sources
+    search_info: Any = None  # DashScope's
 
 
 class FirstChunk(Chunk, gc=False):
@@ -176,6 +179,8 @@ class PlainChunk(msgspec.Struct, gc=False):
     error: None = None
     citations: None = None
     search_results: None = None
+    web_search: None = None
+    search_info: None = None
 
 
 class _PieceFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from engine.events import (
     AudioDelta,
@@ -14,6 +14,7 @@ from engine.events import (
     RefusalDelta,
     ServerToolDone,
     ServerToolStart,
+    SignatureDelta,
     TextDelta,
     ThinkingDelta,
     Unknown,
@@ -33,6 +34,8 @@ from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
 
 __all__ = ["Alternative", "ContentParser"]
+
+_WORDS_OF_THOUGHT: Final = ("type", "thinking", "summary", "reasoning")
 
 
 class Alternative(Choice):
@@ -107,10 +110,7 @@ class ContentParser(AnswerParser):
             return
         kind, text = part.get("type"), part.get("text")
         if kind in ("thinking", "reasoning"):
-            inner = part.get("thinking", part.get("summary", part.get("reasoning")))
-            words = inner if isinstance(inner, str) else _words(inner)
-            if words:
-                self._think(words, "content", state, choice, events)
+            self._thought(part, state, choice, events)
         elif isinstance(text, str) and kind in ("text", "output_text", None):
             if text:
                 events.append(TextDelta(text, self._block(state, TextDelta), choice))
@@ -121,6 +121,30 @@ class ContentParser(AnswerParser):
         else:
             item = VendorItem(str(kind), part, "chat")
             events.append(VendorItemDone(item, self._new_block(state), choice))
+
+    def _thought(
+        self, part: dict[str, Any], state: Alternative, choice: int, events: list[Event]
+    ) -> None:
+        """A part of reasoning, with what seals it: Mistral's, Databricks'."""
+        inner = part.get("thinking", part.get("summary", part.get("reasoning")))
+        words = inner if isinstance(inner, str) else _words(inner)
+        if words:
+            self._think(words, "content", state, choice, events)
+        rest = {k: v for k, v in part.items() if k not in _WORDS_OF_THOUGHT}
+        if part["type"] == "reasoning":
+            rest["type"] = "reasoning"  # to go back as one
+        if rest:
+            block = self._block(state, ThinkingDelta)
+            events.append(PartInfo(block, choice, field="content", extra=rest))
+        for piece in inner if isinstance(inner, list) else ():
+            if not isinstance(piece, dict):
+                continue
+            seal = piece.get("signature")
+            if isinstance(seal, str) and seal:
+                block = self._block(state, ThinkingDelta)
+                events.append(SignatureDelta(seal, block, choice))
+            elif "text" not in piece and "summary" not in piece and "thinking" not in piece:
+                events.append(Unknown("thinking", piece, state.block))
 
     def _tool_call(self, piece: ToolCallPiece, state: Alternative, events: list[Event]) -> None:
         function = piece.function or Function()

@@ -175,8 +175,7 @@ class _Lines:
                 parts.append(with_extra({"type": "refusal", "refusal": part.text}, part.extra))
             elif own and isinstance(part, Thinking) and self._field(part) == "content":
                 plain = False
-                words = [{"type": "text", "text": part.text}]
-                parts.append(with_extra({"type": "thinking", "thinking": words}, part.extra))
+                parts.append(with_extra(_thought(part), part.extra))
             elif isinstance(part, VendorItem) and own and part.format in (None, FORMAT):
                 plain = False
                 parts.append(part.data)
@@ -241,6 +240,17 @@ def _arguments(call: ToolCall) -> str:
 
 
 # -- parts ---------------------------------------------------------------------------------------
+
+
+def _thought(part: Thinking) -> dict[str, Any]:
+    """Reasoning as a part of a list: Databricks' with its seal, or Mistral's."""
+    if part.extra.get("type") == "reasoning":
+        seal = {"signature": part.signature} if part.signature else {}
+        return {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": part.text, **seal}],
+        }
+    return {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
 
 
 def _part(part: Part, provider: str, told: bool) -> dict[str, Any]:

@@ -189,6 +189,8 @@ class ChatParser(ContentParser):
             self._envelope(chunk, events)
         if self._ended or self.failing:
             return
+        if chunk.web_search or chunk.search_info:
+            self._absorb(record.data, events)
         if chunk.prompt_progress is not None:
             events.append(Unknown("prompt_progress", chunk.prompt_progress))
         for choice in choices or ():
@@ -302,6 +304,8 @@ class ChatParser(ContentParser):
             self._count(choice.usage, events)
         if choice.content_filter_results:
             merge(self.metadata, {"content_filter_results": choice.content_filter_results})
+        if choice.content_filter_offsets:
+            merge(self.metadata, {"content_filter_offsets": choice.content_filter_offsets})
         if choice.finish_reason:
             state.finish.say(choice.finish_reason)
         elif len(events) > before and state.finish.word is not None:

@@ -14,6 +14,7 @@ from engine.events import (
     CitationDelta,
     Done,
     Event,
+    LogprobsDelta,
     Ping,
     TextDelta,
     ThinkingDelta,
@@ -71,6 +72,7 @@ class _Chunk(msgspec.Struct):
     message: _Message | str | None = None
     finish_reason: str | None = None
     usage: Any = None
+    logprobs: Any = None
 
 
 # Where the answer's own words stand, and what holds them.
@@ -114,6 +116,7 @@ class CohereParser(AnswerParser):
                     first.kind is TextDelta
                     and type(content) is _Content
                     and content.text
+                    and chunk.logprobs is None
                     and not self._halves.open
                 ):
                     events.append(TextDelta(content.text, first.block))
@@ -186,6 +189,8 @@ class CohereParser(AnswerParser):
                 if chunk.type == "content-start":
                     self._first.kind = None
                 self._message(delta.message, events, chunk.index)
+                if isinstance(chunk.logprobs, dict):
+                    events.append(LogprobsDelta([chunk.logprobs], self._first.block))
             case kind if is_ping(kind, None):
                 events.append(Ping())
             case kind:

@@ -48,6 +48,7 @@ _message_decoder = TypedDecoder(WholeMessage, _NEEDED)
 
 # Of a message: what has events, or a place of its own.
 _TOLD: Final = frozenset({"id", "model", "content", "stop_reason", "stop_details"})
+_BARE_STOP: Final = len(b'{ "type": "message_stop" }')
 _TOLD_OF_CALL: Final = frozenset({"type", "id", "name", "input"})
 
 
@@ -312,6 +313,10 @@ class MessagesParser(AnswerParser):
     def _message_stop(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         if event.usage is not None:  # a gateway's
             self._count(event.usage, events)
+        if len(data) > _BARE_STOP:  # Bedrock's metrics
+            told = json_or_text(data)
+            if isinstance(told, dict):
+                self._absorb({k: v for k, v in told.items() if k not in ("type", "usage")})
         self.complete = self._ended = True
         events += self._halves.give_up()
         first = self._first
