@@ -188,6 +188,10 @@ class AnswerParser:
 
     # -- what is odd -------------------------------------------------------------------------
 
+    def _as_records(self, lines: list[bytes]) -> list[Any]:
+        """`lines`, as the decoder of the format would give them."""
+        return [SSERecord(line) for line in lines]
+
     def _unreadable(
         self,
         decoder: TypedDecoder[T],
@@ -208,7 +212,7 @@ class AnswerParser:
         if len(lines) > 1 and all(line[:1] == b"{" or line == b"[DONE]" for line in lines):
             # Events without a blank line between them are one event to the standard.
             self._lines = True
-            events += self.feed([SSERecord(line) for line in lines])
+            events += self.feed(self._as_records(lines))
             return None
         odd: list[Odd] = []
         try:

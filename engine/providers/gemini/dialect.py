@@ -59,3 +59,6 @@ class _ArrayParser(GeminiParser):
 
     def feed(self, records: Sequence[Any]) -> list[Event]:
         return super().feed([SSERecord(record) for record in records])
+
+    def _as_records(self, lines: list[bytes]) -> list[Any]:
+        return lines

@@ -127,6 +127,9 @@ class OllamaParser(AnswerParser):
 
     # ----------------------------------------------------------------------------------------
 
+    def _as_records(self, lines: list[bytes]) -> list[Any]:
+        return lines
+
     def _odd(self, record: bytes, error: Exception, events: list[Event]) -> None:
         if record.strip() == b"[DONE]":
             return  # a gateway's; "done" is what counts
