@@ -16,6 +16,7 @@ __all__ = ["StreamCallbacks"]
 
 # Who listens to one of these reads the answer: nobody who leaves a loop over it ends it for them.
 _READS: Final = ("event", "text", "thinking", "tool_call", "message")
+_NONE: Final[deque[Callable[[], object]]] = deque()
 # Those that are called for an event; the others are called at the beginning, or at the end.
 _TOLD_EVENTS: Final = _READS[:-1]
 
@@ -62,7 +63,7 @@ class StreamCallbacks:
         """Whether anybody is told what the answer says."""
         if self.on_event is not None or self._on_text is not None:
             return True
-        return any(map(self.hears, _READS))
+        return self._listeners is not None and any(map(self.hears, _READS))
 
     def add(self, name: str, listener: Listener, *, once: bool = False) -> None:
         """See `Listeners.add`."""
@@ -86,8 +87,16 @@ class StreamCallbacks:
         self._call("connect", self.face)
 
     def announce(self, completion: Completion) -> bool:
-        """Call the next completion handler; False where none is left."""
+        """Call the next completion handler; False where none is left then. One that raises, or is
+        interrupted, is not called again."""
         if self._ends is None:
+            if self._listeners is None:  # as nearly always: there is one call at most
+                on_done, face = self._on_done, self.face
+                self._forget()
+                self._ends = _NONE
+                if on_done is not None:
+                    on_done(completion, face)
+                return False
             self._ends = self._endings(completion)
         if not self._ends:
             self._forget()
@@ -104,7 +113,9 @@ class StreamCallbacks:
         self._stop = _nothing
 
     def _choose(self) -> None:
-        wanted = self._on_text is not None or any(map(self.hears, _TOLD_EVENTS))
+        wanted = self._on_text is not None or (
+            self._listeners is not None and any(map(self.hears, _TOLD_EVENTS))
+        )
         self.others = self._tell if wanted else None
 
     def _tell(self, event: Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from engine.answering.backlog import NOBODY, Backlog
 from engine.answering.contract import Callbacks, History, Over, Reading, Source, Step
@@ -16,6 +16,8 @@ from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
 
 __all__ = ["Delivery"]
+
+_OVER: Final = Over()
 
 E = TypeVar("E")
 R = TypeVar("R")
@@ -189,7 +191,7 @@ class Delivery(Generic[E, R]):
         assert self.completion is not None
         if self.callbacks.announce(self.completion):
             return True
-        self._source = Over()
+        self._source = _OVER
         self.wake()
         return False
 

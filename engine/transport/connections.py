@@ -49,6 +49,7 @@ _ESTABLISHED: Final = 1
 # The peer has said that it is done, in order and not by a reset: CLOSE_WAIT, and what may follow.
 _CLOSED_IN_ORDER: Final = frozenset({8, 9})
 _BYTES_ACKED: Final = 120
+_FAMILY, _STREAM, _TCP = int(socket.AF_INET6), int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
 _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
 
 
@@ -140,11 +141,11 @@ def _look(fd: int) -> _Look | None:
         return None
     try:
         # The family is the larger of the two, for the room that the name of either takes.
-        sock = RawSocket(socket.AF_INET6, socket.SOCK_STREAM, 0, fd)
+        sock = RawSocket(_FAMILY, _STREAM, 0, fd)
     except OSError:
         return None  # libcurl's own wake-up descriptor
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED + 8)
+        info = sock.getsockopt(_TCP, _TCP_INFO, _BYTES_ACKED + 8)
         name = sock.getsockname()
     except OSError:
         return None  # a unix socket

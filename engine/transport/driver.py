@@ -53,6 +53,8 @@ _DELIVER_BYTES: Final = 128 * 1024
 _BATCH_READS: Final = 256
 _LARGE_READ: Final = 4096
 _BATCH_BYTES: Final = 64 * 1024
+# Ready sockets of a look after which it is worth to look again in the same turn.
+_BUSY: Final = 4
 # Seconds between two looks at the timers, where a round of all ready sockets takes that long.
 _TIMERS_EVERY: Final = 0.02
 
@@ -275,7 +277,7 @@ class Driver:
         what was read, timers, beginnings and ends. Each of them comes on a little in any case.
 
         Returns:
-            whether there is more to do after what was decoded is delivered.
+            whether there is, or probably is, more to do after what was decoded is delivered.
         """
         self.now = now = monotonic()
         self._until = until
@@ -284,6 +286,7 @@ class Driver:
         inbox = self.inbox
         whole = not (inbox.pieces or inbox.connected) or inbox.hand_over(until)
         whole = whole and (bool(self.sockets.ready) or self._begin_round(until))
+        found = len(self.sockets.ready)
         whole = whole and (not self.sockets.ready or self._serve(until))
         self.transfers.admit(until)
         self.sockets.run_timer(self.inbox.pieces)
@@ -294,7 +297,9 @@ class Driver:
         if whole or now - self._timers_at > _TIMERS_EVERY:
             self._timers_at = now
             self._timers.run(now, until)
-        return bool(self.sockets.ready or inbox.pieces or self.transfers.more_ended)
+        more = self.sockets.ready or inbox.pieces or self.transfers.more_ended
+        # Where many came, more came meanwhile: what a turn costs by itself is then paid seldom.
+        return bool(more) or found >= _BUSY
 
     def _begin_round(self, until: float) -> bool:
         """Look what is ready; False where floods of the last round take this part of the turn."""

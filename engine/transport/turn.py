@@ -18,6 +18,8 @@ __all__ = ["OnTurn", "Turn"]
 
 OnTurn = Callable[[list[tuple[Any, str]]], object]
 
+_NOBODY: Final[set[Work]] = set()
+
 # What is concluded between two looks at the clock.
 _SLICE: Final = 8
 
@@ -94,7 +96,7 @@ class Turn:
             if driver.deliverable:
                 # What is behind is not read further; but the others are, in the time that is left.
                 self._deliver(begun + seconds / 2)
-            driver.inbox.behind = set(driver.deliverable)
+            driver.inbox.behind = set(driver.deliverable) if driver.deliverable else _NOBODY
             more = True
             while more and not self._marked:
                 with SignalsHeld():

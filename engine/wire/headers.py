@@ -76,9 +76,10 @@ def _plain_head(lines: list[bytes]) -> Head | None:
     number = lines[0].split(None, 2)[1:2]
     if not number or not number[0].isdigit() or int(number[0]) < 200:
         return None
-    fields = [
-        field.partition(":") for field in b"".join(lines[1:-1]).decode("latin-1").split("\r\n")
-    ]
+    text = b"".join(lines[1:-1])
+    if text[:5] == b"HTTP/" or b"\nHTTP/" in text:
+        return None  # another head
+    fields = [field.partition(":") for field in text.decode("latin-1").split("\r\n")]
     headers = {
         _NAMES.get(name) or _lower(name): value.strip(" \t\r\n") for name, _, value in fields[:-1]
     }
@@ -106,6 +107,7 @@ _TRACE_IDS = (
     *("x-trace-id", "trace-id", "traceresponse", "traceparent", "x-cloud-trace-context"),
     *("x-amz-cf-id", "cf-ray", "x-vercel-id", "x-railway-request-id"),
 )
+_IDS = frozenset((*_REQUEST_IDS, *_TRACE_IDS))
 
 
 def request_id(headers: Mapping[str, str], told: str | None = None) -> str | None:
@@ -115,6 +117,8 @@ def request_id(headers: Mapping[str, str], told: str | None = None) -> str | Non
         headers: names in lower case.
         told: what the body of an error calls the request, or None.
     """
+    if _IDS.isdisjoint(headers):
+        return told
     own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
     trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
     return own or told or trace
@@ -206,7 +210,8 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """The limits in ``x-ratelimit-limit-requests`` … (OpenAI and those like it) or
     ``anthropic-ratelimit-requests-limit`` …; None where there are none."""
     found: dict[str, dict[str, str]] = {}
-    for name, value in headers.items():
+    for name in [name for name in headers if "ratelimit-" in name]:
+        value = headers[name]
         if name.startswith("x-ratelimit-"):
             fact, _, bucket = name[12:].partition("-")
         elif name.startswith("anthropic-ratelimit-"):

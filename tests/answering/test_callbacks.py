@@ -153,3 +153,20 @@ def test_snapshots_that_nobody_keeps_cost_no_square() -> None:
     cost(1000)
     small, large = min(cost(4000) for _ in range(3)), min(cost(32_000) for _ in range(3))
     assert large < 8 * 3 * small
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt()])
+def test_the_last_callback_is_called_once_whatever_it_raises(error: BaseException) -> None:
+    called: list[Any] = []
+
+    def on_done(*arguments: Any) -> None:
+        called.append(arguments)
+        raise error
+
+    stream: Any = object()
+    ending: Any = object()
+    callbacks = StreamCallbacks(stream, lambda: None, None, None, on_done)
+    with pytest.raises(type(error)):
+        callbacks.announce(ending)
+    assert callbacks.announce(ending) is False
+    assert called == [(ending, stream)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from sys import getrefcount
 from typing import Any
 
 import pytest
 
-from engine.answering.listeners import LISTENED, Listeners, fitted
+from engine.answering.listeners import LISTENED, Listeners, _arity, fitted
 from engine.errors import ConfigError
 
 
@@ -90,3 +92,24 @@ def test_a_name_nobody_calls_and_what_cannot_be_called_are_mistakes() -> None:
     assert all(name in str(raised.value) for name in LISTENED)
     with pytest.raises(ConfigError, match="callable"):
         Listeners().add("text", 5)  # type: ignore[arg-type]
+
+
+def test_what_is_written_in_c_is_looked_at_once_and_not_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first: list[object] = []
+    fitted(first.append, 2)("a", "b")
+    monkeypatch.setattr("inspect.signature", None)  # would raise
+    second: list[object] = []
+    fitted(second.append, 2)("c", "d")
+    assert (first, second) == (["a"], ["c"])
+    assert getrefcount(second) == 2, "the bound method that was looked at is gone"
+
+
+def test_functions_of_one_name_are_told_apart_by_what_they_are_of() -> None:
+    assert _arity([].append) == 1
+    assert _arity({}.setdefault) == 2
+    assert _arity([].insert) == 2
+    assert _arity(math.pow) == 2
+    assert _arity(math.sqrt) == 1
+    assert _arity(print) == 1

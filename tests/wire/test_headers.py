@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.wire.headers import (
     parse_duration,
@@ -123,3 +125,31 @@ def test_the_last_head_counts_without_informational_ones_and_trailers() -> None:
     cut = parse_head([b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"])
     assert cut is not None
     assert not cut.complete
+
+
+_NAME = st.sampled_from(["Date", "date", "X-A", "x-b", " odd name\t", "", "ETag", "HTTP/1.1"])
+_VALUE = st.text(st.characters(min_codepoint=9, max_codepoint=255, exclude_characters="\r\n"))
+_FIELD = st.builds(lambda n, sep, v, end: f"{n}{sep}{v}{end}".encode("latin-1"),
+                   _NAME, st.sampled_from([":", ": ", ""]), _VALUE,
+                   st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", ""]))  # fmt: skip
+
+
+@given(
+    st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"HTTP/2 503\r\n", b"HTTP/1.1 99\r\n", b"HTTP/1.1\r\n",
+                     b"HTTP/1.1  204  x\r\n", b"HTTP/1.1 2x0 OK\r\n", b"http/1.1 200\r\n"]),
+    st.lists(_FIELD, max_size=6),
+    st.sampled_from([b"\r\n", b"\n", b""]),
+)  # fmt: skip
+def test_a_plain_head_is_what_one_line_after_another_gives(
+    status: bytes, fields: list[bytes], end: bytes
+) -> None:
+    lines = [status, *fields, *([end] if end else [])]
+    head = parse_head(lines)
+    # One of an interim answer before it, and it is read line by line.
+    other = parse_head([b"HTTP/1.1 100 Continue\r\n", b"\r\n", *lines])
+    if other is None:
+        assert head is None
+    else:
+        assert head is not None
+        told = (head.status, head.headers, head.complete)
+        assert told == (other.status, other.headers, other.complete)
