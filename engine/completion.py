@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import msgspec
@@ -20,7 +20,7 @@ else:
 
     Parsed = TypeVar("Parsed", covariant=True)
 
-__all__ = ["Completion", "Parsed", "Status"]
+__all__ = ["Completion", "LateCompletion", "Parsed", "Status"]
 
 Status = Literal["complete", "truncated", "cancelled", "error"]
 
@@ -109,6 +109,31 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
         if self.error is not None:
             raise self.error
         return self
+
+
+class LateCompletion(Completion[Parsed], frozen=True, kw_only=True):
+    """A completion whose messages are put together when somebody looks at them: to join 300 MB of
+    text takes 0.2 s, and a turn is shorter.
+
+    Attributes:
+        gather: gives the messages, the same ones each time.
+    """
+
+    gather: Callable[[], list[Message]]
+
+    @property  # type: ignore[misc]  # in place of a field
+    def messages(self) -> list[Message]:
+        """See `Completion`."""
+        return self.gather()
+
+    @property  # type: ignore[misc]  # in place of a field
+    def message(self) -> Message:
+        """See `Completion`."""
+        return self.gather()[0]
+
+    def __reduce__(self) -> tuple[type[Completion[Any]], tuple[Any, ...]]:
+        """A plain one, that can be stored."""
+        return Completion, tuple(getattr(self, name) for name in Completion.__struct_fields__)
 
 
 def _cut(text: str, most: int) -> str:

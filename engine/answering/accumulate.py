@@ -50,6 +50,9 @@ _Whole = ToolCallDone | RedactedThinkingDone | ServerToolDone | VendorItemDone |
 
 # So many pieces of text are joined to one: a piece of six letters weighs 63 bytes by itself.
 _JOIN = 16
+# Characters that are joined in a tenth of a turn, and pieces that are not so long.
+_LONG = 1 << 20
+_FEW = 8
 
 
 class _Block:
@@ -216,6 +219,12 @@ class Accumulator:
     def fresh(self) -> Accumulator:
         """An empty one, for what comes from now on."""
         return Accumulator(self._started)
+
+    @property
+    def long(self) -> bool:
+        """Whether to join the text takes longer than a turn should."""
+        pieces = self._pieces
+        return len(pieces) > _FEW and sum(map(len, pieces)) > _LONG
 
     def choices(self) -> int:
         """How many alternatives there are, at least 1."""

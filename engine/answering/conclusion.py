@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -9,10 +10,10 @@ import msgspec
 
 from engine.answering.accumulate import Accumulator
 from engine.asking.schema import decode_answer
-from engine.completion import Completion, Status
+from engine.completion import Completion, LateCompletion, Status
 from engine.errors import EngineError, ProtocolError
 from engine.events import Done
-from engine.messages import Usage
+from engine.messages import Message, Usage
 from engine.response import Timing
 from engine.wire.headers import Head, parse_rate_limit, request_id
 
@@ -69,9 +70,10 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
     if usage is not None and status != "complete":
         usage = msgspec.structs.replace(usage, partial=True)
     headers = ending.head.headers if ending.head is not None else {}
-    messages = [accumulator.message(ending.provider, n) for n in range(accumulator.choices())]
     created, first, last = ending.created, ending.first_event, ending.last_event
-    return Completion(
+    late = accumulator.long
+    messages = [Message("assistant", [])] if late else _messages(ending.provider, accumulator)
+    completion = Completion(
         status=status,
         message=messages[0],
         messages=messages,
@@ -96,6 +98,16 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         possibly_billed=ending.possibly_billed,
         provider_metadata=ending.metadata,
     )
+    if not late:
+        return completion
+    return LateCompletion(
+        gather=cache(lambda: _messages(ending.provider, accumulator)),
+        **{name: getattr(completion, name) for name in Completion.__struct_fields__},
+    )
+
+
+def _messages(provider: str, accumulator: Accumulator) -> list[Message]:
+    return [accumulator.message(provider, n) for n in range(accumulator.choices())]
 
 
 def _parsed(kind: type | None, accumulator: Accumulator) -> Any:

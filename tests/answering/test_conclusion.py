@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from engine import events
 from engine.answering.accumulate import Accumulator
 from engine.answering.conclusion import Ending, completion_of
+from engine.completion import Completion
 from engine.errors import ProtocolError, TruncatedError
 from engine.messages import FinishReason, Usage
 from engine.response import Timing
@@ -88,3 +90,38 @@ def test_before_any_response_nothing_is_made_up() -> None:
     )
     assert completion.timing.first_event is None
     assert [message.text for message in completion.messages] == [""]
+
+
+def long_answer() -> Accumulator:
+    accumulator = gathered()
+    for n in range(200):
+        accumulator.extend([events.TextDelta(f"{n} ".ljust(10_000, "x"), choice=0)] * 2)
+    accumulator.extend([events.TextDelta("other", choice=1)])
+    accumulator.extend([events.TextDelta("y" * 10_000)] * 200)
+    return accumulator
+
+
+def test_what_is_long_is_joined_when_somebody_looks_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    message = Accumulator.message
+
+    def noted(self: Accumulator, provider: str | None, choice: int = 0) -> Any:
+        looked.append(choice)
+        return message(self, provider, choice)
+
+    monkeypatch.setattr(Accumulator, "message", noted)
+    completion = completion_of(ending(), long_answer())
+    assert isinstance(completion, Completion) and completion.usage == Usage(3, 4)
+    assert looked == []
+    assert len(completion.text) == 6_000_000 and completion.text.startswith("0 x")
+    assert [m.text for m in completion.messages][1] == "other"
+    assert completion.message is completion.message is completion.messages[0]
+    assert looked == [0, 1]
+    kept = pickle.loads(pickle.dumps(completion))
+    assert type(kept) is Completion and kept.messages == completion.messages
+    assert repr(completion).startswith("<Completion complete · '0 xxx")
+
+
+def test_what_is_short_is_joined_at_once() -> None:
+    accumulator = gathered(*[events.TextDelta("word ")] * 1000)
+    assert type(completion_of(ending(), accumulator)) is Completion

@@ -98,7 +98,7 @@ def longest_turn_of_flood(script: Script, total: float, start: Callable[..., obj
         while not ended:
             meter.turn()
         assert ended[0] - due < 0.1, "CPU between the deadline and the end"
-        return meter.perform
+        return max(meter.perform, meter.info_read)
 
 
 def stream(multi: Multi, url: str, total: float, done: Callable[..., None]) -> object:
