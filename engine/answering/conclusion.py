@@ -70,7 +70,6 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
     if usage is not None and status != "complete":
         usage = msgspec.structs.replace(usage, partial=True)
     headers = ending.head.headers if ending.head is not None else {}
-    created, first, last = ending.created, ending.first_event, ending.last_event
     late = accumulator.long
     messages = [Message("assistant", [])] if late else _messages(ending.provider, accumulator)
     completion = Completion(
@@ -86,22 +85,29 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         request_id=request_id(headers),
         rate_limit=parse_rate_limit(headers),
         attempts=ending.attempts,
-        timing=msgspec.structs.replace(
-            ending.timing,
-            first_event=first and first - created,
-            last_event=last and last - created,
-            total=monotonic() - created,
-        ),
+        timing=_timing(ending),
         delivered=ending.delivered,
         parsed=parsed,
         logprobs=accumulator.logprobs,
         possibly_billed=ending.possibly_billed,
         provider_metadata=ending.metadata,
     )
-    if not late:
-        return completion
+    return completion if not late else _late(completion, ending.provider, accumulator)
+
+
+def _timing(ending: Ending) -> Timing:
+    created, first, last = ending.created, ending.first_event, ending.last_event
+    return msgspec.structs.replace(
+        ending.timing,
+        first_event=first and first - created,
+        last_event=last and last - created,
+        total=monotonic() - created,
+    )
+
+
+def _late(completion: Completion, provider: str, accumulator: Accumulator) -> Completion:
     return LateCompletion(
-        gather=cache(lambda: _messages(ending.provider, accumulator)),
+        gather=cache(lambda: _messages(provider, accumulator)),
         **{name: getattr(completion, name) for name in Completion.__struct_fields__},
     )
 

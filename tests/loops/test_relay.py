@@ -18,7 +18,7 @@ from tests.faults.server import KEEP, FaultServer, Step, play
 from tests.server import DONE, OK_SSE, Request, chat_chunk
 
 LIMIT = 0.3
-WORDS = [f"w{n} " for n in range(25)]
+WORDS = [f"w{n} " for n in range(8)]
 
 
 def chunked(data: bytes) -> bytes:
@@ -31,7 +31,7 @@ def provider(request: Request) -> Iterable[Step]:
     words = iter(WORDS) if _number(request.path) % 2 else iter(lambda: "more ", None)
     for word in words:
         yield chunked(chat_chunk(word))
-        yield 0.03
+        yield 0.1  # seldom enough that a slow machine has time to spare: the limit is in seconds
     yield chunked(chat_chunk(finish="stop") + DONE) + b"0\r\n\r\n"
     yield KEEP
 
@@ -60,7 +60,7 @@ class Relay:
         client = AsyncClient(self.multi, base_url=f"{self.url}/{number}")
         stream = self.streams[number] = client.stream("m", "hi")
         try:
-            async with asyncio.timeout(0.6 if way == "timeout" else None):
+            async with asyncio.timeout(0.75 if way == "timeout" else None):
                 await self._relay(stream, response, way)
         except BaseException:
             self.left_at[number] = time.monotonic()
@@ -72,7 +72,7 @@ class Relay:
         async for delta in stream.text_deltas():
             await response.write(delta.encode())
             relayed += 1
-            if way == "exception" and relayed == 5:
+            if way == "exception" and relayed == 3:
                 raise RuntimeError("a mistake in the relay")
 
     @asynccontextmanager
