@@ -60,18 +60,22 @@ class Relay:
         client = AsyncClient(self.multi, base_url=f"{self.url}/{number}")
         stream = self.streams[number] = client.stream("m", "hi")
         try:
-            async with asyncio.timeout(0.75 if way == "timeout" else None):
-                await self._relay(stream, response, way)
+            async with asyncio.timeout(None) as limit:
+                await self._relay(stream, response, way, limit)
         except BaseException:
             self.left_at[number] = time.monotonic()
             raise
         return response
 
-    async def _relay(self, stream: Any, response: web.StreamResponse, way: str | None) -> None:
+    async def _relay(
+        self, stream: Any, response: web.StreamResponse, way: str | None, limit: asyncio.Timeout
+    ) -> None:
         relayed = 0
         async for delta in stream.text_deltas():
             await response.write(delta.encode())
             relayed += 1
+            if way == "timeout" and relayed == 1:
+                limit.reschedule(asyncio.get_running_loop().time() + 0.2)
             if way == "exception" and relayed == 3:
                 raise RuntimeError("a mistake in the relay")
 
