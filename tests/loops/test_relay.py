@@ -120,29 +120,44 @@ async def browser(session: ClientSession, url: str, relay: Relay, number: int) -
     return relay.left_at.get(number, time.monotonic())
 
 
-async def relayed(provider: FaultServer, browsers: int) -> list[str | float]:
+async def lag(longest: list[float]) -> None:
+    """Note how much longer than it should the loop takes for a pass: it has browsers, relay and
+    engine in it, and a loaded machine."""
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(0.01)
+        longest[0] = max(longest[0], time.monotonic() - before - 0.01)
+
+
+async def relayed(provider: FaultServer, browsers: int, longest: list[float]) -> list[str | float]:
     relay = Relay(provider.url)
+    lagging = asyncio.create_task(lag(longest))
     timeout = ClientTimeout(total=20)
     async with relay.serving() as url, ClientSession(timeout=timeout) as session:
         work = (browser(session, url, relay, number) for number in range(browsers))
         results = await asyncio.gather(*work)
         await asyncio.sleep(LIMIT)
         assert len(relay.multi) == 0
+    lagging.cancel()
     relay.multi.close()
     return results
 
 
 @pytest.mark.parametrize("browsers", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_whoever_leaves_ends_the_upstream_and_the_others_get_all(browsers: int) -> None:
+    longest = [0.0]
     with play(provider) as server:
-        results = asyncio.run(relayed(server, browsers))
+        results = asyncio.run(relayed(server, browsers, longest))
         left = {_number(path): when for path, when in server.left}
     leavers = [number for number in range(browsers) if number % 2 == 0]
     assert sorted(left) == leavers
+    # A closed tab ends its upstream in three passes of the loop: aiohttp notices it, the handler
+    # leaves, the engine closes.
+    limit = LIMIT + 3 * longest[0]
     late = {
         WAYS[number // 2 % len(WAYS)]: left[number] - float(results[number])
         for number in leavers
-        if left[number] - float(results[number]) > LIMIT
+        if left[number] - float(results[number]) > limit
     }
     assert late == {}
     assert [results[n] for n in range(1, browsers, 2)] == ["".join(WORDS)] * (browsers // 2)
