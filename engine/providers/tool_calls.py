@@ -156,12 +156,12 @@ class Calls:
     @property
     def called(self) -> bool:
         """Whether one was handed over."""
-        return any(call.done for call in self.opened)
+        return bool(self.opened) and any(call.done for call in self.opened)
 
     @property
     def partial(self) -> bool:
         """Whether one was not, or never will be."""
-        return self.astray or not all(call.done for call in self.opened)
+        return self.astray or (bool(self.opened) and not all(call.done for call in self.opened))
 
     def open(self, id: str | None, name: str, index: int, seed: str = "") -> OpenCall:
         """A call begins.
@@ -198,6 +198,8 @@ class Calls:
 
     def end(self, finish: Finish) -> list[Event]:
         """The stream ended: hand over what is whole, and tell what is not."""
+        if not self.opened:
+            return []
         nameless = any(not call.name and call.arguments for call in self.opened)
         whole = finish.normal and not self.astray and not nameless
         events: list[Event] = []

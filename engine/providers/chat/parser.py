@@ -25,6 +25,7 @@ from engine.providers.chat.chunk import (
     chunk_decoder,
     decode_piece,
     decode_plain,
+    decode_usual,
     first_decoder,
 )
 from engine.providers.chat.content import Alternative, ContentParser
@@ -166,7 +167,8 @@ class ChatParser(ContentParser):
         since = len(events)
         if record.data == b"[DONE]":  # as nearly all write it; to find it no JSON takes 2 µs more
             self._end(events)
-            self._halves.mend(events, since)
+            if len(events) > since + 1:  # more than that it is done
+                self._halves.mend(events, since)
             return
         try:
             chunk = self._decode(record.data)
@@ -240,6 +242,14 @@ class ChatParser(ContentParser):
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
+        try:
+            usual = decode_usual(data)
+        except UNREADABLE:
+            pass
+        else:
+            self._answers(usual.id, usual.model, events)
+            merge(self.metadata, usual.facts())
+            return
         value = json_or_text(data)
         if not isinstance(value, dict):
             return
@@ -332,8 +342,8 @@ class ChatParser(ContentParser):
             self._cite(source, self._first, 0, events)
         for number, state in self._choices.items():
             self._close(state, number, events)
-        words = {str(n): state.finish.word for n, state in self._choices.items()}
-        if len(words) > 1:
+        if len(self._choices) > 1:
+            words = {str(n): state.finish.word for n, state in self._choices.items()}
             self.metadata["finish_reasons"] = words
         first = self._first
         reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
