@@ -95,8 +95,8 @@ class _Steps:
                         _say(_content(part, told), steps)
                 case Refusal() if not own:
                     _say({"type": "text", "text": part.text}, steps)
-                case Thinking() if own:
-                    steps.append(_thought(part))
+                case Thinking() if own and (part.signature or message.provider is None):
+                    steps.append(_thought(part))  # "signature: required"
                 case ToolCall():
                     steps.append(self._call(part, own, told))
                 case ServerTool() if own:

@@ -22,6 +22,7 @@ from engine.messages import (
     VendorItem,
 )
 from engine.providers import dialect, endpoint
+from engine.providers.interactions.steps import render_steps
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
@@ -123,3 +124,15 @@ def test_pictures_and_documents() -> None:
         render([Message.user(Image())])
     item = VendorItem("x", {"type": "x"}, "interactions")
     assert render([Message.user("hi"), Message("user", [item])])["input"][1] == {"type": "x"}
+
+
+def test_a_thought_without_its_seal_stays_behind() -> None:
+    cut = [Thinking("Hm"), Thinking("So", "SEAL"), Text("Hi")]
+    answer = Message("assistant", cut, "gemini", formats=("interactions",))
+    (step, said) = render_steps([answer], "gemini")
+    assert step == {
+        "type": "thought",
+        "signature": "SEAL",
+        "summary": [{"type": "text", "text": "So"}],
+    }
+    assert said["type"] == "model_output"

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.providers.rules import anthropic, chat, cohere, gemini, ollama, responses
+from tests.providers.rules import (
+    anthropic,
+    chat,
+    cohere,
+    gemini,
+    interactions,
+    ollama,
+    responses,
+)
 
 Rule = Callable[[dict[str, Any]], list[str]]
 
@@ -25,6 +33,7 @@ RULES: Final[dict[tuple[str, str, str], Rule]] = {
     ("anthropic", "messages", "claude-opus-4-6"): anthropic.check,
     ("gemini", "gemini", "gemini-2.5-pro"): gemini.check,
     ("gemini", "gemini", "gemini-3-pro"): gemini.check_3,
+    ("gemini", "interactions", "gemini-3-pro"): interactions.check,
     ("ollama", "ollama", "llama3"): ollama.check,
     ("cohere", "cohere", "command-a"): cohere.check,
 }
