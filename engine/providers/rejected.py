@@ -50,13 +50,16 @@ _REJECTS: Final = re.compile(
 # As servers say it: "stream is not supported" (libchatty's), "does not support streaming",
 # "must be verified to stream this model", "stream must be false", "'stream' does not support true".
 _NO_STREAM: Final = re.compile(
-    r"\bstream(?:ing|ed)?(?!\w)(?: ?[=:] ?true| mode| responses?| requests?| output| parameter)?"
-    r"['\"`]? (?:is |are |was )?(?:not|un)[ -]?(?:currently |yet )?"
+    r"\bstream(?:ing|ed|GenerateContent)?(?!\w)"
+    r"(?: ?[=:] ?true| mode| responses?| requests?| output| parameter)?"
+    r"['\"`]? (?:is |are |was )?(?:currently )?(?:not|un)[ -]?(?:currently |yet )?"
     r"(?:supported|support|available|allowed|implemented|enabled|permitted)"
     r"|(?:not|n't) (?:currently |yet )?(?:support|allow|implement)(?:ed|s)?"
-    r"(?: for)? ['\"`]?stream(?:ing|GenerateContent)?(?!\w)"
+    r"(?: for| in| the| with)? ['\"`]?stream(?:ing|GenerateContent)?(?!\w)"
     r"|unsupported[^.]{0,40}['\"` ]stream(?:ing)?(?!\w)"
-    r"|verified to stream|cannot stream|stream['\"`]? must be (?:set to )?false"
+    r"|verified to stream|cannot stream|stream['\"`]? (?:must|should|has to) be (?:set to )?false"
+    r"|stream(?:ing)?['\"`]? (?:is |has been )?disabled"
+    r"|(?:not permitted|argument supplied|unknown (?:field|parameter|argument))\W{1,3}stream(?!\w)"
     r"|only (?:supports? )?non-?stream",
     re.IGNORECASE,
 )
@@ -169,4 +172,6 @@ def _names(words: str, field: str) -> bool:
     in a path (``body.user``); the others are names wherever they stand."""
     if "_" in field:
         return re.search(rf"(?<!\w){field}(?!\w)", words) is not None
-    return re.search(rf"""['"`.]{field}(?:['"`:]|\s*$)""", words, re.MULTILINE) is not None
+    quoted = rf"""['"`.]{field}(?:['"`:]|\s*$)"""
+    told = rf"(?:parameter|argument|field|property|on this model:) {field}(?!\w)"
+    return re.search(f"{quoted}|{told}", words, re.MULTILINE) is not None

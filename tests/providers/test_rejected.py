@@ -49,6 +49,8 @@ def refusal(status: int, body: str) -> EngineError:
         (400, '{"error":{"message":"Unknown parameter: \'seed\'.","param":"seed"}}', "seed"),
         (400, '{"error":{"message":"property \'user\' is unsupported"}}', "user"),
         (400, '{"message":"body.user: unexpected"}', "user"),
+        (400, '{"message":"invalid params, unknown parameter seed"}', "seed"),
+        (400, '{"message":"Argument not supported on this model: seed"}', "seed"),
         (
             400,
             '{"error":{"message":"stream_options is not supported by this model"}}',
@@ -116,6 +118,14 @@ def test_an_error_without_a_status_changes_nothing() -> None:
         "models/x is not supported for streamGenerateContent.",
         "unsupported parameter: stream",
         "only non-streaming requests are possible",
+        "The model is not supported in streaming mode",
+        "Streaming is disabled for this key",
+        "stream should be false here",
+        "This one doesn't support the streaming API",
+        "Stream mode is currently unavailable",
+        "Extra inputs are not permitted: stream",
+        "Unrecognized request argument supplied: stream",
+        "streamGenerateContent is not supported",
     ],
 )
 def test_a_server_that_cannot_stream_is_understood(words: str) -> None:
@@ -132,6 +142,8 @@ def test_a_server_that_cannot_stream_is_understood(words: str) -> None:
         "Invalid value for 'stream': must be a boolean",
         "streams of consciousness are welcome",
         "This model only supports stream mode",
+        "it only supports streaming calls; set stream to true",
+        "Unrecognized request argument supplied: stream_options",
     ],
 )
 def test_other_words_do_not_end_streaming(words: str) -> None:
