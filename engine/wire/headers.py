@@ -108,6 +108,11 @@ _TRACE_IDS = (
     *("x-amz-cf-id", "cf-ray", "x-vercel-id", "x-railway-request-id"),
 )
 _IDS = frozenset((*_REQUEST_IDS, *_TRACE_IDS))
+# How all others end: x-databricks-request-id, nvcf-reqid, x-tt-logid, x-siliconcloud-trace-id …
+_ID_ENDS = (
+    *("request-id", "requestid", "request_id", "reqid", "call-id", "log-id", "-logid"),
+    *("trace-id", "transaction-id", "correlation-id", "helicone-id"),
+)
 
 
 def request_id(headers: Mapping[str, str], told: str | None = None) -> str | None:
@@ -117,9 +122,12 @@ def request_id(headers: Mapping[str, str], told: str | None = None) -> str | Non
         headers: names in lower case.
         told: what the body of an error calls the request, or None.
     """
-    if _IDS.isdisjoint(headers):
-        return told
-    own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    own = None
+    if not _IDS.isdisjoint(headers):
+        own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    if own is None:
+        others = (name for name in headers if name.endswith(_ID_ENDS) and name not in _IDS)
+        own = next((headers[name] for name in others if headers[name]), None)
     trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
     return own or told or trace
 

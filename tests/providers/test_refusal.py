@@ -255,6 +255,11 @@ def test_x_should_retry_is_obeyed_but_not_for_an_empty_account() -> None:
         ({}, {"id": "c", "message": "m"}, "c"),
         ({"mistral-correlation-id": "d", "cf-ray": "r"}, {}, "d"),
         ({"cf-ray": "r"}, {}, "r"),
+        ({"cf-ray": "r", "x-databricks-request-id": "e"}, {}, "e"),
+        ({"nvcf-reqid": "f"}, {"request_id": "b"}, "f"),
+        ({"x-tt-logid": "g"}, {}, "g"),
+        ({"x-request-id": "a", "x-siliconcloud-trace-id": "h"}, {}, "a"),
+        ({"msh-request-id": ""}, {}, None),
         ({}, {"request_id": 7}, None),
     ],
 )
