@@ -23,7 +23,7 @@ from engine.batch.pacing.descriptors import most_connections
 from engine.batch.reading.rendering import Address, model_of
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
-from engine.batch.reask import told_what_was_wrong
+from engine.batch.reask import mended, told_what_was_wrong
 from engine.batch.showing.summary import Stopped
 from engine.batch.verdict import Verdict, is_nobodys, verdict
 from engine.batch.waiting import long_wait
@@ -247,6 +247,8 @@ class Flow:
         if not self.book.budget.reserve(id(item), demand):
             return False
         lane.take(item)
+        if item.attempts == 0 and lane.refusal is not None:
+            item.rendered = rendered = mended(rendered, lane.refusal) or rendered
         lane.sent(now, demand.estimate)
         item.sent_at = now
         item.attempts += 1
@@ -277,6 +279,9 @@ class Flow:
             return
         lane.quiet_since = None
         self._undoubt(lane)
+        if item.refusal is not None and lane.refusal is None:
+            lane.refusal = item.refusal
+            self._notice(f"{lane.name}: {item.refusal.message}; rows are asked without that")
         misfit = self._misfit(outcome.text)
         if misfit is None:
             self.book.answered(item, outcome)
@@ -309,12 +314,20 @@ class Flow:
             return
         key = f"{self._manifest.batch}-{item.row.key.hex()}-{item.misfits}"
         first, _ = self._address.render(item.row, key)
+        first = mended(first, lane.refusal) or first
         item.rendered = told_what_was_wrong(first, outcome.text, misfit.message, key)
         lane.put_back(item, now)
 
     def _failed(
         self, item: Item, lane: Lane, outcome: Outcome, error: EngineError, now: float
     ) -> None:
+        if item.refusal is None and item.rendered is not None:
+            without = mended(item.rendered, error)
+            if without is not None:
+                item.rendered, item.refusal = without, error
+                if lane.closed is None:
+                    lane.put_back(item, now)
+                return
         pace = lane.pace
         limited = error.category is Category.RATE_LIMIT
         item.failures += not limited and not is_nobodys(error)

@@ -34,6 +34,7 @@ class Item:
         failures: of them, those that count: all but refusals for reasons of rate.
         refusals: 429s that tell of this row: see `verdict`.
         misfits: answers that did not fit the schema.
+        refusal: why it is asked without a field or a stream: the server does not know it; or None.
         answered: rows that had been answered when it was refused first; None: it was not.
         sent_at: when the last one went.
         spent: so far.
@@ -47,6 +48,7 @@ class Item:
         "demand",
         "failures",
         "misfits",
+        "refusal",
         "refusals",
         "rendered",
         "row",
@@ -60,6 +62,7 @@ class Item:
         self.failures: int = 0
         self.refusals: int = 0
         self.misfits: int = 0
+        self.refusal: EngineError | None = None
         self.answered: int | None = None
         self.sent_at: float = 0.0
         self.spent: Spent = Spent()
@@ -91,6 +94,8 @@ class Lane:
         told_until: the end of the wait the user was told of.
         unreached: attempts that reached no server.
         waiting_bytes: of the requests that were not sent yet.
+        refusal: why rows were refused that were answered without what the server does not know:
+            the others go without it at once; or None.
     """
 
     def __init__(self, name: str, pace: Pace, road: SharedLane[Any]) -> None:
@@ -104,6 +109,7 @@ class Lane:
         self.told_until: float = 0.0
         self.unreached = 0
         self.waiting_bytes: int = 0
+        self.refusal: EngineError | None = None
         self._fresh: deque[Item] = deque()
         self._again: list[tuple[float, int, Item]] = []
         self._order = count()

@@ -1,4 +1,5 @@
-"""A row asked once more because its answer did not fit: a new request that says what was wrong."""
+"""A row asked once more as another request: one that says what was wrong with the answer, or one
+without what the server does not know."""
 
 from __future__ import annotations
 
@@ -6,10 +7,24 @@ from typing import Any
 
 import msgspec
 
-from engine.asking.rendered import Rendered
+from engine.asking.rendered import Rendered, mended_request
+from engine.errors import EngineError
 from engine.request import merged_headers
 
-__all__ = ["told_what_was_wrong"]
+__all__ = ["mended", "told_what_was_wrong"]
+
+
+def mended(rendered: Rendered, refusal: EngineError | None) -> Rendered | None:
+    """`rendered` without the field, or the stream, that the server said in `refusal` it does not
+    know, as streams are mended; None where it said no such thing."""
+    http = mended_request(rendered.http, refusal) if refusal is not None else None
+    if http is None or http.body is None:
+        return None
+    # Another request: under the old key a server may give the old answer again.
+    keys = {n: f"{v}-m" for n, v in http.headers.items() if n.lower() == "idempotency-key"}
+    streaming = rendered.streaming and bool(msgspec.json.decode(http.body).get("stream"))
+    http = http.with_body(http.body, keys)
+    return msgspec.structs.replace(rendered, http=http, streaming=streaming)
 
 
 def told_what_was_wrong(rendered: Rendered, text: str, why: str, key: str) -> Rendered:

@@ -1,0 +1,136 @@
+"""A row refused for a field, or a stream, that the server does not know is asked without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.batch.support import answer, custom_ids, ids, openai_row, provider, read, run_batch
+from tests.batch.support import write_rows as write
+from tests.server import Peer
+
+
+def refusal(words: str) -> bytes:
+    return json.dumps({"error": {"message": words, "type": "invalid_request_error"}}).encode()
+
+
+# What a row says beside its messages; what the server refuses of it, and how; what is sent then.
+REFUSALS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any]]] = {
+    "max_tokens": (
+        {"max_tokens": 9},
+        "max_tokens",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+        "'max_completion_tokens' instead.",
+        {"max_completion_tokens": 9},
+    ),
+    "max_completion_tokens": (
+        {"max_completion_tokens": 9},
+        "max_completion_tokens",
+        "Unrecognized request argument supplied: max_completion_tokens",
+        {"max_tokens": 9},
+    ),
+    "seed": ({"seed": 1}, "seed", "Unsupported parameter: 'seed'", {}),
+    "user": ({"user": "u"}, "user", "Unsupported parameter: 'user'", {}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_field_the_server_does_not_know_is_left_out_or_named_anew(
+    tmp_path: Path, name: str, stream: bool
+) -> None:
+    beside, refused, words, sent = REFUSALS[name]
+    rows = [{**openai_row(id), "body": {**openai_row(id)["body"], **beside}} for id in ids(20)]
+    output = tmp_path / "out.jsonl"
+    bodies: list[dict[str, Any]] = []
+    keys: list[str] = []
+
+    def handler(peer: Peer) -> None:
+        body = json.loads(peer.request.body)
+        bodies.append(body)
+        keys.append(peer.request.headers["idempotency-key"])
+        if refused in body:
+            peer.json(refusal(words), "400 Bad Request")
+        else:
+            peer.json(answer())
+
+    notices: list[str] = []
+    with provider(handler) as server:
+        summary = run_batch(
+            write(tmp_path / "in.jsonl", rows), output, server, notices, stream=stream
+        )
+    assert (summary.done, summary.failed) == (20, 0)
+    good = [body for body in bodies if refused not in body]
+    assert len(good) == 20
+    for body in good:
+        assert {k: body[k] for k in body if k in ("max_tokens", "max_completion_tokens")} == {
+            k: v for k, v in sent.items()
+        }
+    if not stream:
+        # The first to be answered tells the others: those in flight meanwhile are the only ones.
+        assert len(bodies) <= 20 + 2 * 8
+        assert len(set(keys)) == len(keys)
+        assert any(words[:20] in notice for notice in notices)
+
+
+def test_a_server_without_streams_is_asked_for_whole_answers(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+
+    def handler(peer: Peer) -> None:
+        if json.loads(peer.request.body).get("stream"):
+            peer.json(refusal("streaming is not supported for this model"), "400 Bad Request")
+        else:
+            peer.json(answer())
+
+    with provider(handler) as server:
+        input = write(tmp_path / "in.jsonl", map(openai_row, ids(20)))
+        summary = run_batch(input, output, server, stream=True)
+    assert (summary.done, summary.failed) == (20, 0)
+    assert sorted(custom_ids(output)) == sorted(ids(20))
+
+
+def test_what_shapes_the_answer_is_never_left_out_and_a_row_is_mended_once(tmp_path: Path) -> None:
+    rows = [
+        {**openai_row("a"), "body": {**openai_row("a")["body"], "temperature": 3}},
+        {**openai_row("b"), "body": {**openai_row("b")["body"], "seed": 1, "user": "u"}},
+    ]
+    asked: list[str] = []
+
+    def handler(peer: Peer) -> None:
+        body = json.loads(peer.request.body)
+        asked.append(body["messages"][0]["content"])
+        for name in ("temperature", "seed", "user"):
+            if name in body:
+                words = f"Unsupported parameter: '{name}'"
+                peer.json(refusal(words), "400 Bad Request")
+                return
+        peer.json(answer())
+
+    with provider(handler) as server:
+        input = write(tmp_path / "in.jsonl", rows)
+        summary = run_batch(input, tmp_path / "out.jsonl", server)
+    assert (summary.done, summary.failed) == (0, 2)
+    assert sorted(asked) == ["question a", "question b", "question b"]
+    failures = read(tmp_path / "out.errors.jsonl")
+    words = {row["custom_id"]: row["error"]["message"] for row in failures}
+    assert "temperature" in words["a"] and "user" in words["b"]
+
+
+def test_a_second_asking_for_the_schema_goes_without_it_too(tmp_path: Path) -> None:
+    schema = {"type": "object", "required": ["a"]}
+    turn = iter(["no json", '{"a": 1}'])
+
+    def handler(peer: Peer) -> None:
+        if "seed" in json.loads(peer.request.body):
+            peer.json(refusal("Unsupported parameter: 'seed'"), "400 Bad Request")
+        else:
+            peer.json(answer(next(turn)))
+
+    rows = [{**openai_row("a"), "body": {**openai_row("a")["body"], "seed": 1}}]
+    with provider(handler) as server:
+        input = write(tmp_path / "in.jsonl", rows)
+        summary = run_batch(input, tmp_path / "out.jsonl", server, schema=schema)
+    assert (summary.done, len(server.requests)) == (1, 3)
