@@ -22,6 +22,11 @@ _SLOWER: Final = 0.9
 # Requests let through for each answer after a wait: three times as many each round trip, up to
 # half of what was too much the last time.
 _GROWTH: Final = 2.0
+# Who refuses by chance refuses the more often the more is asked: a tenth less each time would end
+# at one refusal a round trip, whatever the server can do. So below this part refused, each answer
+# wins back more than its share of what refusals take.
+_CHANCE: Final = 0.1
+_WIN_BACK: Final = 8 * (1 - _SLOWER)
 # What was answered and refused is remembered over so many outcomes, and for so many seconds (half
 # of it each time): what the server did a minute ago says nothing of now.
 _MEMORY: Final = 64
@@ -46,6 +51,7 @@ class Gate:
         self._closed_until = -math.inf  # by refusals; `until` may be later, by the caller's word
         self._steep = math.inf  # the ramp up to which it grows fast, as TCP's slow start
         self._floor = 0.0  # half of what was under way when it began to slow down, or 0.0
+        self._round_trip = False  # whether what was sent since the last refusal was answered
         self._in_a_row = 0
         self._under_way = self._refused = 0
         self._answers = self._refusals = 0.0  # of late
@@ -75,7 +81,10 @@ class Gate:
         self._weigh(0.0, 1.0)
         news = sent_at > self._closed_at
         if self._few_refused():
+            # A refusal is quick: before what went since the last one was answered it is no news.
+            news = news and (self._round_trip or self.ramp == math.inf)
             if news:
+                self._round_trip = False
                 self._closed_at, self._stopped = now, False
                 room = min(self.ramp, in_flight)
                 self._floor = self._floor or room / 2
@@ -106,8 +115,11 @@ class Gate:
         if sent_at <= self._closed_at:
             return
         self._in_a_row = 0
+        self._round_trip = True
         if self.ramp < math.inf:
-            steady = max(1 / self.ramp, 1 - _SLOWER)
+            share = self._refusals / (self._answers + self._refusals)
+            by_chance = _WIN_BACK * (share * self.ramp - 0.5) if share < _CHANCE else 0.0
+            steady = max(1 / self.ramp, 1 - _SLOWER, by_chance)
             self.ramp += _GROWTH if self.ramp < self._steep else steady
             if self.ramp >= limit:
                 self.ramp = self._steep = math.inf

@@ -163,3 +163,18 @@ def test_it_opens_fast_up_to_half_of_what_was_too_much_and_slowly_from_there() -
         gate.answered(3.1, math.inf)
         ramps.append(round(gate.ramp, 2))
     assert ramps == [3, 5, 7, 9, 11, 11.1, 11.2]
+
+
+def test_refusals_of_one_round_trip_slow_it_down_once() -> None:
+    gate = Gate()
+    for _ in range(100):
+        gate.answered(sent_at=0.0, limit=100)
+    assert gate.close(1.0, 0.5, 50, None)
+    slowed = gate.ramp
+    # Sent later, refused at once, while no answer to anything as new has come.
+    assert not gate.close(1.2, 1.1, 45, None)
+    assert not gate.close(1.4, 1.3, 45, None)
+    assert gate.ramp == slowed
+    gate.answered(sent_at=1.1, limit=100)
+    assert gate.close(2.2, 2.1, 45, None)
+    assert gate.ramp < slowed

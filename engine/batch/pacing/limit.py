@@ -25,9 +25,9 @@ _USED: Final = 0.8
 _PAUSE: Final = 5.0
 # Of the last requests that the limit just let through, the part that may be refused in fair
 # weather: who refuses by chance refuses whatever is in flight, who is full what is too much.
-_NOISE: Final = 0.075
-# Weight of one request in that part: about the last two hundred count.
-_WEIGHT: Final = 0.01
+_NOISE: Final = 0.1
+# Weight of one request in that part: about the last four hundred count.
+_WEIGHT: Final = 0.005
 # Of the requests in flight, the part whose refusal at once is no chance.
 _SUDDEN: Final = 0.25
 

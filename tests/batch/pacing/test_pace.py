@@ -149,6 +149,22 @@ def test_one_episode_of_refusals_cuts_once() -> None:
     assert limit.value == 8
 
 
+@pytest.mark.parametrize("part", [0.02, 0.05])
+@pytest.mark.parametrize("seed", range(6))
+def test_auto_is_as_fast_as_fifty_where_some_are_refused_by_chance(part: float, seed: int) -> None:
+    def rate(limit: Limit) -> float:
+        dice = random.Random(seed)
+        simulation = Simulation(
+            Pace(limit, Alone()), lambda now, n: refusal() if dice.random() < part else None
+        )
+        simulation.run(rows=3000)
+        return 3000 / simulation.now
+
+    fixed = rate(FixedLimit(50))
+    assert fixed >= 0.75 * 50
+    assert rate(AutoLimit(1000)) >= 0.95 * fixed  # it begins with ten
+
+
 @pytest.mark.parametrize("concurrency", ["fixed", "auto"])
 def test_a_storm_of_refusals_costs_few_requests_and_is_over_soon(concurrency: str) -> None:
     storm = (10.0, 70.0)
