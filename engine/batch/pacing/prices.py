@@ -1,8 +1,10 @@
 """What models cost: a small table of list prices, and what a user puts in its place.
 
-The vendors' price lists as of `AS_OF`: https://openai.com/api/pricing,
-https://docs.anthropic.com/en/docs/about-claude/pricing, https://ai.google.dev/pricing. Standard
-tier, without batch discounts; of prices that rise with the length of the prompt, the lower.
+The vendors' price lists as of `AS_OF`: https://developers.openai.com/api/docs/pricing,
+https://platform.claude.com/docs/en/about-claude/pricing,
+https://ai.google.dev/gemini-api/docs/pricing. Standard tier, without batch discounts; of prices
+that rise with the length of the prompt (gemini-2.5-pro from 200,000 tokens), the lower. Models
+whose price depends on it from less on (claude-haiku-5-5), or ends with a date, are not in it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from engine.messages import Usage
 
 __all__ = ["AS_OF", "Price", "find_price", "load_prices"]
 
-AS_OF: Final = "2025-11"
+AS_OF: Final = "2026-11"
 """Year and month of the table."""
 
 
@@ -57,9 +59,9 @@ def _openai(input: float, cached: float | None, output: float, most: int) -> Pri
     return Price(input, output, cached=cached, max_output=most)
 
 
-def _claude(input: float, output: float, most: int) -> Price:
-    # A write costs 1.25 × for five minutes and 2 × for an hour; a read a tenth.
-    return Price(input, output, cached=input / 10, cache_write=input * 1.25, max_output=most)
+def _claude(input: float, output: float, most: int, read: float = 0.1) -> Price:
+    # A write costs 1.25 × for five minutes and 2 × for an hour; a read a tenth, or less of late.
+    return Price(input, output, cached=input * read, cache_write=input * 1.25, max_output=most)
 
 
 def _embedding(input: float) -> Price:
@@ -71,6 +73,7 @@ _TABLE: Final[Mapping[str, Price]] = {
     "gpt-5-mini": _openai(0.25, 0.025, 2.0, 128_000),
     "gpt-5-nano": _openai(0.05, 0.005, 0.4, 128_000),
     "gpt-5.1": _openai(1.25, 0.125, 10.0, 128_000),
+    "gpt-5.2": _openai(1.75, 0.175, 14.0, 128_000),
     "gpt-4.1": _openai(2.0, 0.5, 8.0, 32_768),
     "gpt-4.1-mini": _openai(0.4, 0.1, 1.6, 32_768),
     "gpt-4.1-nano": _openai(0.1, 0.025, 0.4, 32_768),
@@ -85,6 +88,16 @@ _TABLE: Final[Mapping[str, Price]] = {
     "text-embedding-3-large": _embedding(0.13),
     "text-embedding-ada-002": _embedding(0.1),
     "omni-moderation": _embedding(0.0),
+    "claude-fable-5-1": _claude(10.0, 50.0, 128_000, 0.025),
+    "claude-fable-5": _claude(10.0, 50.0, 128_000),
+    "claude-opus-5-5": _claude(4.0, 20.0, 128_000, 0.05),
+    "claude-opus-5": _claude(5.0, 25.0, 128_000),
+    "claude-opus-4-8": _claude(5.0, 25.0, 128_000),
+    "claude-opus-4-7": _claude(5.0, 25.0, 128_000),
+    "claude-opus-4-6": _claude(5.0, 25.0, 128_000),
+    "claude-sonnet-5-5": _claude(2.0, 10.0, 128_000, 0.05),
+    "claude-sonnet-5": _claude(2.0, 10.0, 128_000),
+    "claude-sonnet-4-6": _claude(3.0, 15.0, 128_000),
     "claude-opus-4-5": _claude(5.0, 25.0, 64_000),
     "claude-opus-4-1": _claude(15.0, 75.0, 32_000),
     "claude-opus-4": _claude(15.0, 75.0, 32_000),
@@ -94,6 +107,8 @@ _TABLE: Final[Mapping[str, Price]] = {
     "claude-haiku-4-5": _claude(1.0, 5.0, 64_000),
     "claude-3-5-haiku": _claude(0.8, 4.0, 8_192),
     "claude-3-haiku": _claude(0.25, 1.25, 4_096),
+    "gemini-3.5-flash": _openai(1.5, None, 9.0, 65_536),
+    "gemini-3.5-flash-lite": _openai(0.3, None, 2.5, 65_536),
     "gemini-2.5-pro": _openai(1.25, None, 10.0, 65_536),
     "gemini-2.5-flash": _openai(0.3, None, 2.5, 65_536),
     "gemini-2.5-flash-lite": _openai(0.1, None, 0.4, 65_536),

@@ -11,7 +11,7 @@ import msgspec
 from engine.batch.reading.rows import BadRow, Row, RowParser
 from engine.errors import ConfigError
 
-__all__ = ["column_rows", "encode_value", "values_of"]
+__all__ = ["column_rows", "encode_value", "frame_rows", "has_columns", "values_of"]
 
 # Rows of a table that are Python objects at a time.
 _AT_A_TIME: Final = 256
@@ -49,6 +49,19 @@ def values_of(rows: Any) -> Iterator[Any]:
     if library == "datasets":
         return (_present(row) for row in rows)
     return iter(rows)
+
+
+def has_columns(rows: Any) -> bool:
+    """Whether `rows` is a table, whose columns are somebody's own, and no list of requests."""
+    library = type(rows).__module__.partition(".")[0]
+    return library in ("pandas", "polars", "pyarrow", "datasets")
+
+
+def frame_rows(file: BinaryIO, parser: RowParser) -> Iterator[Row | BadRow]:
+    """The rows of a table that was written as JSON, a row a line."""
+    for number, line in enumerate(file, 1):
+        if not parser.passes_over(number):
+            yield _asked(msgspec.json.decode(line), number, parser, line.strip())
 
 
 def encode_value(value: Any, place: str) -> bytes:
@@ -102,7 +115,13 @@ def _row(value: dict[str, Any], number: int, parser: RowParser) -> Row | BadRow:
                 number, repr(column).encode(), f"the column {column!r} holds bytes and no text"
             )
     line = encode_value(value, f"row {number}")
-    return parser.parse(line, number)
+    return _asked(msgspec.json.decode(line), number, parser, line)
+
+
+def _asked(value: Any, number: int, parser: RowParser, line: bytes) -> Row | BadRow:
+    if isinstance(value, dict) and isinstance(value.get("prompt"), str):
+        return parser.take_columns(value, number)
+    return parser.take(value, number, line)
 
 
 def _check_columns(names: list[str], name: str, parser: RowParser) -> None:

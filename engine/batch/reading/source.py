@@ -13,7 +13,13 @@ from typing import IO, Any
 
 from engine.batch.reading.kinds import Format, format_of
 from engine.batch.reading.numbers import Numbers
-from engine.batch.reading.objects import column_rows, encode_value, values_of
+from engine.batch.reading.objects import (
+    column_rows,
+    encode_value,
+    frame_rows,
+    has_columns,
+    values_of,
+)
 from engine.batch.reading.passes import Passes
 from engine.batch.reading.rows import BadRow, Reading, Row, RowParser
 from engine.batch.reading.texts import Found, array_rows, jsonl_rows, table_rows, text_rows
@@ -50,6 +56,7 @@ class Source:
         self._reading = reading or Reading()
         RowParser(self._reading)  # templates are told of before anything is opened
         self.name: str = "the rows"
+        self._table = has_columns(input)
         if isinstance(input, str | os.PathLike):
             self.name = "stdin" if input == "-" else os.fspath(input)
             file = _open(os.fspath(input))
@@ -81,6 +88,8 @@ class Source:
                 yield from parser.samples(row)
 
     def _found(self, file: Any, parser: RowParser) -> Found:
+        if self._table:
+            return frame_rows(file, parser)
         if self.format == "jsonl":
             return jsonl_rows(file, self.name, parser)
         if self.format == "json":

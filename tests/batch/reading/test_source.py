@@ -8,6 +8,7 @@ import json
 import sys
 import types
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -267,9 +268,43 @@ class TestPythonObjects:
         frame = pandas.DataFrame({"prompt": ["a", "b"], "score": [1.5, None], "n": [1, 2]})
         rows = all_rows(Source(frame))
         assert prompts(rows) == ["a", "b"]
-        # A column of numbers is no parameter of its name where it says "n"... but in a dict it is.
-        assert isinstance(rows[0], Row) and rows[0].metadata == {"score": 1.5}
+        # As in CSV: a column "n" is more often somebody's own than a number of answers to pay.
+        assert isinstance(rows[0], Row) and rows[0].metadata == {"score": 1.5, "n": 1}
+        assert rows[0].body == {"prompt": "a"}
         assert prompts(all_rows(Source(pandas.Series(["x", "y"])))) == ["x", "y"]
+
+    def test_a_data_frame_of_polars(self) -> None:
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame(
+            {
+                "prompt": ["a", "b"],
+                "score": [1.5, None],
+                "n": [1, 2],
+                "temperature": [None, 0.5],
+                "when": [date(2026, 1, 1), None],
+                "tags": [["x"], []],
+            }
+        )
+        rows = all_rows(Source(frame))
+        assert prompts(rows) == ["a", "b"]
+        assert isinstance(rows[0], Row) and isinstance(rows[1], Row)
+        assert rows[0].metadata == {"score": 1.5, "n": 1, "when": "2026-01-01", "tags": ["x"]}
+        assert rows[1].body == {"prompt": "b", "temperature": 0.5}
+        assert prompts(all_rows(Source(polars.Series(["x", "y"])))) == ["x", "y"]
+        bodies = polars.DataFrame({"messages": [[{"role": "user", "content": "q"}]], "model": "m"})
+        (asked,) = all_rows(Source(bodies))
+        assert isinstance(asked, Row) and asked.shape == "chat"
+        with pytest.raises(ConfigError, match="collect"):
+            Source(frame.lazy())
+
+    def test_a_column_called_n_buys_nothing_in_a_parquet_file_either(self, tmp_path: Path) -> None:
+        arrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        path = tmp_path / "in.parquet"
+        parquet.write_table(arrow.table({"prompt": ["a"], "n": [57], "seed": [3]}), path)
+        (row,) = all_rows(Source(path))
+        assert isinstance(row, Row)
+        assert (row.body, row.metadata) == ({"prompt": "a", "seed": 3}, {"n": 57})
 
     def test_a_table_of_arrow(self) -> None:
         arrow = pytest.importorskip("pyarrow")
