@@ -7,6 +7,7 @@ streamed.
 
 from __future__ import annotations
 
+import json
 import select
 import ssl
 import threading
@@ -19,6 +20,7 @@ import pytest
 
 import engine
 from engine import Category, HttpRequest, Multi, Retry
+from engine.batch import Batch, Options
 from tests.server import HEALTHY, Peer, Server, chat, serve
 from tests.servers.certificate import certify
 
@@ -116,6 +118,34 @@ def test_after_bursts(secure: bool, certified: Path) -> None:
             assert [s.completion and s.completion.status for s in burst] == ["complete"] * 20
             ask_in_turn(client, 3, 0.0)
         assert len(server.requests) == 69
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("rows", "at_once", "stream"), [(60, 1, True), (60, 20, True), (60, 4, False)]
+)
+def test_rows_of_a_batch_cost_a_request_each(
+    rows: int, at_once: int, stream: bool, secure: bool, certified: Path, tmp_path: Path
+) -> None:
+    with asking(closing(), certified if secure else None) as (client, server):
+        asked = [{"id": f"r{n}", "prompt": f"Say {n}"} for n in range(rows)]
+        input, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+        input.write_text("".join(json.dumps(row) + "\n" for row in asked))
+        options = Options(
+            model="m",
+            base_url=server.url,
+            api_key="k",
+            stream=stream,
+            concurrency=at_once,
+            max_attempts=1,
+        )
+        batch = Batch(client.multi, input, output, options)
+        batch.start()
+        client.multi.run()
+        summary = batch.summary
+        assert summary is not None and (summary.done, summary.requests) == (rows, rows)
+        assert len(output.read_text().splitlines()) == rows
+        assert len(set(keys(server))) == rows == len(server.requests)
 
 
 def test_plain_requests_too() -> None:

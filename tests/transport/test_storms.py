@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import select
 import threading
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
 import engine
 from engine import Category, Multi, Retry, Timeouts
+from engine.batch import Batch, Options, Summary
 from tests.server import HEALTHY, Peer, chat, serve
 
 TEXT = "".join(HEALTHY)
@@ -165,6 +167,29 @@ def test_a_storm_of_429_costs_each_request_once_more_and_a_few_to_ask(multi: Mul
         multi.run()
         assert {c.text for c in ended(streams)} == {TEXT}
         assert len(storm.asked) == 1000 + 8
+
+
+def run_batch(multi: Multi, home: Path, options: Options, rows: int) -> Summary:
+    input = home / "in.jsonl"
+    input.write_text("".join(f'{{"id": "r{n}", "prompt": "Say {n}"}}\n' for n in range(rows)))
+    batch = Batch(multi, input, home / "out.jsonl", options)
+    batch.start()
+    multi.run()
+    assert batch.summary is not None
+    return batch.summary
+
+
+@pytest.mark.parametrize("headers", ["", "Retry-After: 0.2\r\n"])
+@pytest.mark.parametrize("status", ["503 Overloaded", "429 Too Many Requests"])
+def test_a_storm_costs_a_batch_each_refusal_once_more(
+    multi: Multi, tmp_path: Path, status: str, headers: str
+) -> None:
+    storm = Storm(status, headers, requests=20)
+    with serve(storm) as server:
+        options = Options(model="m", base_url=server.url, api_key="k", concurrency=20, stream=True)
+        summary = run_batch(multi, tmp_path, options, 60)
+        assert (summary.done, summary.failed) == (60, 0)
+        assert len(storm.asked) == 80
 
 
 @pytest.mark.slow
