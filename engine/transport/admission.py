@@ -13,6 +13,8 @@ __all__ = ["Admission", "Queued"]
 
 # Begun at once on the first connection to a host behind TLS.
 _FIRST_BURST: Final = 16
+# Hosts that wait for their first connection: libcurl looks up ten names at a time.
+_CROWD: Final = 6
 
 
 class Queued(Protocol):
@@ -25,7 +27,7 @@ class Queued(Protocol):
 
 
 class _Host:
-    __slots__ = ("active", "held", "known", "multiplexes", "name", "queue", "waiting")
+    __slots__ = ("active", "held", "known", "multiplexes", "name", "queue", "reached", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,6 +36,7 @@ class _Host:
         self.queue: deque[Queued] = deque()
         self.active = 0
         self.multiplexes = False
+        self.reached = False
         self.held: Callable[[], None] | None = None
         self.waiting = False
 
@@ -50,6 +53,8 @@ class Admission:
     Attributes:
         streams: how many streams a connection to each host carries.
         active: transfers that were taken and not released.
+        crowded: told of a host while many others wait for their first connection; whether it holds
+            that host.
     """
 
     def __init__(
@@ -61,6 +66,9 @@ class Admission:
         self._hosts: dict[str, _Host] = {}
         self._waiting: deque[_Host] = deque()
         self.active: int = 0
+        # Hosts with transfers that were taken, of which none got a connection yet.
+        self._unreached = 0
+        self.crowded: Callable[[str], bool] = lambda name: False
 
     def enqueue(self, transfer: Queued, *, ahead: bool = False) -> None:
         """Put `transfer` at the end of its host's queue; `ahead`: at its beginning."""
@@ -78,10 +86,20 @@ class Admission:
         self.active -= 1
         host = self._hosts[transfer.host]
         host.active -= 1
+        if not host.active and not host.reached:
+            self._unreached -= 1
         if host.queue:
             self._wait(host)
         else:
             self._forget(host)
+
+    def reached(self, name: str) -> None:
+        """A transfer to the host `name` has a connection."""
+        host = self._hosts.get(name)
+        if host is not None and not host.reached:
+            host.reached = True
+            if host.active:
+                self._unreached -= 1
 
     def multiplexes(self, name: str) -> None:
         """The host `name` answered over HTTP/2."""
@@ -145,6 +163,9 @@ class Admission:
             if host.held is not None:
                 host.held()
                 continue  # back when it is let go
+            crowd = self._unreached >= _CROWD and not (host.active or host.reached)
+            if crowd and self.crowded(host.name):
+                continue  # the same
             if self._host_limit and self._connections(host) >= self._host_limit:
                 continue  # back with its next release
             if not host.known and host.active >= _FIRST_BURST:
@@ -152,6 +173,8 @@ class Admission:
             while host.queue:
                 transfer = host.queue.popleft()
                 if not transfer.over:
+                    if not host.active and not host.reached:
+                        self._unreached += 1
                     host.active += 1
                     self.active += 1
                     if most is not None:

@@ -120,7 +120,7 @@ class Driver:
             self.affinity,
         )
         admission = Admission(max_connections, max_host_connections, max_streams_per_connection)
-        self.hosts: Hosts = Hosts(admission, self.sockets, self.call_later)
+        self.hosts: Hosts = Hosts(admission, self.sockets, self.call_later, self.call_soon)
         self.lanes: Lanes[Transfer] = Lanes(admission, self.call_at)
         self.transfers: Transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
         self.counts: dict[State, int] = self.transfers.counts

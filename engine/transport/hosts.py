@@ -10,6 +10,7 @@ import pycurl
 
 from engine.transport.admission import Admission
 from engine.transport.connections import Connections
+from engine.transport.names import Names
 from engine.transport.peers import Peers
 from engine.transport.sending import Sending
 from engine.transport.sockets import Sockets
@@ -34,6 +35,7 @@ class Hosts:
         admission: where the limits of hosts are kept.
         sockets: libcurl's, and what is known of each.
         call_later: calls a function so many seconds from now.
+        call_soon: calls a function in the next turn; may be called from any thread.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class Hosts:
         "_cache_size",
         "_call_later",
         "_curl",
+        "_names",
         "_peers",
         "_settling",
         "_trials",
@@ -52,6 +55,7 @@ class Hosts:
         admission: Admission,
         sockets: Sockets,
         call_later: Callable[[float, Callable[[], None]], Timer],
+        call_soon: Callable[[Callable[[], object]], None],
     ) -> None:
         self._admission = admission
         self._curl = sockets.curl
@@ -60,6 +64,8 @@ class Hosts:
         self._settling: set[str] = set()
         self._cache_size = 0
         self.connections: Connections = sockets.connections
+        self._names = Names(admission, call_soon, call_later)
+        admission.crowded = self._names.look_up
         self._trials = Trials(admission, self.connections, self._peers, call_later)
         sockets.left = self._trials.judge
 
@@ -70,6 +76,9 @@ class Hosts:
             easy.setopt(pycurl.FORBID_REUSE, 1)
         if fresh:
             easy.setopt(pycurl.FRESH_CONNECT, 1)
+        line = self._names.line(host) if self._names else None
+        if line is not None:
+            easy.setopt(pycurl.RESOLVE, [line])
         sending = Sending(self.connections, self._admission.speaks_http2(host))
         if host.startswith("https:"):
             # Until the head of the answer, or a connection that has carried others before.
@@ -79,6 +88,7 @@ class Hosts:
 
     def connected(self, host: str, easy: pycurl.Curl, sending: Sending) -> None:
         """The attempt has its connection."""
+        self._admission.reached(host)
         if not host.startswith("https:") or sending.name is None:
             return
         sending.early = self._admission.streams.began(sending.name, host)

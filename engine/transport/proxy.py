@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["proxy_name"]
+__all__ = ["is_proxied", "proxy_name"]
 
 # As libcurl looks them up (lib/url.c, detect_proxy). HTTP_PROXY is left out: a CGI program has it
 # from any client's "Proxy:" header.
@@ -25,3 +25,8 @@ def proxy_name(url: str) -> str:
             address = rest.rpartition("@")[2].rstrip("/")
             return f"{scheme}{separator}{address} ({variable})"
     return "of the environment"
+
+
+def is_proxied(url: str) -> bool:
+    """Whether the environment may have a proxy for `url`, which looks its name up itself."""
+    return any(os.environ.get(name) for name in _VARIABLES.get(url.partition(":")[0], ()))

@@ -35,7 +35,7 @@ class World:
         self.admission = Admission(0, 0, 100)
         self.timers: list[Timer] = []
         sockets: Any = SimpleNamespace(curl=self.multi, connections=Connections())
-        self.hosts = Hosts(self.admission, sockets, self.call_later)
+        self.hosts = Hosts(self.admission, sockets, self.call_later, lambda call: None)
 
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
         self.timers.append(Timer(delay, call))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.transport.proxy import proxy_name
+from engine.transport.proxy import is_proxied, proxy_name
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,4 @@ def test_the_proxys_name_has_no_password(
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     assert proxy_name(url) == name
+    assert is_proxied(url) == (name != "of the environment")
