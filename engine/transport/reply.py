@@ -43,6 +43,7 @@ class Reply:
         "_body",
         "_deadlines",
         "_driver",
+        "_ended",
         "_error",
         "_limit",
         "_next",
@@ -76,11 +77,12 @@ class Reply:
         self._next = 0  # the first piece of _body that on_data has not seen
         self._over = False
         self._error: EngineError | None = None
+        self._ended: State | None = None  # how, once there is a response
 
     @property
     def state(self) -> State:
         """Where its transfer is."""
-        return self._transfer.state
+        return self._ended if self._ended is not None else self._transfer.state
 
     def ask(self) -> None:
         """Begin, having done no I/O; signals held."""
@@ -162,6 +164,10 @@ class Reply:
                 possibly_billed=self._transfer.possibly_billed,
             )
             self._body, self.on_data = [], None
+            # They hold each other, and what is in no cycle needs no garbage collector.
+            self._transfer.forget_owner()
+            self._ended = self._transfer.state
+            del self._deadlines, self._transfer
         return self.response
 
     def announce(self) -> bool:

@@ -260,6 +260,7 @@ def test_a_pause_before_the_connection_leaves_its_deadline_alone(multi: engine.M
 OF_A_REQUEST = {
     *("Stream", "StreamCallbacks", "Attempts", "Delivery", "Accumulator", "Place"),
     *("ResponseReader", "Transfer", "Deadlines", "HttpRequest", "Rendered", "Completion"),
+    *("Exchange", "Reply", "HttpResponse", "Sending", "Timer", "ProviderError", "TruncatedError"),
 }
 
 
@@ -293,13 +294,49 @@ def _cancels(client: engine.Client) -> None:
     client.stream("m", "hi", on_text=lambda d, s: s.cancel()).result()
 
 
+def _cancels_all(client: engine.Client) -> None:
+    for _ in range(3):
+        client.stream("m", "hi", on_done=print_nothing)
+    client.multi.poll(1)
+    client.multi.cancel_all()
+    client.multi.run()
+
+
+def _requests(client: engine.Client) -> None:
+    client.request("m", "hi", on_event=print_nothing, on_done=print_nothing).result()
+
+
+def _adds(client: engine.Client) -> None:
+    request = engine.HttpRequest("POST", client._target.base_url or "", {}, b"{}")
+    for arguments in ({}, {"on_data": print_nothing}, {"on_done": print_nothing}):
+        client.multi.add(request, **arguments)
+    client.multi.run()
+
+
+def _adds_and_cancels(client: engine.Client) -> None:
+    request = engine.HttpRequest("POST", client._target.base_url or "", {}, b"{}")
+    client.multi.add(request, on_data=lambda _, exchange: exchange.cancel(), on_done=print_nothing)
+    client.multi.run()
+
+
 def _merges(client: engine.Client) -> None:
     list(engine.merged(client.stream("m", "hi"), client.stream("m", "hi")))
 
 
 @pytest.mark.parametrize(
     "use",
-    [_listens, _listens_by_name, _reads, _leaves, _cancels, _merges],
+    [
+        _listens,
+        _listens_by_name,
+        _reads,
+        _leaves,
+        _cancels,
+        _cancels_all,
+        _requests,
+        _adds,
+        _adds_and_cancels,
+        _merges,
+    ],
     ids=lambda use: use.__name__.strip("_"),
 )
 @pytest.mark.parametrize("handler", [whole, refused_once, cut], ids=["whole", "retried", "cut"])
