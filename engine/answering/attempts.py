@@ -39,7 +39,9 @@ __all__ = ["Attempts"]
 
 
 # By a short way: an enum's member is looked up in its class each time.
-_FLOWING: Final = State.FLOWING
+_WAITING, _ASKING, _FLOWING = State.WAITING, State.ASKING, State.FLOWING
+_LINGERING, _OVER = State.LINGERING, State.OVER
+_STREAMING: Final = TransferState.STREAMING
 _FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferState.CANCELLED}
 # Seconds a server may leave the connection open after the end marker, or after an error that it
 # told, before it is dropped.
@@ -84,7 +86,7 @@ class Attempts:
         self._succession = Succession(driver.lanes, rendered)
         self._callbacks = callbacks
         self._accumulator = accumulator
-        self._state = State.WAITING
+        self._state: State = _WAITING
         self._answer = self._new_answer()
         self._preamble = Preamble()
         self._done: Done | None = None
@@ -127,7 +129,7 @@ class Attempts:
     # -- Owner: the transfer tells, signals held ------------------------------------------------
 
     def began(self) -> None:
-        self._move(State.ASKING)
+        self._move(_ASKING)
         if self._succession.resuming:
             self._answer.go_on()
         elif self._transfer.attempt > 1 or self._answer.failure is not None:
@@ -165,7 +167,7 @@ class Attempts:
             self._received(events, len(data))
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
-        if self._state is State.OVER:
+        if self._state is _OVER:
             return None
         answer = self._answer
         if self._transfer.head is not None:
@@ -178,7 +180,7 @@ class Attempts:
             return self._again(delay, broke)
         resuming = self._succession.resuming
         events = answer.end_rest(broke or error) if resuming else answer.end(error)
-        if self._state is State.ASKING and events:
+        if self._state is _ASKING and events:
             events = self._after_preamble(events)
         failure = answer.failure
         if failure is None:
@@ -204,7 +206,7 @@ class Attempts:
         delivered = self.delivery.cursor - self.delivery.base >= len(self.delivery.queue)
         if self._done is not None and delivered:
             self._lingered()  # `Done` was handed over: there is nothing left to cancel
-        elif self._state is not State.OVER or not delivered:
+        elif self._state is not _OVER or not delivered:
             error = CancelledError("the stream was cancelled", provider=self.provider)
             self._stop("cancelled", error)
 
@@ -224,18 +226,18 @@ class Attempts:
 
     def hold_back(self, why: str) -> None:
         """Take no more from the server, until `go_on` for the same reason."""
-        if not self._holds and self._state is not State.OVER:
+        if not self._holds and self._state is not _OVER:
             self._pause()
         self._holds |= {why}
 
     def go_on(self, why: str) -> None:
         """The opposite of `hold_back`."""
         held, self._holds = self._holds, self._holds - {why}
-        if not held or self._holds or self._state in (State.WAITING, State.OVER):
+        if not held or self._holds or self._state in (_WAITING, _OVER):
             return
         self._transfer.resume()
-        if self._transfer.state is TransferState.STREAMING:
-            if self._state is State.ASKING:
+        if self._transfer.state is _STREAMING:
+            if self._state is _ASKING:
                 self._deadlines.waiting()
             else:
                 self._deadlines.flowing()
@@ -274,7 +276,7 @@ class Attempts:
         last = events[-1]
         if type(last) is StreamError:
             events.pop()
-        if self._state is State.ASKING:
+        if self._state is _ASKING:
             if self._observed is not None:
                 self._observed.came(self._driver.now)
             events = self._after_preamble(events)
@@ -282,7 +284,7 @@ class Attempts:
             self._deadlines.content_at = self._driver.now
         self.delivery.post(events, size)
         if type(last) is Done:
-            self._move(State.LINGERING)
+            self._move(_LINGERING)
             self._done = last
             self._linger = self._driver.call_later(_LINGER, self._lingered)
         elif type(last) is StreamError:
@@ -291,17 +293,17 @@ class Attempts:
     def _reads(self) -> bool:
         """Whether what comes is part of the answer."""
         head = self._transfer.head
-        if self._state is State.ASKING and head is not None:
+        if self._state is _ASKING and head is not None:
             self._answer.head(head)
             if self._observed is not None:
                 self._observed.answered(self._transfer.request, head)
-        return self._state is not State.OVER and self._state is not State.WAITING
+        return self._state is not _OVER and self._state is not _WAITING
 
     def _after_preamble(self, events: list[Event]) -> list[Event]:
         """What may be handed over: nothing that another attempt would repeat."""
         events, content = self._preamble.sift(events)
         if content:
-            self._move(State.FLOWING)
+            self._move(_FLOWING)
             self._read = self._answer.read or self._answer.feed
             if self._observed is not None:
                 self._read = self._observed.reading(self._read, self._driver)
@@ -322,8 +324,8 @@ class Attempts:
         if not self._succession.mending:
             self.delivery.note(partial(tell_retry, self._rendered, number, delay, failure))
             self.delivery.post([RetryScheduled(number, delay, failure)])
-        if self._state is not State.WAITING:  # one that was turned away at the gate
-            self._move(State.WAITING)
+        if self._state is not _WAITING:  # one that was turned away at the gate
+            self._move(_WAITING)
         self._deadlines.rest()
         return delay
 
@@ -331,7 +333,7 @@ class Attempts:
 
     def _lingered(self) -> None:
         """The answer is complete and the server has not closed: drop the connection."""
-        if self._state is not State.OVER:
+        if self._state is not _OVER:
             self._finish("complete", None)
 
     def _fail(self, error: EngineError) -> None:
@@ -341,7 +343,7 @@ class Attempts:
         self._finish("truncated" if began else "error", error)
 
     def _expired(self, phase: Phase, limit: float) -> None:
-        if self._state is State.OVER:
+        if self._state is _OVER:
             return
         if self._answer.complete:
             self._lingered()
@@ -362,8 +364,8 @@ class Attempts:
         self._status = status
         self._error = error
         self._last_event = monotonic()
-        if self._state is not State.OVER:  # a complete answer can still be cancelled on its way
-            self._move(State.OVER)
+        if self._state is not _OVER:  # a complete answer can still be cancelled on its way
+            self._move(_OVER)
             self._transfer.end(_FINAL_STATES.get(status, TransferState.FAILED))
             self._deadlines.stop()
             if self._linger is not None:
@@ -374,7 +376,7 @@ class Attempts:
 
     def _pause(self) -> None:
         self._transfer.pause()
-        if self._transfer.state is TransferState.STREAMING:
+        if self._transfer.state is _STREAMING:
             self._deadlines.rest()
 
     def _new_answer(self) -> ResponseReader:

@@ -38,10 +38,7 @@ class Reused(NamedTuple):
     rested: float = 0.0
 
 
-class _Look(NamedTuple):
-    name: Name
-    state: int
-    acknowledged: int
+_Look = tuple[Name, int, int]  # state of the connection, and bytes the peer has acknowledged
 
 
 # States of linux/include/net/tcp_states.h, and where tcp_info has them (linux/tcp.h).
@@ -78,10 +75,11 @@ class Connections:
         if look is None:
             self._no_sockets.add(fd)
             return False
-        self._seen[look.name] = (fd, monotonic())
-        self._names[fd] = look.name
-        self._ends.setdefault(look.name, look)
-        self._dead.discard(look.name)
+        name = look[0]
+        self._seen[name] = (fd, monotonic())
+        self._names[fd] = name
+        self._ends.setdefault(name, look)
+        self._dead.discard(name)
         if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
         return True
@@ -103,20 +101,20 @@ class Connections:
             return None
         fd, since = seen
         look = _look(fd)
-        if look is None or look.name != name:
+        if look is None or look[0] != name:
             # libcurl closes what rests without a word, and the number is somebody else's now.
             del self._seen[name]
             return None
-        dead = look.state != _ESTABLISHED
-        return Reused(dead, look.acknowledged, monotonic() - since)
+        _, state, acknowledged = look
+        return Reused(state != _ESTABLISHED, acknowledged, monotonic() - since)
 
     def alive(self, name: Name) -> bool | None:
         """Whether the peer keeps the connection `name`, which rests; None: it does not rest."""
         seen = self._seen.get(name)
         look = None if seen is None else _look(seen[0])
-        if look is None or look.name != name:
+        if look is None or look[0] != name:
             return None
-        return look.state == _ESTABLISHED
+        return look[1] == _ESTABLISHED
 
     def at_rest(self, fd: int) -> Name | None:
         """The connection whose descriptor is `fd`, where libcurl does not watch it."""
@@ -132,7 +130,8 @@ class Connections:
         end = self._ends.get(name)
         if end is None or before.acknowledged is None:
             return False
-        return end.state in _CLOSED_IN_ORDER and end.acknowledged == before.acknowledged
+        _, state, acknowledged = end
+        return state in _CLOSED_IN_ORDER and acknowledged == before.acknowledged
 
 
 def _look(fd: int) -> _Look | None:
@@ -152,4 +151,4 @@ def _look(fd: int) -> _Look | None:
     finally:
         sock.detach()
     acknowledged = unpack_from("Q", info, _BYTES_ACKED)[0] if len(info) > 127 else 0
-    return _Look((name[0], name[1]), info[0], acknowledged)
+    return (name[0], name[1]), info[0], acknowledged

@@ -85,6 +85,10 @@ class Lane(Generic[P]):
     def enqueue(self, transfer: P) -> None:
         """Let `transfer` go, or have it wait its turn; where the provider asks for a longer wait
         than it has patience for, it fails."""
+        if not self._waiting and self.gate.wait(monotonic(), self.in_flight) == 0.0:
+            self.in_flight += 1
+            self._admit(transfer)
+            return
         self._waiting.append(transfer)
         self._go_on()
 

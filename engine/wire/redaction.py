@@ -29,8 +29,7 @@ _BETWEEN: Final = re.compile(r"[\s;,]+")
 def secrets_of(request: HttpRequest) -> tuple[str, ...]:
     """What `request` says to authenticate: the words of its secret headers, and the secret
     parameters of its query; the longest first."""
-    values = tuple(value for name, value in request.headers.items() if is_secret_name(name))
-    return _words(values, request.url)
+    return _secrets(request.url, *request.headers.items())
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -85,7 +84,8 @@ def _without(text: str, secret: str) -> str:
 
 
 @lru_cache(maxsize=256)  # one client asks with one key again and again
-def _words(values: tuple[str, ...], url: str) -> tuple[str, ...]:
+def _secrets(url: str, *headers: tuple[str, str]) -> tuple[str, ...]:
+    values = [value for name, value in headers if is_secret_name(name)]
     found: set[str] = set()
     query = urlsplit(url).query
     parameters = (value for name, value in parse_qsl(query) if is_secret_name(name))
