@@ -122,13 +122,13 @@ def request_id(headers: Mapping[str, str], told: str | None = None) -> str | Non
         headers: names in lower case.
         told: what the body of an error calls the request, or None.
     """
-    own = None
+    own = trace = None
     if not _IDS.isdisjoint(headers):
         own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+        trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
     if own is None:
         others = (name for name in headers if name.endswith(_ID_ENDS) and name not in _IDS)
         own = next((headers[name] for name in others if headers[name]), None)
-    trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
     return own or told or trace
 
 
