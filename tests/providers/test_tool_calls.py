@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from engine.events import Event, ToolCallDelta, ToolCallDone, ToolCallStart
 from engine.messages import ToolCall
 from engine.providers.finish import Finish
-from engine.providers.tool_calls import Calls
+from engine.providers.tool_calls import Calls, text_of_arguments, text_of_raw
 
 
 def finish(word: str | None = "tool_calls") -> Finish:
@@ -154,3 +155,27 @@ def test_any_cut_of_the_arguments_gives_the_same_call(
     told += calls.end(finish())
     assert handed(told) == [ToolCall("a", "f", text)]
     assert "".join(e.arguments for e in told if isinstance(e, ToolCallDelta)) == text
+
+
+def test_what_is_told_once_more_adds_what_had_not_come() -> None:
+    call = Calls().open("a", "f", 0)
+    call.add('{"x"')
+    assert call.whole('{"x":1}') == [ToolCallDelta(":1}", 0)]
+    assert call.whole('{"x":1}') == []
+    for nothing in ("", "{}", "null"):
+        assert call.whole(nothing) == []
+        assert call.arguments == '{"x":1}'
+    assert call.whole('{"y":2}') == []  # the last word counts
+    assert call.arguments == '{"y":2}'
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [({"x": 1}, '{"x":1}'), ('{"x": 1}', '{"x": 1}'), (None, ""), ([], "[]"), ("", "")],
+)
+def test_arguments_that_came_whole_are_text(given: object, text: str) -> None:
+    assert text_of_arguments(given) == text
+    if given not in ("", []):
+        raw = msgspec.Raw(msgspec.json.encode(given))
+        assert text_of_raw(raw) == text
+    assert text_of_raw(msgspec.Raw(b'{"x": 1.0}')) == '{"x": 1.0}'

@@ -80,6 +80,7 @@ class Delta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     thinking_blocks: list[Any] | None = None  # LiteLLM
     executed_tools: list[Any] | None = None  # Groq
     provider_metadata: Any = None  # Vercel's gateway
+    extra_content: dict[str, Any] | None = None  # Gemini's seal of a text
     channel: str | None = None  # of the harmony format: "analysis", "final"
     token_id: int | None = None  # Together: the last token's number in its vocabulary
 

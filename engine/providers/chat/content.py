@@ -21,7 +21,7 @@ from engine.events import (
     VendorItemDone,
 )
 from engine.messages import ServerTool, VendorItem
-from engine.providers.blocks import AnswerParser, Choice
+from engine.providers.blocks import AnswerParser, Choice, merge
 from engine.providers.chat.calls import call_of, gemini_seal
 from engine.providers.chat.chunk import (
     Delta,
@@ -187,6 +187,8 @@ class ContentParser(AnswerParser):
             self._executed(tool, state, choice, events)
         if delta.audio is not None:
             self._audio(delta.audio, state, choice, events)
+        if delta.extra_content is not None:
+            self._sealed(delta.extra_content, choice, events)
         if delta.channel is not None:
             self.metadata["channel"] = delta.channel
         if delta.provider_metadata:
@@ -195,6 +197,16 @@ class ContentParser(AnswerParser):
             pieces = getattr(delta, field)
             if pieces:
                 state.sealed.setdefault(field, SealedReasoning(field)).add(pieces)
+
+    def _sealed(self, extra: dict[str, Any], choice: int, events: list[Event]) -> None:
+        """The seal of what was said, a block of its own; the text goes on in its block."""
+        seal = gemini_seal(extra)
+        if seal is None:
+            merge(self.metadata, {"extra_content": extra})
+            return
+        block, self._blocks = self._blocks, self._blocks + 1
+        events.append(PartInfo(block, choice, field="extra_content"))
+        events.append(SignatureDelta(seal, block, choice))
 
     def _executed(self, tool: Any, state: Alternative, choice: int, events: list[Event]) -> None:
         """A tool Groq ran: announced first, then told again with its output."""

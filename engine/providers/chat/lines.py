@@ -202,6 +202,9 @@ class _Lines:
             if not isinstance(part, Thinking):
                 continue
             field = self._field(part)
+            if field == "extra_content":
+                fields[field] = {"google": {"thought_signature": part.signature}}
+                continue
             if field in (None, "content") or (field == "reasoning_details" and sealed):
                 continue
             if sealed and self._provider == "openrouter" and message.provider is not None:

@@ -73,3 +73,17 @@ def test_where_azures_filter_stands_is_kept() -> None:
     checked = {"index": 0, "content_filter_offsets": {"check_offset": 44}}
     reading = read("chat", chat(chunk(content="a"), {"choices": [checked]}, finish="stop"))
     assert reading.metadata["content_filter_offsets"] == {"check_offset": 44}
+
+
+def test_the_seal_of_a_text_goes_back_beside_it() -> None:
+    extra = {"google": {"thought_signature": "SEAL"}}
+    told = chunk(content="b", extra_content=extra)
+    reading = read("chat", chat(chunk(content="a"), told, chunk(content="c"), finish="stop"))
+    assert reading.text == "abc"
+    answer = Message("assistant", reading.message.parts, "gemini-openai", formats=("chat",))
+    request = ModelRequest("m", [Message.user("Hi"), answer, Message.user("Go on")])
+    for provider, sent in (("gemini-openai", extra), ("openai", None)):
+        line = dialect("chat").render(request, endpoint(provider))["messages"][1]
+        assert (line["content"], line.get("extra_content")) == ("abc", sent)
+    thought = chunk(content="a", extra_content={"google": {"thought": True}})
+    assert read("chat", chat(thought)).metadata["extra_content"] == {"google": {"thought": True}}
