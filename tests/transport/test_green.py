@@ -8,16 +8,16 @@ import pytest
 
 from tests.transport.process import run_script
 
-pytestmark = [pytest.mark.nightly]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
-# The server answers after 0.3 s, green as well.
+# The server answers after 1 s, green as well.
 _SCRIPT = """
 import time
 import engine
 from tests.server import HEALTHY, chat, serve
 
 def handle(peer):
-    time.sleep(0.3)
+    time.sleep(1.0)
     peer.stream(chat(*HEALTHY))
 
 def ask(client):
@@ -46,8 +46,8 @@ with serve(handle) as server:
             return "".join(client.stream("m", "hi").text_deltas())
         assert together([(iterate, client)] * 20) == ["".join(HEALTHY)] * 20
         iterated = time.monotonic() - before
-assert 0.3 <= one, one
-# One after another they take 30 s. Those that share a client under eventlet take turns.
+assert 1.0 <= one, one
+# One after another they take 100 s. Those that share a client under eventlet take turns.
 print(max(apart, iterated) < 10 * one, shared < (10 if WAITS_TOGETHER else 60) * one, one, shared)
 """
 
@@ -79,8 +79,13 @@ def together(calls):
 
 @pytest.mark.parametrize("green", [_GEVENT, _EVENTLET], ids=["gevent", "eventlet"])
 @pytest.mark.parametrize("first", ["patched", "engine"])
-def test_a_hundred_wait_together(green: str, first: str, request: pytest.FixtureRequest) -> None:
+def test_a_hundred_wait_together(
+    green: str, first: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # eventlet takes dnspython, if there is one, and fails at its newer versions; no name is looked
+    # up here.
+    monkeypatch.setenv("EVENTLET_NO_GREENDNS", "yes")
     name = request.node.callspec.id.split("-")[-1]
     assert importlib.util.find_spec(name), f"{name} is in the dependency group ci"
     early = "" if first == "patched" else "import engine\n"
-    assert run_script(early + green + _SCRIPT).startswith("True True")
+    assert run_script(early + green + _SCRIPT, timeout=120).startswith("True True")
