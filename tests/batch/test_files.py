@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ResourceError
 from tests.batch.support import (
     answer,
     custom_ids,
@@ -191,3 +191,28 @@ def test_a_run_that_died_before_its_first_answer_is_gone_on_with_under_its_name(
         for _ in range(2):
             run_batch(input, tmp_path / "out.jsonl", server, model="m")
     assert keys[0] and keys[0] == keys[1]
+
+
+def test_two_runs_do_not_write_one_errors_file(tmp_path: Path) -> None:
+    input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(4)))
+    errors = tmp_path / "errors.jsonl"
+    began, go_on = threading.Event(), threading.Event()
+
+    def handler(peer: Peer) -> None:
+        began.set()
+        go_on.wait(20)
+        peer.json(answer())
+
+    with provider(handler) as server:
+        first = threading.Thread(
+            target=run_batch, args=(input, tmp_path / "a.jsonl", server), kwargs={"errors": errors}
+        )
+        first.start()
+        assert began.wait(20)
+        try:
+            with pytest.raises(ResourceError, match="another batch"):
+                run_batch(input, tmp_path / "b.jsonl", server, errors=errors)
+        finally:
+            go_on.set()
+            first.join()
+        assert run_batch(input, tmp_path / "b.jsonl", server, errors=errors).done == 4

@@ -55,7 +55,7 @@ class Store:
         self.output: str = output if output == "-" else os.path.realpath(output)
         self.manifest: Manifest = manifest
         self.warnings: list[str] = []
-        self._lock: Lock | None = None
+        self._locks: list[Lock] = []
         self._journals: list[Journal] = []
         self._syncs: GroupSync | None = None
         self._unwritten: ResourceError | None = None
@@ -69,15 +69,21 @@ class Store:
             if errors is not None or output != "-":
                 paths.append(os.fspath(errors or errors_path(self.output)))
             if output != "-":
-                self._lock = Lock(f"{self.output}.lock")
-                if self._lock.warning is not None:
-                    self.warnings.append(self._lock.warning)
+                self._hold(self.output)
+                if os.path.realpath(paths[-1]) != os.path.realpath(errors_path(self.output)):
+                    self._hold(os.path.realpath(paths[-1]))  # another output may name it, too
                 self._agree(paths, force)
             journals = [self._open(path) for path in paths]
             self._answers, self._failures = journals[0], journals[-1]
         except BaseException:
             self.close()
             raise
+
+    def _hold(self, path: str) -> None:
+        lock = Lock(f"{path}.lock")
+        self._locks.append(lock)
+        if lock.warning is not None:
+            self.warnings.append(lock.warning)
 
     def _agree(self, paths: list[str], force: bool) -> None:
         """Go on with the run that was begun, or begin one."""
@@ -235,9 +241,8 @@ class Store:
         for journal in self._journals:
             journal.close(forget=self._syncs is None)
         self._journals.clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        while self._locks:
+            self._locks.pop().close()
 
 
 def written(

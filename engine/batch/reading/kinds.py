@@ -53,6 +53,8 @@ _OTHERS: Final = {
     b"ORC": "an ORC file; write it as Parquet or JSONL",
     b"\x80\x04\x95": "a Python pickle; write it as Parquet or JSONL",
     b"\x93NUMPY": "a NumPy array; write it as Parquet or JSONL",
+    b"\xff\xfe\0\0": "UTF-32; save it as UTF-8",
+    b"\0\0\xfe\xff": "UTF-32; save it as UTF-8",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
 }
@@ -97,9 +99,19 @@ def format_of(name: str, start: bytes, wanted: str | None) -> Format:
     if b"\0" in start:
         line = start[: start.index(b"\0")].count(b"\n") + 1
         raise ConfigError(f"{name}:{line} holds a NUL byte: it is no text, or none in UTF-8")
+    if chosen == "text" and wanted is None and _is_object(start):
+        raise ConfigError(
+            f"{name} is called text, and its first line is a JSON object; {_GIVE}: jsonl, or text "
+            "where each line is a prompt as it stands"
+        )
     if chosen is None or chosen == "json":
         return _by_content(name, start, chosen)
     return chosen
+
+
+def _is_object(start: bytes) -> bool:
+    line = start.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0].strip()
+    return line[:1] == b"{" and line[-1:] == b"}" and is_json(line.decode("utf-8", "replace"))
 
 
 _GIVE: Final = "rename it, or name its format by --format"

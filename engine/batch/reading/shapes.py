@@ -93,7 +93,8 @@ def shape_of(data: Any, endpoint: str | None = None) -> Asked:
     if isinstance(data, str):
         return _question({"prompt": data}, endpoint)
     if not isinstance(data, dict):
-        raise Unfit(f"a row is an object or a string, not {_kind(data)}")
+        hint = "; an array of rows is called .json (--format json)" if _holds_rows(data) else ""
+        raise Unfit(f"a row is an object or a string, not {_kind(data)}{hint}")
     if "body" in data or "url" in data:
         return _openai(data)
     if "params" in data:
@@ -247,6 +248,10 @@ def _object(data: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unfit(f"{name} must be an object" if name in data else f"{name} is missing")
     return value
+
+
+def _holds_rows(data: Any) -> bool:
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict)
 
 
 def _kind(data: Any) -> str:

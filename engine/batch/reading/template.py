@@ -34,7 +34,8 @@ class Template:
         try:
             for literal, column, form, conversion in _formatter.parse(text):
                 if column is not None and (not column.strip() or form or conversion):
-                    raise ValueError(f"{{{column}}} is no name of a column")
+                    more = f"!{conversion}" if conversion else f":{form}" if form else ""
+                    raise ValueError(f"{{{column}{more}}} is no name of a column alone")
                 self._pieces.append((literal, column.strip() if column is not None else None))
         except ValueError as error:
             raise ConfigError(

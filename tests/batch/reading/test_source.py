@@ -357,3 +357,34 @@ def test_stdin_may_be_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     for content in (gzip.compress(JSONL), json.dumps(ROWS).encode(), parquet()):
         monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(content)))
         assert prompts(all_rows(Source("-"))) == ["one", "zwei ü"]
+
+
+class TestWhatIsCalledSomethingElse:
+    """A name that says one thing of a file in which there is another."""
+
+    @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n"])
+    def test_lines_of_json_called_text_are_no_prompts(self, tmp_path: Path, start: bytes) -> None:
+        path = tmp_path / "in.txt"
+        path.write_bytes(start + b'{"prompt": "a"}\n{"prompt": "b"}\n')
+        with pytest.raises(ConfigError, match="first line is a JSON object"):
+            Source(path)
+        assert prompts(all_rows(Source(path, "jsonl"))) == ["a", "b"]
+        assert prompts(all_rows(Source(path, "text")))[-1] == '{"prompt": "b"}'
+
+    def test_text_with_braces_is_text(self, tmp_path: Path) -> None:
+        path = tmp_path / "in.txt"
+        path.write_text("{a} is a set\n{b}\n")
+        assert prompts(all_rows(Source(path))) == ["{a} is a set", "{b}"]
+
+    def test_an_array_in_a_line_is_told_its_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "in.jsonl"
+        path.write_text('[{"prompt": "a"}]\n')
+        (row,) = all_rows(Source(path))
+        assert isinstance(row, BadRow) and "--format json" in row.message
+
+    @pytest.mark.parametrize("codec", ["utf-16", "utf-32"])
+    def test_wide_text_is_told_by_its_name(self, tmp_path: Path, codec: str) -> None:
+        path = tmp_path / "in.jsonl"
+        path.write_bytes('{"prompt": "a"}\n'.encode(codec))
+        with pytest.raises(ConfigError, match=codec.upper()):
+            Source(path)
