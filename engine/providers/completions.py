@@ -109,12 +109,11 @@ class CompletionsParser(AnswerParser):
         for record in records:
             if self._ended:
                 break
-            if isinstance(record, bytes):
-                record = SSERecord(record)
+            data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             try:
-                chunk = decode(record.data)
+                chunk = decode(data)
             except UNREADABLE as error:
-                self._odd(record, error, events)
+                self._odd(_named(record), error, events)
                 easy = self._easy = self._goes_on_easily()
                 continue
             choices = chunk.choices
@@ -126,7 +125,7 @@ class CompletionsParser(AnswerParser):
                     if choice.text:
                         events.append(TextDelta(choice.text, number, number))
                     continue
-            self._chunk(chunk, record, events)
+            self._chunk(chunk, _named(record), events)
             easy = self._easy = self._goes_on_easily()
         return events
 
@@ -257,6 +256,10 @@ class CompletionsParser(AnswerParser):
             self.metadata["finish_reasons"] = words
         finish = self._finishes.get(0) or Finish()
         events.append(Done(finish.reason, self._usage, finish.word))
+
+
+def _named(record: SSERecord | bytes) -> SSERecord:
+    return SSERecord(record) if isinstance(record, bytes) else record
 
 
 def _refuse(request: ModelRequest) -> None:

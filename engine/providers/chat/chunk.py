@@ -18,6 +18,7 @@ __all__ = [
     "ChunkUsage",
     "Delta",
     "Function",
+    "PlainChoice",
     "StreamChoice",
     "ToolCallPiece",
     "as_citation",
@@ -26,6 +27,7 @@ __all__ = [
     "chunk_decoder",
     "decode_piece",
     "decode_plain",
+    "decode_thought",
     "decode_usual",
     "first_decoder",
 ]
@@ -161,21 +163,22 @@ class _PlainDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     function_call: None = None
 
 
-class _PlainChoice(msgspec.Struct, gc=False, kw_only=True):
+class PlainChoice(msgspec.Struct, gc=False, kw_only=True):
     # In the order OpenAI sends them: the next field is looked for behind the last one found.
     index: Literal[0] = 0
     delta: _PlainDelta
     logprobs: None = None
     finish_reason: None = None
     error: None = None
-    content_filter_results: None = None
+    content_filter_results: dict[str, Any] | None = None  # Azure, in each chunk
+    content_filter_offsets: dict[str, Any] | None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):
     """A piece of text of the first choice and nothing else, which nearly all chunks are. One that
     decodes as this needs no further look, which saves a quarter of the work of an event."""
 
-    choices: tuple[_PlainChoice]
+    choices: tuple[PlainChoice]
     usage: None = None
     x_groq: None = None
     error: None = None
@@ -213,12 +216,44 @@ class _PieceChoice(msgspec.Struct, gc=False):
     logprobs: None = None
     error: None = None
     content_filter_results: None = None
+    content_filter_offsets: None = None
 
 
 class PieceChunk(msgspec.Struct, gc=False):
     """A further piece of the arguments of one call and nothing else: the same for calls."""
 
     choices: tuple[_PieceChoice]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
+
+
+class _ThoughtDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    content: Literal[""] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _ThoughtChoice(msgspec.Struct, gc=False, kw_only=True):
+    index: Literal[0] = 0
+    delta: _ThoughtDelta
+    logprobs: None = None
+    finish_reason: None = None
+    error: None = None
+    content_filter_results: None = None
+    content_filter_offsets: None = None
+
+
+class ThoughtChunk(msgspec.Struct, gc=False):
+    """A piece of the reasoning of the first choice and nothing else: the same for those."""
+
+    choices: tuple[_ThoughtChoice]
     usage: None = None
     x_groq: None = None
     error: None = None
@@ -265,6 +300,7 @@ _NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
 decode_piece: Final = msgspec.json.Decoder(PieceChunk).decode
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
+decode_thought: Final = msgspec.json.Decoder(ThoughtChunk).decode
 decode_usual: Final = msgspec.json.Decoder(UsualChunk).decode
 first_decoder: Final = TypedDecoder(FirstChunk, _NEEDED)
 

@@ -11,6 +11,7 @@ from engine.events import (
     Ping,
     RedactedThinkingDone,
     TextDelta,
+    ThinkingDelta,
     Unknown,
     UsageUpdate,
 )
@@ -20,11 +21,13 @@ from engine.providers.chat.chunk import (
     Chunk,
     ChunkUsage,
     Delta,
+    PlainChoice,
     StreamChoice,
     as_usage,
     chunk_decoder,
     decode_piece,
     decode_plain,
+    decode_thought,
     decode_usual,
     first_decoder,
 )
@@ -53,7 +56,7 @@ class ChatParser(ContentParser):
 
     __slots__ = (
         *("_choices", "_decode", "_first_choice", "_heard", "_last", "_misses"),
-        *("_pieces", "_plain", "_sources", "_usage"),
+        *("_pieces", "_plain", "_sources", "_thinks", "_usage"),
     )
 
     def __init__(self) -> None:
@@ -64,6 +67,7 @@ class ChatParser(ContentParser):
         self._heard = False  # a chunk came, perhaps without a choice
         self._plain = False  # the next chunk is likely a piece of text and nothing else
         self._pieces = False  # or of a call's arguments
+        self._thinks = False  # or of the reasoning
         self._misses = 0  # chunks that were tried as plain ones and were not
         self._usage: Usage | None = None
         self._sources: list[Any] = []
@@ -78,14 +82,18 @@ class ChatParser(ContentParser):
             data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             if plain:
                 try:
-                    text = decode_plain(data).choices[0].delta.content
+                    choice = decode_plain(data).choices[0]
                 except UNREADABLE:
                     self._misses += 1  # counted, since some servers never send a plain one
                 else:
-                    if text:
-                        events.append(TextDelta(text, first.block))
+                    if choice.content_filter_results or choice.content_filter_offsets:
+                        self._filtered(choice)
+                    if choice.delta.content:
+                        events.append(TextDelta(choice.delta.content, first.block))
                     continue
-            elif self._pieces and self._piece(data, events):
+            elif (self._pieces and self._piece(data, events)) or (
+                self._thinks and self._thinks_on(data, events)
+            ):
                 continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
             if self._ended:
@@ -105,10 +113,13 @@ class ChatParser(ContentParser):
             data = chunk[6:-2]
             if _LF not in data and _CR not in data and len(data) <= self._room:
                 try:
-                    text = decode_plain(data).choices[0].delta.content
+                    choice = decode_plain(data).choices[0]
                 except UNREADABLE:
                     pass
                 else:
+                    if choice.content_filter_results or choice.content_filter_offsets:
+                        self._filtered(choice)
+                    text = choice.delta.content
                     return [TextDelta(text, self._first.block)] if text else []
         return super().read(chunk)
 
@@ -144,9 +155,29 @@ class ChatParser(ContentParser):
             events.append(call.further(piece.function.arguments))
         return True
 
+    def _thinks_on(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as a further piece of the reasoning; whether it is one."""
+        try:
+            delta = decode_thought(data).choices[0].delta
+        except UNREADABLE:
+            self._misses += 1
+            return False
+        words = delta.reasoning_content or delta.reasoning
+        if words:
+            events.append(ThinkingDelta(words, self._first.block))
+        return bool(words)
+
+    def _filtered(self, choice: StreamChoice | PlainChoice) -> None:
+        """Azure's findings, which come with each piece and are the same as a rule."""
+        results = choice.content_filter_results
+        if results and results != self.metadata.get("content_filter_results"):
+            merge(self.metadata, {"content_filter_results": results})
+        if choice.content_filter_offsets:
+            merge(self.metadata, {"content_filter_offsets": choice.content_filter_offsets})
+
     def _look_ahead(self) -> None:
-        """Set what the next chunk likely is, and nothing else: a piece of text, or one of a call's
-        arguments."""
+        """Set what the next chunk likely is, and nothing else: a piece of text, of a call's
+        arguments, or of the reasoning."""
         first = self._first
         usual = (
             self._misses < _MISSES
@@ -157,6 +188,7 @@ class ChatParser(ContentParser):
         opened = first.calls.opened
         self._pieces = usual and bool(opened) and first.block == opened[-1].index
         self._plain = usual and first.kind is TextDelta
+        self._thinks = usual and first.kind is ThinkingDelta and self._first_choice.reasoned
 
     def _over(self) -> bool:
         states = self._choices.values()
@@ -312,10 +344,8 @@ class ChatParser(ContentParser):
             self._logprobs(choice.logprobs, state, number, events)
         if choice.usage is not None:
             self._count(choice.usage, events)
-        if choice.content_filter_results:
-            merge(self.metadata, {"content_filter_results": choice.content_filter_results})
-        if choice.content_filter_offsets:
-            merge(self.metadata, {"content_filter_offsets": choice.content_filter_offsets})
+        if choice.content_filter_results or choice.content_filter_offsets:
+            self._filtered(choice)
         if choice.finish_reason:
             state.finish.say(choice.finish_reason)
         elif len(events) > before and state.finish.word is not None:
