@@ -75,6 +75,9 @@ class Rendered(msgspec.Struct, frozen=True):
                 f"{self.model[:cut]!r} if the server does not know it by that"
             )
             error.args = (error.message,)
+        if self.provider == "emulator" and error.phase == "connect":
+            error.message += "; the emulator is started by: engine emulate"
+            error.args = (error.message,)
         return error
 
     def without_key(self, body: bytes) -> bytes:

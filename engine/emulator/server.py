@@ -48,7 +48,8 @@ class Server:
             self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise ConfigError(
-                f"the emulator cannot listen on {host} port {port}: {error}; choose another port"
+                f"the emulator cannot listen on {host} port {port}: {error}; if one runs there "
+                "already, use that, else choose another port"
             ) from error
         self._listener.setblocking(False)
         self.host = host

@@ -208,3 +208,10 @@ def test_what_cannot_be_mended_is_sent_once() -> None:
     assert mended_request(http, refused(500, "stream is not supported")) is None
     assert mended_request(http, refused(404, "no such model")) is None
     assert mended_request(HttpRequest("GET", "https://x"), refused(400, "seed: unknown")) is None
+
+
+def test_an_emulator_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_EMULATOR_URL", "http://127.0.0.1:1/v1")
+    with engine.Client(retry=engine.Retry(max_attempts=1)) as client:
+        error = client.stream("emulator/demo", "hi").result().error
+    assert error is not None and "engine emulate" in str(error)
