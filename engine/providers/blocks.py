@@ -177,12 +177,11 @@ class AnswerParser:
         events.append(Start(self._id, self._model))
 
     def _answers(self, id: Any, model: Any, events: list[Event]) -> None:
-        """Who answers: what is not empty, since Azure's first chunk leaves both so. Of the ids the
-        first counts (LiteLLM gives each chunk one of its own), of the models the last: a router
-        names itself before the model it found."""
+        """Who answers, as far as it was not known: Azure's first chunk leaves both empty, and
+        LiteLLM gives each chunk an id of its own."""
         new_id = id if isinstance(id, str) and id and not self._id else None
-        new_model = model if isinstance(model, str) and model and model != self._model else None
-        self._id, self._model = self._id or new_id, new_model or self._model
+        new_model = model if isinstance(model, str) and model and not self._model else None
+        self._id, self._model = self._id or new_id, self._model or new_model
         if self._started and (new_id or new_model):
             events.append(ModelUpdate(new_id, new_model))
 

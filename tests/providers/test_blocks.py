@@ -27,9 +27,9 @@ WHO = {
         {**chunk(content="a"), "id": "x", "model": ""},
         {**chunk("stop"), "id": "x", "model": "real"},
     ),
-    "chat, a router at first": data(
-        {**chunk(content="a"), "id": "x", "model": "auto"},
-        {**chunk("stop"), "id": "y", "model": "real"},
+    "chat, others later": data(
+        {**chunk(content="a"), "id": "x", "model": "real"},
+        {**chunk("stop"), "id": "y", "model": "alias"},
     ),
     "completions, empty at first": data(
         {"id": "", "model": "", "choices": [{"index": 0, "text": "a"}]},
@@ -145,3 +145,30 @@ def test_what_only_one_vendor_says_is_kept() -> None:
     reading = read("cohere", named(said, {**said, "logprobs": likely}, end))
     assert reading.text == "aa"
     assert LogprobsDelta([likely], 0) in reading.events
+
+
+def _candidates(*finishes: str | None) -> dict[str, Any]:
+    told = [{"index": n, "finishReason": finish} for n, finish in enumerate(finishes)]
+    parts = {"content": {"parts": [{"text": "a"}]}}
+    return {"responseId": "r", "candidates": [{**parts, **one} for one in told]}
+
+
+SEVERAL = {
+    "chat": data(chunk("stop", content="a"), chunk("length", index=1, content="b"), done=True),
+    "completions": data(
+        _completion(id="c"),
+        {"choices": [{"index": 1, "text": "b", "finish_reason": "length"}]},
+        done=True,
+    ),
+    "gemini": data(_candidates("stop", "length")),
+}
+
+
+@pytest.mark.parametrize("dialect", SEVERAL)
+def test_each_alternative_has_its_finish_and_one_alone_needs_no_list(dialect: str) -> None:
+    reading = read(dialect, SEVERAL[dialect])
+    assert len(reading.messages) == 2
+    assert reading.metadata["finish_reasons"] == {"0": "stop", "1": "length"}
+    for body in (data(chunk("stop", content="a"), done=True), data(_candidates("STOP"))):
+        name = "gemini" if b"candidates" in body else "chat"
+        assert "finish_reasons" not in read(name, body).metadata

@@ -278,9 +278,11 @@ class ResponsesParser(AnswerParser):
 
     def _end(self, response: Response, status: str | None, events: list[Event]) -> None:
         self._start(response, events)
-        if response.id and response.id != self._id:
-            self._id = response.id  # Copilot gives each event another: the last is the answer's
-            events.append(ModelUpdate(response.id, None))
+        told = (self._id, self._model)
+        # Copilot gives each event another id, a router its own name: the last is the answer's.
+        self._id, self._model = response.id or self._id, response.model or self._model
+        if told != (self._id, self._model):
+            events.append(ModelUpdate(self._id, self._model))
         self._untold(response, events)
         usage = as_usage(response.usage) if response.usage is not None else None
         if usage is not None:
