@@ -184,8 +184,8 @@ class Attempts:
             events = self._after_preamble(events)
         failure = answer.failure
         if failure is None:
-            self.delivery.post(events)
             if events:
+                self.delivery.post(events)
                 self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None

@@ -25,8 +25,6 @@ _LONGEST_KEY: Final = 16 * 1024
 # how often a string is referred to.
 _MARSHAL_VERSION: Final = 2
 
-_set: Final = msgspec.structs.force_setattr
-
 
 class _Page(NamedTuple):
     """What one model is asked, before and after the text."""
@@ -59,10 +57,9 @@ class Form:
         written = encode_body(text)
         rendered: Rendered | None = None
         for page in self._pages:
-            made: Rendered = page.rendered.__copy__()  # type: ignore[attr-defined]
-            _set(made, "http", made.http.with_body(b"%b%b%b" % (page.before, written, page.after)))
-            _set(made, "fallback", rendered)
-            rendered = made
+            asked = page.rendered
+            http = asked.http.with_body(b"%b%b%b" % (page.before, written, page.after))
+            rendered = msgspec.structs.replace(asked, http=http, fallback=rendered)
         assert rendered is not None
         return rendered
 
