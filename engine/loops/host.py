@@ -228,7 +228,8 @@ class _Hook:
             self.host.watch(self._fd, self._turn)
         wait = self._multi.timeout()
         if self._fd is None:
-            wait = min(_BUSY_POLL if len(self._multi) else _IDLE_POLL, wait or _BUSY_POLL)
+            poll = _BUSY_POLL if len(self._multi) else _IDLE_POLL
+            wait = poll if wait is None else min(poll, wait)
         if wait is None:
             return
         due = monotonic() + wait
