@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 from engine.loops.asyncio import AsyncClient
 from engine.transport.multi import Multi
@@ -18,20 +18,20 @@ from tests.faults.server import KEEP, FaultServer, Step, play
 from tests.server import DONE, OK_SSE, Request, chat_chunk
 
 LIMIT = 0.3
-WORDS = [f"w{n} " for n in range(8)]
+WORDS = [f"w{n} " for n in range(25)]
 
 
 def chunked(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def provider(request: Request) -> Iterable[Step]:
+def provider(request: Request, pause: float) -> Iterable[Step]:
     """For browsers of an odd number an answer that ends, for the others one that never does."""
     yield OK_SSE
     words = iter(WORDS) if _number(request.path) % 2 else iter(lambda: "more ", None)
     for word in words:
         yield chunked(chat_chunk(word))
-        yield 0.1  # seldom enough that a slow machine has time to spare: the limit is in seconds
+        yield pause
     yield chunked(chat_chunk(finish="stop") + DONE) + b"0\r\n\r\n"
     yield KEEP
 
@@ -95,15 +95,20 @@ class Relay:
             await runner.cleanup()
 
 
-WAYS = ("closed tab", "cancelled task", "timeout", "exception", "stop")
+WAYS = ("closed tab", "cancelled task", "timeout", "exception", "stop", "server shutdown")
+
+
+def way_of(number: int) -> str | None:
+    """How a browser leaves; None: it stays."""
+    return None if number % 2 else WAYS[number // 2 % len(WAYS)]
 
 
 async def browser(session: ClientSession, url: str, relay: Relay, number: int) -> str | float:
     """What a browser got that stayed; or when the other one left."""
-    if number % 2:
+    way = way_of(number)
+    if way is None:
         async with session.get(f"{url}/{number}") as response:
             return (await response.read()).decode()
-    way = WAYS[number // 2 % len(WAYS)]
     try:
         async with session.get(f"{url}/{number}", params={"way": way}) as response:
             await response.content.readexactly(9)
@@ -120,6 +125,9 @@ async def browser(session: ClientSession, url: str, relay: Relay, number: int) -
     return relay.left_at.get(number, time.monotonic())
 
 
+TIMEOUT = ClientTimeout(total=60)
+
+
 async def lag(longest: list[float]) -> None:
     """Note how much longer than it should the loop takes for a pass: it has browsers, relay and
     engine in it, and a loaded machine."""
@@ -132,32 +140,54 @@ async def lag(longest: list[float]) -> None:
 async def relayed(provider: FaultServer, browsers: int, longest: list[float]) -> list[str | float]:
     relay = Relay(provider.url)
     lagging = asyncio.create_task(lag(longest))
-    timeout = ClientTimeout(total=20)
-    async with relay.serving() as url, ClientSession(timeout=timeout) as session:
-        work = (browser(session, url, relay, number) for number in range(browsers))
+    every = TCPConnector(limit=0)  # aiohttp's own limit is 100
+    async with ClientSession(timeout=TIMEOUT, connector=every) as session:
+        async with relay.serving() as url:
+            work = [
+                asyncio.create_task(browser(session, url, relay, number))
+                for number in range(browsers)
+            ]
+            stays = [w for n, w in enumerate(work) if way_of(n) != "server shutdown"]
+            await asyncio.gather(*stays)
         results = await asyncio.gather(*work)
-        await asyncio.sleep(LIMIT)
-        assert len(relay.multi) == 0
+    await asyncio.sleep(LIMIT)
+    assert len(relay.multi) == 0
     lagging.cancel()
     relay.multi.close()
     return results
 
 
-@pytest.mark.parametrize("browsers", [20, pytest.param(100, marks=pytest.mark.slow)])
-def test_whoever_leaves_ends_the_upstream_and_the_others_get_all(browsers: int) -> None:
+def latest(browsers: int, pause: float) -> dict[str, float]:
+    """Seconds beyond what is allowed from leaving to the end of the upstream, of those that were
+    late, the latest of each way; whoever stays has all of his answer."""
     longest = [0.0]
-    with play(provider) as server:
+    with play(lambda request: provider(request, pause)) as server:
         results = asyncio.run(relayed(server, browsers, longest))
         left = {_number(path): when for path, when in server.left}
     leavers = [number for number in range(browsers) if number % 2 == 0]
     assert sorted(left) == leavers
+    assert [results[n] for n in range(1, browsers, 2)] == ["".join(WORDS)] * (browsers // 2)
     # A closed tab ends its upstream in three passes of the loop: aiohttp notices it, the handler
     # leaves, the engine closes.
     limit = LIMIT + 3 * longest[0]
-    late = {
-        WAYS[number // 2 % len(WAYS)]: left[number] - float(results[number])
-        for number in leavers
-        if left[number] - float(results[number]) > limit
-    }
-    assert late == {}
-    assert [results[n] for n in range(1, browsers, 2)] == ["".join(WORDS)] * (browsers // 2)
+    late: dict[str, float] = {}
+    for number in leavers:
+        way, beyond = way_of(number) or "", left[number] - float(results[number]) - limit
+        if beyond > 0:
+            late[way] = max(late.get(way, 0.0), beyond)
+    return late
+
+
+@pytest.mark.parametrize(
+    # Words are seldom enough that a slow machine has time to spare: the limit is in seconds.
+    ("browsers", "pause"),
+    [(24, 0.1), pytest.param(500, 0.4, marks=pytest.mark.slow)],
+)
+@pytest.mark.timeout(200)
+def test_whoever_leaves_ends_the_upstream_and_the_others_get_all(
+    browsers: int, pause: float
+) -> None:
+    late = [latest(browsers, pause)]
+    while late[-1] and len(late) < 3:
+        late.append(latest(browsers, pause))  # what else the machine does takes time, too
+    assert late[-1] == {}, late
