@@ -29,6 +29,7 @@ class Passenger(Queued, Protocol):
     lane: Lane[Any] | None
     passed: bool
     repeats: int
+    again: bool
 
     @property
     def longest_hold(self) -> float: ...
@@ -236,10 +237,13 @@ class Lanes(Generic[P]):
 
     def enqueue(self, transfer: P) -> None:
         """Queue `transfer`, at the gate of its lane if it has one."""
-        if transfer.lane is None:
-            self._admit(transfer)
-        else:
-            transfer.lane.enqueue(transfer)
+        lane = transfer.lane
+        if lane is not None and not transfer.again:
+            lane.enqueue(transfer)
+            return
+        if lane is not None:  # it has waited at the gate already
+            lane.in_flight += 1
+        self._admit(transfer)
 
     def _admit(self, transfer: P) -> None:
         transfer.passed = transfer.lane is not None

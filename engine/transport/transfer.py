@@ -69,14 +69,13 @@ class Transfer:
         began_at: when the attempt left the queue (seconds of time.monotonic).
         over: nothing more will happen.
         work: what it is done for.
-        repeats: times it was sent again and not counted.
+        repeats, again: times it was sent again, uncounted; whether the next start does so.
         possibly_billed: requests that the server may have read and that got no head.
         lane: with whom it waits at the gate; None: with nobody.
         passed: it counts among those of its lane that are under way.
     """
 
     __slots__ = (
-        "_again",
         "_asked",
         "_carrier",
         "_connect_timeout",
@@ -94,6 +93,7 @@ class Transfer:
         "_sending",
         "_since",
         "_take",
+        "again",
         "attempt",
         "began_at",
         "created",
@@ -126,7 +126,7 @@ class Transfer:
         self.possibly_billed: int = 0
         self._lost = 0  # repeats that followed a request that may have been read
         self._sending = _NOTHING_SENT
-        self._again = False  # the next start is such a repeat
+        self.again: bool = False
         self._fresh = False  # the next connection is not to be a pooled one
         self._asked: HttpRequest | None = None  # what the key was made for
         self._key = ""
@@ -198,10 +198,10 @@ class Transfer:
         prepared = templates.handle(key)
         self._easy = easy = pycurl.Curl() if prepared is None else prepared
         self.move(_CONNECTING)
-        if not self._again:
+        if not self.again:
             self.attempt += 1
             self.owner.began()
-        self._again = False
+        self.again = False
         if prepared is None:
             prepare(easy, request, carrier.ca_file, self._connect_timeout)
             templates.keep(key, easy)
@@ -265,7 +265,7 @@ class Transfer:
             return False
         self.repeats += 1
         self._lost += not sending.unsent
-        self._again, self._fresh = True, not sending.refused
+        self.again, self._fresh = True, not sending.refused
         self._drop_easy()
         self.move(State.QUEUED)
         self._since = monotonic()
@@ -286,6 +286,7 @@ class Transfer:
         self._attempt_ended(error)
 
     def _attempt_ended(self, error: EngineError | None) -> None:
+        self.again = False
         self._drop_easy()
         delay = self.owner.attempt_ended(error)
         if self.over:

@@ -115,6 +115,11 @@ class Transfers:
                 break
 
     def _start(self, transfer: Transfer) -> None:
+        if transfer.state is not State.QUEUED:
+            # A deadline struck while it waited to go out again: it has its next attempt's place in
+            # the queue, or will have.
+            self._admission.release(transfer)
+            return
         try:
             easy = transfer.start()
             self._sockets.curl.add_handle(easy)

@@ -21,6 +21,8 @@ import pytest
 import engine
 from engine import Category, HttpRequest, Multi, Retry
 from engine.batch import Batch, Options
+from engine.transport.multi import driver_of
+from engine.transport.transfer import Transfer
 from tests.server import HEALTHY, Peer, Server, chat, serve
 from tests.servers.certificate import certify
 
@@ -234,6 +236,52 @@ def test_the_same_for_plain_requests() -> None:
             assert exchange.response is not None and exchange.response.status == "complete"
         assert len(server.requests) == 3
         assert len(set(keys(server)[1:])) == 1
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["while it waits", "afterwards"])
+def test_a_deadline_may_strike_while_a_request_waits_to_go_out_again(
+    early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the queue twice then, and goes out once."""
+    die = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        if len(server.requests) == 2:
+            die.wait(10)
+        else:
+            whole(peer)
+
+    with asking(handle) as (client, server):
+        multi = client.multi
+        assert client.stream("m", "hi").result().status == "complete"
+        limits = engine.Timeouts(first_event=0.2)
+        quick = engine.Client(
+            multi, base_url=server.url, retry=Retry(max_attempts=2), timeouts=limits
+        )
+        stream = quick.stream("m", "hi")
+        while len(server.requests) < 2:
+            multi.poll(0.01)
+        admission = driver_of(multi).hosts._admission
+        host, struck = server.url.removesuffix("/v1"), []
+
+        def strike(transfer: Transfer, error: engine.EngineError) -> None:
+            struck.append(error)
+            fail(transfer, error)
+            if early:
+                admission.let_go(host)
+
+        fail = Transfer.fail_attempt
+        monkeypatch.setattr(Transfer, "fail_attempt", strike)
+        admission.hold(host, lambda: None)
+        die.set()
+        while not struck:
+            multi.poll(0.01)
+        multi.poll(0.01)
+        admission.let_go(host)
+        done = stream.result()
+        assert (done.status, done.attempts, done.possibly_billed) == ("complete", 2, 1)
+        assert len(server.requests) == 3
+        assert [client.stream("m", "hi").result().status for _ in range(3)] == ["complete"] * 3
 
 
 def test_who_would_rather_lose_an_answer_than_pay_twice_says_so() -> None:

@@ -18,7 +18,7 @@ from engine.transport.timers import Timer
 
 class Passenger:
     host = "https://llm.example"
-    over = passed = False
+    over = passed = again = False
     repeats = 0
     lane: Lane[Passenger] | None = None
     longest_hold = 120.0
@@ -108,6 +108,19 @@ def test_the_timer_lets_them_go_on(world: World) -> None:
     while not world.passed:
         world.timers[-1].call()  # type: ignore[misc]
     assert len(lane) == 0
+
+
+def test_what_goes_out_again_has_waited_at_the_gate_already() -> None:
+    admission = Admission(0, 0, 100)
+    lanes: Lanes[Passenger] = Lanes(admission, lambda when, call: Timer(when, call))
+    lane = lanes.lane(1, Retry())
+    lane.gate.until = monotonic() + 60
+    for again in (True, False):
+        one = Passenger()
+        one.lane, one.again = lane, again
+        lanes.enqueue(one)
+        assert one.passed is again
+    assert (lane.in_flight, len(lane)) == (1, 1)
 
 
 def test_those_that_ended_while_they_waited_take_nobodys_place(world: World) -> None:
