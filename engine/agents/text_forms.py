@@ -52,7 +52,10 @@ _GEMMA: Final = re.compile(r"call:([\w.-]+)\{(.*?)\}(?=<end_function_call>)", re
 _GEMMA_PAIR: Final = re.compile(
     r"\s*,?\s*([\w.-]+):(?:<escape>(.*?)<escape>|([^,{}\[\]]+))", re.DOTALL
 )
-_BEGUN: Final = re.compile(r"[\[{<]|[\w.:-]+\s*(?:[({<\[]|```|\Z)|\Z")
+_BEGUN: Final = re.compile(
+    rf"[\[{{]|<{_PREFIX}(?:function|invoke|parameter|(?:\w+_)?arg_key)|<[^<>]*\Z"
+    r"|[\w.:-]+\s*(?:[({<\[]|```|\Z)|\Z"
+)
 _PYTHON: Final = re.compile(r"\[?\s*[A-Za-z_][\w.]*\(")
 
 _LOOSE: Final = (",", ";", "```")
