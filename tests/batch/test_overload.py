@@ -22,7 +22,16 @@ def refuse(peer: Peer) -> None:
     peer.json(REFUSED, status="429 Too Many Requests", headers="retry-after-ms: 100\r\n")
 
 
-def test_a_storm_of_429s_costs_few_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "429 Too Many Requests",
+        "503 Service Unavailable",
+        pytest.param("429 and 503 in turn", marks=pytest.mark.slow),
+    ],
+)
+def test_a_storm_costs_few_requests(tmp_path: Path, status: str, stream: bool) -> None:
     """Everything is refused from the 100th request on, for so many requests as a second of storm
     would see at the gate's pace; then all is well again."""
     storm: list[float] = []
@@ -31,18 +40,25 @@ def test_a_storm_of_429s_costs_few_requests(tmp_path: Path) -> None:
         now = time.monotonic()
         if len(server.requests) > 100 and (not storm or now < storm[0] + 1.0):
             storm.append(now)
-            refuse(peer)
+            if status.startswith("503") or (status.endswith("turn") and len(storm) % 2):
+                peer.json(b'{"error": {"message": "overloaded"}}', "503 Service Unavailable")
+            else:
+                refuse(peer)
         else:
             peer.json(answer())
 
     rows = 600
     output = tmp_path / "out.jsonl"
     with provider(handler) as server:
-        summary = run_batch(map(openai_row, ids(rows)), output, server, concurrency=100)
+        summary = run_batch(
+            map(openai_row, ids(rows)), output, server, concurrency=100, stream=stream
+        )
     assert summary.exit_code == 0
     assert sorted(custom_ids(output)) == sorted(ids(rows))
     assert len(server.requests) <= 1.1 * rows + 2 * 100
-    assert summary.refused == len(storm) > 0
+    assert storm
+    if status.startswith("429 T"):
+        assert summary.refused == len(storm)
 
 
 def test_headers_that_tell_what_is_left_are_heeded(tmp_path: Path) -> None:
