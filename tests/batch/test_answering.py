@@ -187,3 +187,23 @@ def test_a_table_that_cannot_be_is_refused_before_anything_is_asked(tmp_path: Pa
     for path in (tmp_path / "out.xlsx", tmp_path / "no" / "out.csv"):
         with pytest.raises(ConfigError):
             check_table(path)
+
+
+def test_a_column_called_as_one_of_ours_is_in_the_table_too(tmp_path: Path) -> None:
+    from engine.batch.answer import answer_of
+    from engine.batch.showing.table import write_table
+
+    lines = [
+        b'{"custom_id":"a","response":null,"error":null,"metadata":{"text":"asked","label":1}}',
+        b'{"custom_id":"b","response":null,"error":null,"metadata":{"cost":5}}',
+        b'{"custom_id":"c","response":null,"error":null,"metadata":"plain"}',
+    ]
+    table = tmp_path / "t.csv"
+    write_table(table, lambda: map(answer_of, lines))
+    with open(table, newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["given_text"] for row in found] == ["asked", "", ""]
+    assert [row["given_cost"] for row in found] == ["", "5", ""]
+    assert [row["label"] for row in found] == ["1", "", ""]
+    assert [row["metadata"] for row in found] == ["", "", "plain"]
+    assert [row["text"] for row in found] == ["", "", ""]

@@ -85,10 +85,15 @@ def _given(found: Iterable[Answer]) -> list[str]:
     names: dict[str, None] = {}
     for answer in found:
         if isinstance(answer.metadata, dict):
-            names.update(dict.fromkeys(name for name in answer.metadata if name not in _OURS))
+            names.update(dict.fromkeys(map(_column, answer.metadata)))
         elif answer.metadata is not None:
             names["metadata"] = None
     return list(names)
+
+
+def _column(name: str) -> str:
+    """The column of what the row gave as `name`: a template's ``{text}`` is not the answer's."""
+    return f"given_{name}" if name in _OURS else name
 
 
 def _cells(found: Iterable[Answer], columns: list[str]) -> Iterator[list[Any]]:
@@ -106,6 +111,7 @@ def _cells(found: Iterable[Answer], columns: list[str]) -> Iterator[list[Any]]:
         given = answer.metadata
         if not isinstance(given, dict):
             given = {"metadata": given}
+        given = {_column(name): value for name, value in given.items()}
         yield [cells[name] if name in cells else given.get(name) for name in columns]
 
 
