@@ -127,7 +127,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_command_line_is_understood() -> None:
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
     code = "import shlex, sys; from engine.cli import _parser; a = shlex.split(sys.argv[1])[1:]; "
     code += "_parser(a).parse_args(a)"
     for command in COMMANDS:
