@@ -146,7 +146,7 @@ def test_text_is_that_of_the_first_choice(multi: engine.Multi) -> None:
 # -- a loop that is suspended ------------------------------------------------------------------
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("drive", [engine.Multi.run, engine.Multi.poll])
 def test_to_wait_for_a_suspended_loop_is_a_mistake(
     client: engine.Client, drive: Callable[[engine.Multi], object]
@@ -162,7 +162,7 @@ def test_to_wait_for_a_suspended_loop_is_a_mistake(
     assert stream.result().status == "complete"
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_beside_a_suspended_loop_others_go_on(client: engine.Client) -> None:
     suspended = client.stream("m", "hi")
     loop = iter(suspended)

@@ -29,7 +29,7 @@ def check(*arguments: str | Path, cwd: Path = ROOT) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_examples_snippets_and_promises_pass_mypy_strictly(tmp_path: Path) -> None:
     for page in pages():
         name = re.sub(r"\W", "_", str(page.relative_to(ROOT)))
@@ -46,13 +46,13 @@ def _all(snippets: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_pyright_sees_the_same() -> None:
     assert "0 errors" in check("pyright", "tests/typed/streams.py")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nearly_every_public_symbol_has_a_type_that_is_written_down(tmp_path: Path) -> None:
     # From a folder without a package of that name in it, as users have it.
     found = check("pyright", "--verifytypes", "engine", "--ignoreexternal", cwd=tmp_path)

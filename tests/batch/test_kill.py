@@ -201,7 +201,7 @@ def test_killed_at_random_moments_every_id_is_there_exactly_once(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.timeout(120 + 30 * KILLS)
 def test_killed_many_times_every_id_is_there_exactly_once(
     tmp_path: Path, emulator: Emulator
 ) -> None:

@@ -12,7 +12,7 @@ from benchmarks.origins import raise_descriptor_limit
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_two_hundred_thousand_rows_a_thousand_at_once() -> None:
     if shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
         pytest.skip("nginx is not installed")

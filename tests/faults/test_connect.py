@@ -282,7 +282,7 @@ def in_spaces(source: str) -> str:
         [*_SPACES, sys.executable, "-c", dedent(_PRELUDE) + dedent(source)],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=170,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr

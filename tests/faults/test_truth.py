@@ -8,7 +8,7 @@ from tests.faults.server import play
 from tests.faults.truth.__main__ import outcomes, script, verdict
 from tests.faults.truth.faults import FAULTS, Fault
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("client", ["engine", "engine-messages"])

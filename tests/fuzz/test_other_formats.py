@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.driver import run
 from tests.fuzz.targets import DIALECTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("name", DIALECTS[5:])

@@ -107,7 +107,7 @@ def test_openais_own_types_and_pandas_read_the_lines(
     assert sorted(frame.custom_id) == sorted(ROWS)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_llama_answers_each_of_200_rows_once(tmp_path: Path) -> None:
     llama = pytest.importorskip("tests.servers.llama")
     with llama.running(tmp_path) as server:

@@ -16,7 +16,7 @@ from engine.batch import Options, run
 from tests.servers import llama
 from tests.servers.llama import Llama
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 DIALECTS = ("chat", "responses", "messages")
 

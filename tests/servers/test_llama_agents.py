@@ -32,7 +32,7 @@ from tests.agents.support import check_order
 from tests.servers import llama
 from tests.servers.llama import Llama
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MAX_TOKENS = 48
 LIMITS = Limits(iterations=3, tool_calls=1)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_script(
-    source: str, *arguments: str, before: list[str] | None = None, timeout: float = 50
+    source: str, *arguments: str, before: list[str] | None = None, timeout: float = 170
 ) -> str:
     """Run `source` in a new interpreter; what it printed.
 

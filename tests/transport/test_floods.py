@@ -175,7 +175,7 @@ def begun(_: Request) -> Iterator[Step]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [3000, 9000])
 def test_very_many_begin_and_are_cancelled_in_slices(count: int) -> None:
     if not raise_file_limit(2 * count + 500):

@@ -66,14 +66,14 @@ def test_the_page_opens_in_chromium_without_a_network(page: Path, tmp_path: Path
         [chromium, *options, "--enable-logging=stderr", "--dump-dom", page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=170,
     )
     assert seen.stdout.count("<svg") == 5
     assert "CONSOLE" not in seen.stderr
     subprocess.run(
         [chromium, *options, f"--screenshot={shot}", "--window-size=800,1400", page.as_uri()],
         capture_output=True,
-        timeout=50,
+        timeout=170,
     )
     assert shot.stat().st_size > 10_000  # an empty page of that size is 4 kB
 
