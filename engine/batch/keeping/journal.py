@@ -45,7 +45,11 @@ class Journal:
                 # For its owner's eyes: it holds what was asked and answered.
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 if new:
-                    _sync_folder(self.path)
+                    try:
+                        _sync_folder(self.path)
+                    except OSError:
+                        os.close(self._fd)
+                        raise
         status = os.fstat(self._fd)
         self._regular = path != "-" and stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
