@@ -62,3 +62,8 @@ def test_codes_and_numbers() -> None:
     assert ErrorBody(TOLD["Baidu's"]).number == 336003
     assert ErrorBody(TOLD["Bedrock's in a stream"]).code == "internalServerException"
     assert ErrorBody({"error": "Bad Request", "message": "Bad Request: x"}).message == "Bad Request"
+
+
+@pytest.mark.parametrize("odd", [5, True, [], {}, None])
+def test_a_message_that_is_none_is_passed_over(odd: Any) -> None:
+    assert ErrorBody({"message": odd, "detail": "Boom"}).message.endswith("Boom")

@@ -38,3 +38,9 @@ def test_formats_are_those_of_both() -> None:
         [answer(FIRST, formats=("chat", "responses")), answer(SECOND, formats=("responses",))]
     )
     assert both == [answer(FIRST, SECOND, formats=("responses",))]
+
+
+def test_what_one_of_them_says_beside_belongs_to_both() -> None:
+    for first, second in (({"a": 1}, {}), ({}, {"a": 1})):
+        turns = [answer(FIRST, extra=first), answer(SECOND, extra=second)]
+        assert with_calls_together(turns) == [answer(FIRST, SECOND, extra={"a": 1})]

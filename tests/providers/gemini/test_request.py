@@ -358,3 +358,13 @@ def test_an_error_names_the_argument(messages: list[Message], words: str) -> Non
 def test_a_response_format_without_schema_is_named() -> None:
     with pytest.raises(ConfigError, match="response_format"):
         render(HI, response_format={"name": "x"})
+
+
+def test_an_empty_text_goes_back_for_its_seal_and_to_its_author_alone() -> None:
+    parts = [Text("", signature="SEAL"), Text(""), Text("Hi")]
+    sent = {
+        provider: render([*HI, Message("assistant", parts, provider), *HI])["contents"][1]["parts"]
+        for provider in ("gemini", "openai")
+    }
+    assert sent["gemini"] == [{"text": "", "thoughtSignature": "SEAL"}, {"text": "Hi"}]
+    assert sent["openai"] == [{"text": "Hi"}]
