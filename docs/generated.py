@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import date
 from importlib import import_module
 from pathlib import Path
+
+import pycurl
 
 import engine.cli
 from engine.agents.state import LEGAL_MOVES as RUN_MOVES
@@ -91,9 +94,10 @@ def providers() -> str:
 
 def faults() -> str:
     """The fault matrix, from the rows the tests run."""
+    versions = f"engine {engine.__version__}, {pycurl.version.partition(' zlib')[0]}"
     blocks = [
         "# The fault table\n\nEach row is a test, run on every change; where a row has siblings, "
-        "their bytes are compared too.\n"
+        f"their bytes are compared too. Built {date.today()} with {versions}.\n"
     ]
     for letter, title in CHAPTERS.items():
         rows = [

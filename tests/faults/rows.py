@@ -105,7 +105,9 @@ ROWS: Final[dict[str, Row]] = {
     "S11": Row("a line without end", "PROTOCOL, names the limit"),
     "S12": Row("NDJSON: blank lines, CRLF, two objects a line", "read, read, PROTOCOL"),
     "S13": Row("more after [DONE]; no [DONE]; no finish reason", "complete"),
-    "S14": Row("an endless answer, a reader that stands still", "held back", "answering"),
+    "S14": Row(
+        "an endless answer, a reader that stands still", "held back", "loops/test_reading.py"
+    ),
     "P01": Row("broken JSON in the middle", "PROTOCOL, the text kept"),
     "P02": Row("events and fields nobody knows", "Unknown; complete"),
     "P03": Row("an error in the stream, before content", "its category, tried again"),

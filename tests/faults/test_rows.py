@@ -24,7 +24,7 @@ def told(row: str) -> bool:
     """As "H04 …" in the id of a case, f"H0{…}" for several, or `test_h04_…`."""
     elsewhere = ROWS[row].elsewhere
     if elsewhere:
-        return elsewhere.startswith("does not apply") or (HERE.parent / elsewhere).exists()
+        return elsewhere.startswith("does not apply") or (HERE.parent / elsewhere).is_file()
     written = (
         rf'"{row}\b|test_{row.lower()}\b|test_{row.lower()}_|{row} |f"{row[:2]}\{{|f"{row[0]}\{{'
     )
