@@ -296,3 +296,17 @@ def test_an_event_a_read_leaves_the_decoder_alone() -> None:
     parser._decoder = type("Seen", (), {"feed": lambda _, part: seen.append(part) or feed(part)})()  # type: ignore[attr-defined,func-returns-value]
     assert read(piece) == [TextDelta(" a")]
     assert not seen
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_the_limit_holds_for_an_event_that_comes_alone(name: str) -> None:
+    decoder, parser = dialect(name).decoder(), dialect(name).parser()
+    decoder.limit = _LIMIT  # type: ignore[attr-defined]
+    read = parser.read_from(decoder)  # type: ignore[attr-defined]
+    piece = framed(name, DATA[name][0], 9, random.Random(1))
+    for _ in range(3):
+        read(piece)
+    read(piece.replace(b" a", b"a" * (_LIMIT - len(piece))))
+    for late in (piece.replace(b" a", b"a" * _LIMIT), piece):
+        with pytest.raises(ProtocolError, match=r"larger than|longer than"):
+            read(late)
