@@ -4,14 +4,12 @@ what is tested here with the packages that are tested with."""
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import sysconfig
-from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_NEEDED = "import gi, msgspec, pycurl, engine; gi.require_version('Gtk', '4.0')"
 
 
 def environment() -> dict[str, str]:
@@ -19,16 +17,13 @@ def environment() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-@cache
 def python() -> str | None:
     """The interpreter that has GTK 4; None: there is none."""
-    for candidate in (sys.executable, "/usr/bin/python3"):
-        try:
-            command = [candidate, "-c", _NEEDED]
-            subprocess.run(
-                command, env={**os.environ, **environment()}, check=True, capture_output=True
-            )
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return candidate
-    return None
+    if not any(Path("/usr/lib").glob("*/girepository-1.0/Gtk-4.0.typelib")):
+        return None
+    if find_spec("gi") is not None:
+        return sys.executable
+    debian = Path("/usr/bin/python3").resolve()
+    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    has = debian.name == ours and Path("/usr/lib/python3/dist-packages/gi").exists()
+    return str(debian) if has else None
