@@ -48,9 +48,9 @@ class Scenario:
         self._texts: Counter[str] = Counter()
         self._ticks: dict[str, list[float]] = {name: [] for name in PHASES}
         self._cpu: dict[str, float] = {}
-        self._alone, self._idle, self._silence = ALONE, IDLE, 2.0
+        self._alone, self._idle, self._silence = ALONE, IDLE, 3.0
         if count < MANY:
-            self._alone, self._idle, self._silence = ALONE // 5, IDLE // 5, 0.5
+            self._alone, self._idle, self._silence = ALONE // 5, IDLE // 5, 1.0
         self._phase = "start"
         self._before: set[str] = set()
         self._began()
