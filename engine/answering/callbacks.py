@@ -16,7 +16,6 @@ __all__ = ["StreamCallbacks"]
 
 # Who listens to one of these reads the answer: nobody who leaves a loop over it ends it for them.
 _READS: Final = ("event", "text", "thinking", "tool_call", "message")
-_NONE: Final[deque[Callable[[], object]]] = deque()
 # Those that are called for an event; the others are called at the beginning, or at the end.
 _TOLD_EVENTS: Final = _READS[:-1]
 
@@ -93,7 +92,6 @@ class StreamCallbacks:
             if self._listeners is None:  # as nearly always: there is one call at most
                 on_done, face = self._on_done, self.face
                 self._forget()
-                self._ends = _NONE
                 if on_done is not None:
                     on_done(completion, face)
                 return False

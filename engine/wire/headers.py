@@ -83,8 +83,8 @@ def _plain_head(lines: list[bytes]) -> Head | None:
     headers = {
         _NAMES.get(name) or _lower(name): value.strip(" \t\r\n") for name, _, value in fields[:-1]
     }
-    if not len(headers) == len(fields) - 1 == len(lines) - 2:
-        return None
+    if not len(headers) == len(fields) - 1 == len(lines) - 2 or "" in headers:
+        return None  # names that come twice; lines of another end; a blank one, which ends it
     return Head(int(number[0]), headers, True)
 
 

@@ -25,6 +25,48 @@ def test_an_answer_stands_until_its_variable_changes(monkeypatch: pytest.MonkeyP
     assert not environ.stands()
 
 
+def test_one_that_is_asked_for_later_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = Consulted()
+    monkeypatch.setenv("FIRST", "1")
+    monkeypatch.setenv("LATER", "1")
+    assert environ["FIRST"] == "1" and environ.stands()
+    assert environ["LATER"] == "1" and environ.stands()
+    monkeypatch.setenv("LATER", "2")
+    assert not environ.stands()
+
+
+def test_a_mapping_in_the_place_of_the_environment_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.environ", {"A": "1"})
+    environ = Consulted()
+    assert (environ.get("A"), environ.get("B")) == ("1", None)
+    assert environ.stands()
+    monkeypatch.setattr("os.environ", {"A": "1", "B": "2"})
+    assert not environ.stands()
+
+
+def test_a_file_that_was_written_just_now_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("one")
+    written = file.stat().st_ctime_ns
+    environ = Consulted()
+    monkeypatch.setattr("engine.asking.consulted.time_ns", lambda: written + 1_000_000)
+    environ.look_at(str(file))
+    assert not environ.stands(), "it may be written again and keep its time"
+    monkeypatch.setattr("engine.asking.consulted.time_ns", lambda: written + 10**9)
+    environ.look_at(str(file))
+    assert environ.stands()
+    file.chmod(0o600)
+    assert not environ.stands()
+    environ.look_at(str(tmp_path / "none"))
+    assert environ.stands()
+    (tmp_path / "none").write_text("")
+    assert not environ.stands()
+
+
 def test_a_place_is_found_once() -> None:
     target = Target(provider="openai", api_key="sk-1")
     assert target.place("gpt-4o-mini") is target.place("gpt-4o-mini")

@@ -195,6 +195,20 @@ def test_a_variable_that_changes_is_seen(
         ask(forms, target, "t", "openai/gpt-4o", fallback=["openai/gpt-4o"])
 
 
+def test_a_variable_of_a_model_to_fall_back_to_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-one")
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-one")
+    target, forms = Target(), Forms()
+    for key in ("gsk-one", "gsk-two", "gsk-three"):
+        monkeypatch.setenv("GROQ_API_KEY", key)
+        for first, then in (("openai/m", "groq/m"), ("groq/m", "openai/m")):
+            for _ in range(3):
+                asked = ask(forms, target, "t", first, fallback=[then])
+            assert asked.fallback is not None
+            of_groq = asked if first == "groq/m" else asked.fallback
+            assert of_groq.http.headers["Authorization"] == f"Bearer {key}"
+
+
 def test_a_credentials_file_that_changes_is_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -225,7 +239,8 @@ def test_a_row_or_a_dialect_that_is_registered_again_is_seen() -> None:
 
     class Loud(ChatDialect):
         def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
-            return {"loud": request.messages[0].text.upper()}
+            text = request.messages[0].text
+            return {"loud": text.upper() if len(text) == 1 else text}
 
     try:
         register(Endpoint("groq", "https://groq.example/v1", ("chat",), ("GROQ_API_KEY",)))

@@ -80,6 +80,19 @@ def test_each_request_of_one_address_has_its_own_headers_body_and_key(multi: eng
     assert len({request.headers["idempotency-key"] for request in requests}) == 6
 
 
+def test_a_key_of_ones_own_is_the_only_one(multi: engine.Multi) -> None:
+    with serve(lambda peer: peer.json(b"")) as server:
+        for headers in ({"idempotency-key": "mine"}, {"Idempotency-Key": "other"}, {}):
+            multi.add(HttpRequest("POST", server.url, headers, b""))
+            multi.add(HttpRequest("PUT", server.url, headers, b""))
+            multi.run()
+        told = [(r.method, r.headers.get("idempotency-key")) for r in server.requests]
+    posts = [key for method, key in told if method == "POST"]
+    puts = [key for method, key in told if method == "PUT"]
+    assert posts[:2] == ["mine", "other"] and posts[2]
+    assert puts == ["mine", "other", None]
+
+
 def test_a_template_holds_nothing_of_a_request() -> None:
     class Body(bytes):
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.wire.headers import (
@@ -134,6 +134,10 @@ _FIELD = st.builds(lambda n, sep, v, end: f"{n}{sep}{v}{end}".encode("latin-1"),
                    st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", ""]))  # fmt: skip
 
 
+@example(b"HTTP/1.1 200 OK\r\n", [b"HTTP/1.1: a\r\n"], b"\r\n")
+@example(b"HTTP/1.1 200 OK\r\n", [b"A: b\r\n", b"HTTP/1.1 503 c\r\n"], b"\r\n")
+@example(b"HTTP/1.1 200 OK\r\n", [b"\r\n", b"A: b\r\n"], b"\r\n")
+@example(b"HTTP/1.1 200 OK\r\n", [b"A: b\r\n", b"a: c\r\n"], b"\r\n")
 @given(
     st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"HTTP/2 503\r\n", b"HTTP/1.1 99\r\n", b"HTTP/1.1\r\n",
                      b"HTTP/1.1  204  x\r\n", b"HTTP/1.1 2x0 OK\r\n", b"http/1.1 200\r\n"]),
