@@ -89,7 +89,8 @@ class StreamCallbacks:
         """Call the next completion handler; False where none is left then. One that raises, or is
         interrupted, is not called again."""
         if self._ends is None:
-            if self._listeners is None:  # as nearly always: there is one call at most
+            # As nearly always: there is one call at most.
+            if self._listeners is None and self._observed is None:
                 on_done, face = self._on_done, self.face
                 self._forget()
                 if on_done is not None:
