@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -22,6 +23,10 @@ _SLICE: Final = 8
 # Seconds that a slice of beginnings should not take: libcurl looks through all connections to a
 # host for each new one, which takes it a millisecond where there are 9,000.
 _LONG: Final = 0.001
+# Seconds that a process without a free descriptor is waited for, where none of ours will come free,
+# and between two looks.
+_PATIENCE: Final = 2.0
+_LOOK_AGAIN: Final = 0.05
 
 
 class Transfers:
@@ -35,22 +40,33 @@ class Transfers:
     __slots__ = (
         "_admission",
         "_beginnings",
+        "_call_later",
         "_hosts",
         "_inbox",
         "_of_easy",
         "_out_of_descriptors",
+        "_out_since",
         "_sockets",
         "counts",
         "more_ended",
     )
 
-    def __init__(self, sockets: Sockets, inbox: Inbox, admission: Admission, hosts: Hosts) -> None:
+    def __init__(
+        self,
+        sockets: Sockets,
+        inbox: Inbox,
+        admission: Admission,
+        hosts: Hosts,
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._call_later = call_later
         self._hosts = hosts
         self._sockets = sockets
         self._inbox = inbox
         self._admission = admission
         self._of_easy: dict[pycurl.Curl, Transfer] = {}
         self._out_of_descriptors = False
+        self._out_since: float | None = None
         self._beginnings = _SLICE
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.more_ended: bool = False
@@ -93,12 +109,16 @@ class Transfers:
         if not self._admission.waiting:
             return
         while True:
+            begun = monotonic()
             room = descriptors_left()
             if room is not None:
                 # Those that are connecting have taken, or will take, a descriptor each.
-                room = max(room - self.counts[State.CONNECTING], 0 if self._of_easy else 1)
+                room = max(room - self.counts[State.CONNECTING], 0)
+                if room:
+                    self._out_since = None
+                else:
+                    room = self._without_room(begun)
             self._out_of_descriptors = room == 0
-            begun = monotonic()
             for transfer in self._admission.take(
                 self._beginnings if room is None else min(room, self._beginnings)
             ):
@@ -113,6 +133,21 @@ class Transfers:
                 self._beginnings *= 2
             if not self._admission.waiting or self._out_of_descriptors or now >= until:
                 break
+
+    def _without_room(self, now: float) -> int:
+        """How many begin all the same: one, that is told why, where waiting was in vain."""
+        if self._of_easy:
+            return 0  # one of them will end
+        if self._out_since is None:
+            self._out_since = now
+        if now - self._out_since >= _PATIENCE:
+            return 1
+        if not self._out_of_descriptors:
+            self._call_later(_LOOK_AGAIN, self._look_again)
+        return 0
+
+    def _look_again(self) -> None:
+        self._out_of_descriptors = False
 
     def _start(self, transfer: Transfer) -> None:
         if transfer.state is not State.QUEUED:

@@ -43,6 +43,7 @@ _MANY = """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_five_thousand_streams_driven_by_nothing_but_select() -> None:
     if not raise_file_limit(8192):
         pytest.skip("this machine allows fewer than 8,192 open files (ulimit -Hn)")
