@@ -122,9 +122,7 @@ class Driver:
         admission = Admission(max_connections, max_host_connections, max_streams_per_connection)
         self.hosts: Hosts = Hosts(admission, self.sockets, self.call_later, self.call_soon)
         self.lanes: Lanes[Transfer] = Lanes(admission, self.call_at)
-        self.transfers: Transfers = Transfers(
-            self.sockets, self.inbox, admission, self.hosts, self.call_later
-        )
+        self.transfers: Transfers = Transfers(self.sockets, self.inbox, admission, self.hosts)
         self.counts: dict[State, int] = self.transfers.counts
         self.templates: Templates = Templates(ca_file)
         # A forked child cannot use this driver, and has a prefix of its own with its own.

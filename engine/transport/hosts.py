@@ -41,12 +41,12 @@ class Hosts:
     __slots__ = (
         "_admission",
         "_cache_size",
-        "_call_later",
         "_curl",
         "_names",
         "_peers",
         "_settling",
         "_trials",
+        "call_later",
         "connections",
     )
 
@@ -59,7 +59,7 @@ class Hosts:
     ) -> None:
         self._admission = admission
         self._curl = sockets.curl
-        self._call_later = call_later
+        self.call_later = call_later
         self._peers = Peers()
         self._settling: set[str] = set()
         self._cache_size = 0
@@ -98,7 +98,7 @@ class Hosts:
             return
         self._settling.add(host)
         trip = easy.getinfo(pycurl.CONNECT_TIME) - easy.getinfo(pycurl.NAMELOOKUP_TIME)
-        self._call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
+        self.call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
 
     def failed(self, host: str, sending: Sending) -> None:
         """The attempt ended, and no head came."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -40,7 +39,6 @@ class Transfers:
     __slots__ = (
         "_admission",
         "_beginnings",
-        "_call_later",
         "_hosts",
         "_inbox",
         "_of_easy",
@@ -51,15 +49,7 @@ class Transfers:
         "more_ended",
     )
 
-    def __init__(
-        self,
-        sockets: Sockets,
-        inbox: Inbox,
-        admission: Admission,
-        hosts: Hosts,
-        call_later: Callable[[float, Callable[[], None]], object],
-    ) -> None:
-        self._call_later = call_later
+    def __init__(self, sockets: Sockets, inbox: Inbox, admission: Admission, hosts: Hosts) -> None:
         self._hosts = hosts
         self._sockets = sockets
         self._inbox = inbox
@@ -143,7 +133,7 @@ class Transfers:
         if now - self._out_since >= _PATIENCE:
             return 1
         if not self._out_of_descriptors:
-            self._call_later(_LOOK_AGAIN, self._look_again)
+            self._hosts.call_later(_LOOK_AGAIN, self._look_again)
         return 0
 
     def _look_again(self) -> None:

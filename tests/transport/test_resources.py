@@ -110,6 +110,42 @@ def test_with_few_descriptors_streams_wait_their_turn_and_all_complete() -> None
     assert out == "all\n"
 
 
+def test_where_nothing_else_runs_they_wait_for_a_descriptor_too() -> None:
+    with paced_server() as url:
+        run_script(
+            """
+            import os, resource, sys
+            import engine
+            from tests.transport.paced import text_of
+
+            once = engine.Retry(max_attempts=1)
+            multi = engine.Multi()
+            client = engine.Client(multi, base_url=sys.argv[1] + "/1/2/0", retry=once)
+            assert client.stream("m", "hi").result().status == "complete"  # all is imported
+            cold = engine.Multi()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+            held = []
+            while True:
+                try:
+                    held.append(os.dup(0))
+                except OSError:
+                    break
+            client = engine.Client(cold, base_url=sys.argv[1] + "/1/2/0", retry=once)
+            streams = [client.stream("m", "hi") for _ in range(10)]
+            for _ in range(20):
+                cold.poll(0.005)
+            assert cold.statistics().queued == 10 and cold.timeout() < 0.1
+            for fd in held:
+                os.close(fd)
+            cold.run()
+            assert [s.text for s in streams] == [text_of(1, 2)] * 10
+            cold.close()
+            multi.close()
+            """,
+            url,
+        )
+
+
 def test_without_a_descriptor_the_error_names_the_limit() -> None:
     with paced_server() as url:
         out = run_script(
