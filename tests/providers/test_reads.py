@@ -310,3 +310,22 @@ def test_the_limit_holds_for_an_event_that_comes_alone(name: str) -> None:
     for late in (piece.replace(b" a", b"a" * _LIMIT), piece):
         with pytest.raises(ProtocolError, match=r"larger than|longer than"):
             read(late)
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_what_was_left_open_before_an_event_is_heeded(name: str) -> None:
+    piece = framed(name, DATA[name][0], 9, random.Random(1))
+    crlf = piece.replace(b"\n", b"\r\n")
+    for left in (
+        b"x: ",
+        b": ",
+        b"event: other\n",
+        b"id: 7\n\n",
+        b"data: {",
+        b"{",
+        b"\r",
+        b"data: ",
+    ):
+        for event in (piece, crlf):
+            check(name, [event, event, left, event, event], 1 << 24)
+            check(name, [left, event, event], 1 << 24)
