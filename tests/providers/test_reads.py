@@ -329,3 +329,18 @@ def test_what_was_left_open_before_an_event_is_heeded(name: str) -> None:
         for event in (piece, crlf):
             check(name, [event, event, left, event, event], 1 << 24)
             check(name, [left, event, event], 1 << 24)
+
+
+def test_findings_beside_each_piece_are_kept_as_they_were_said_last() -> None:
+    decoder, parser = dialect("chat").decoder(), dialect("chat").parser()
+    read = parser.read_from(decoder)  # type: ignore[attr-defined]
+    for severity in ("safe", "safe", "high"):
+        read(b"data: " + filtered(severity, {"content": "a"}) + b"\n\n")
+    told = parser.metadata  # type: ignore[attr-defined]
+    assert told["content_filter_results"] == {"hate": {"filtered": False, "severity": "high"}}
+    assert told["content_filter_offsets"] == {"start_offset": 4, "end_offset": 9}
+
+
+def test_blank_lines_between_objects_say_nothing() -> None:
+    line = DATA["ollama"][0]
+    check("ollama", [line + b"\n", line + b"\n", b" \t\n", b"\n", line + b" \n"], 1 << 24)
