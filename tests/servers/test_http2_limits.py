@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,10 +43,15 @@ http {{
 
 @contextmanager
 def limited(
-    home: Path, limit: int, more: str = ""
+    home: Path, limit: int, more: str = "", certified: Path | None = None
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """An nginx that takes `limit` streams a connection and answers each chat with `TEXT`."""
-    certify(home)
+    """An nginx that takes `limit` streams a connection and answers each chat with `TEXT`; with the
+    certificates in `certified`, or new ones."""
+    if certified is None:
+        certify(home)
+    else:
+        for name in ("ca.pem", "server.pem", "server.key"):
+            shutil.copy(certified / name, home / name)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (home / "chat").mkdir()
@@ -111,6 +117,31 @@ def test_a_server_that_goes_away_again_and_again_is_no_server_of_small_limits(
             completions = [s.completion for s in begun if s.completion is not None]
             assert_whole(completions, 600)
             assert connections(completions) <= 30
+
+
+@pytest.mark.slow
+def test_a_host_of_one_stream_a_connection_does_not_spread_another_hosts(tmp_path: Path) -> None:
+    one, many = tmp_path / "one", tmp_path / "many"
+    one.mkdir()
+    many.mkdir()
+    tmp_path.chmod(0o755)
+    with (
+        limited(one, 1) as (narrow, _),
+        limited(many, 100, certified=one) as (wide, _),
+        Multi(ca_file=str(one / "ca.pem")) as multi,
+    ):
+        once = Retry(max_attempts=1)
+        for _ in range(2):
+            asked: dict[str, list[engine.Stream]] = {narrow: [], wide: []}
+            clients = {url: engine.Client(multi, base_url=url, retry=once) for url in asked}
+            for _ in range(300):
+                for url, streams in asked.items():
+                    streams.append(clients[url].stream("m", "hi"))
+            multi.run()
+            for streams in asked.values():
+                assert_whole([s.completion for s in streams if s.completion is not None], 300)
+            told = [s.completion for s in asked[wide] if s.completion is not None]
+            assert connections(told) <= 30
 
 
 @pytest.mark.parametrize("limit", [1, 10])
