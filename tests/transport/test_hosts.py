@@ -35,6 +35,7 @@ class World:
         self.admission = Admission(0, 0, 100)
         self.timers: list[Timer] = []
         sockets: Any = SimpleNamespace(curl=self.multi, connections=Connections())
+        self.sockets = sockets
         self.hosts = Hosts(self.admission, sockets, self.call_later, lambda call: None)
 
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
@@ -161,6 +162,47 @@ def test_only_an_answer_on_a_pooled_connection_forgives_a_death(
     dies()
     forgiven = answered and reused is not None
     assert (pycurl.FORBID_REUSE not in world.send(HTTP)[0]) is forgiven
+
+
+def test_a_host_is_tried_once_for_each_way_of_framing_and_never_over_http2(world: World) -> None:
+    tried: list[tuple[str, bool]] = []
+
+    def answered(host: str, framed: bool, name: object) -> None:
+        tried.append((host, framed))
+
+    world.hosts._trials = SimpleNamespace(answered=answered)  # type: ignore[assignment]
+    sized, endless = Head(200, {"content-length": "5"}, True), Head(200, {}, True)
+    for host, head in ((HTTP, sized), (HTTP, endless), (HTTPS, sized)):
+        world.admission.enqueue(SimpleNamespace(host=host, over=False))
+        assert len(list(world.admission.take(None))) == 1
+        _, sending = world.send(host)
+        world.hosts.over(host, sending, head)
+    assert tried == [(HTTP, True), (HTTP, False), (HTTPS, True)]
+    world.hosts._peers.kept(HTTP, True)
+    world.hosts.multiplexes(HTTPS, sending)
+    for host, head in ((HTTP, sized), (HTTP, endless), (HTTPS, sized), (HTTP, None)):
+        _, sending = world.send(host)
+        world.hosts.over(host, sending, head)
+    assert tried[3:] == [(HTTP, False)]
+
+
+def test_what_its_server_closes_while_it_rests_is_judged_at_once(world: World) -> None:
+    assert world.sockets.left == world.hosts._trials.judge
+
+
+def test_addresses_that_were_found_are_told_and_a_host_that_was_reached_is_known(
+    world: World,
+) -> None:
+    world.hosts._names._told(HTTP, "+llm.example:80:127.0.0.1")
+    assert world.send(HTTP)[0][pycurl.RESOLVE] == ["+llm.example:80:127.0.0.1"]
+    assert pycurl.RESOLVE not in world.send(HTTPS)[0]
+    world.admission.enqueue(SimpleNamespace(host=HTTP, over=False))
+    assert len(list(world.admission.take(None))) == 1
+    assert world.admission._unreached == 1
+    easy, sending = world.send(HTTP)
+    for _ in range(2):
+        world.hosts.connected(HTTP, easy, sending)  # type: ignore[arg-type]
+    assert world.admission._unreached == 0
 
 
 def test_one_found_dead_soon_after_its_answer_ends_the_pool_but_not_over_http2(
