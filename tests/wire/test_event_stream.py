@@ -145,3 +145,13 @@ def test_an_event_of_any_size_is_whole_wherever_it_is_cut(size: int, end: bytes)
     decoder = EventStreamDecoder()
     given = [r for at in range(0, len(stream), 1460) for r in decoder.feed(stream[at : at + 1460])]
     assert [r if isinstance(r, bytes) else r.data for r in given] == events
+
+
+@pytest.mark.parametrize("told", [b"error: gone\n", b'{"a":1}\n', b' {"a":1}\n', b"data: 1\n"])
+def test_what_model_servers_mean_is_heard_among_fields_that_mean_nothing(told: bytes) -> None:
+    noise = b"x: y\nz\n: c\n"
+    stream = b"x: y\n\n" + noise + told + b"\n" + noise + b"\n" + noise + told + b"\n"
+    alone = read(told + b"\n" + told + b"\n")
+    assert len(alone) == 2
+    for cut in range(len(stream)):
+        assert read(stream[:cut], stream[cut:]) == alone
