@@ -216,3 +216,29 @@ def test_two_runs_do_not_write_one_errors_file(tmp_path: Path) -> None:
             go_on.set()
             first.join()
         assert run_batch(input, tmp_path / "b.jsonl", server, errors=errors).done == 4
+
+
+def test_a_file_that_was_there_is_left_where_a_run_could_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    output = tmp_path / "out.jsonl"
+    output.touch()
+    with provider() as server:
+        run_batch(["one"], output, server, base_url=None, model="anthropic/claude-haiku-4-5")
+    assert output.exists()
+    assert not (tmp_path / "out.errors.jsonl").exists()
+
+
+def test_a_run_that_spent_binds_its_output_though_no_line_tells(tmp_path: Path) -> None:
+    from engine.batch.keeping.store import Store
+    from engine.batch.pacing.cost import Spent
+    from engine.batch.reading.manifest import Manifest
+
+    output = tmp_path / "out.jsonl"
+    store = Store(output, None, Manifest(model="m"))
+    store.begin()
+    store.carry(Spent(cost=0.1, tokens=5))
+    store.close()
+    with pytest.raises(ConfigError, match="model was"):
+        Store(output, None, Manifest(model="other"))

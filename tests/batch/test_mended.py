@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,24 @@ def test_a_second_asking_for_the_schema_goes_without_it_too(tmp_path: Path) -> N
         input = write(tmp_path / "in.jsonl", rows)
         summary = run_batch(input, tmp_path / "out.jsonl", server, schema=schema)
     assert (summary.done, len(server.requests)) == (1, 3)
+
+
+def test_a_row_that_could_be_mended_is_not_asked_of_who_is_given_up(tmp_path: Path) -> None:
+    refused = threading.Event()
+
+    def handler(peer: Peer) -> None:
+        if b"question a" in peer.request.body:
+            peer.json(refusal("bad key"), "401 Unauthorized")
+            refused.set()
+        else:
+            refused.wait(20)
+            threading.Event().wait(0.1)  # until the other answer was looked at
+            peer.json(refusal("Unsupported parameter: 'seed'"), "400 Bad Request")
+
+    rows = [
+        openai_row("a"),
+        {**openai_row("b"), "body": {**openai_row("b")["body"], "seed": 1}},
+    ]
+    with provider(handler) as server:
+        summary = run_batch(write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", server)
+    assert (summary.stopped, summary.done, len(server.requests)) == ("error", 0, 2)

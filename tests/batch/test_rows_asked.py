@@ -213,3 +213,41 @@ def test_the_text_may_stand_in_a_field_of_its_own(tmp_path: Path) -> None:
     with provider(lambda peer: peer.json(answer("yes\n"))) as server:
         run_batch([openai_row("a")], tmp_path / "out.jsonl", server, text_field="answer")
     assert read(tmp_path / "out.jsonl")[0]["answer"] == "yes\n"
+
+
+def test_two_providers_of_one_format_keep_their_addresses_and_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from engine.batch import Options
+    from engine.batch.reading.rendering import Address
+    from engine.batch.reading.rows import Row, RowParser
+
+    monkeypatch.setenv("GROQ_API_KEY", "key-of-groq")
+    monkeypatch.setenv("MISTRAL_API_KEY", "key-of-mistral")
+    address, parser = Address(Options().manifest()), RowParser()
+    for _ in range(2):
+        for provider_name in ("groq", "mistral"):
+            line = b'{"prompt": "q", "model": "%s/x"}' % provider_name.encode()
+            row = parser.parse(line, 1)
+            assert isinstance(row, Row)
+            rendered, _ = address.render(row, "k")
+            assert provider_name in rendered.http.url
+            assert f"key-of-{provider_name}" in rendered.http.headers["Authorization"]
+            assert rendered.http.headers["Idempotency-Key"] == "k"
+
+
+def test_an_idempotency_key_of_the_users_own_is_the_one_that_goes(tmp_path: Path) -> None:
+    with provider() as server:
+        run_batch(["q"], tmp_path / "o", server, model="m", headers={"idempotency-key": "mine"})
+    assert server.requests[0].headers["idempotency-key"] == "mine"
+
+
+def test_an_answer_that_says_it_is_a_page_is_none(tmp_path: Path) -> None:
+    def handler(peer: Peer) -> None:
+        body = answer()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n"
+        peer.send(head % len(body) + body)
+
+    with provider(handler) as server:
+        summary = run_batch(["q"], tmp_path / "o", server, model="m", max_attempts=1)
+    assert (summary.done, summary.failed) == (0, 1)

@@ -74,6 +74,12 @@ def test_what_is_done_is_not_read_a_second_time(
     assert list(whole.again(source, None)) == []
     assert not read
     source.close()
+    path.write_text(lines(SAME))
+    whole, _, source = planned(path, set(range(6)))
+    read.clear()
+    assert list(whole.again(source, None)) == []
+    assert not read
+    source.close()
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
