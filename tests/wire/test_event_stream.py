@@ -155,3 +155,10 @@ def test_what_model_servers_mean_is_heard_among_fields_that_mean_nothing(told: b
     assert len(alone) == 2
     for cut in range(len(stream)):
         assert read(stream[:cut], stream[cut:]) == alone
+
+
+def test_json_over_several_lines_is_whole_also_after_fields_that_mean_nothing() -> None:
+    pretty = json.dumps({"error": {"message": "m"}}, indent=0).encode() + b"\n\n"
+    assert len(read(pretty)) == 1
+    for cut in range(len(pretty)):
+        assert read(b"x: y\n\n" + pretty[:cut], pretty[cut:]) == read(pretty)
