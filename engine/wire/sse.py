@@ -32,6 +32,8 @@ _COMMENT_LINES = re.compile(rb"(?::[^\n]*\n)+")
 # do not keep to it (see `engine.wire.event_stream`).
 _SILENT = rb"(?::|(?!(?:data|event|id|retry|error)[:\n]|[\s{\[]))[^\n]*\n"
 _SILENCE = re.compile(rb"(?m)^" + _SILENT)
+# What is none of them, and may go on over lines that look like one.
+_SPOKEN = re.compile(rb"(?m)^(?:error:|[^\S\n]*[{\[])")
 _SILENT_LINES = re.compile(rb"(?:" + _SILENT + rb")+")
 
 
@@ -214,7 +216,7 @@ class SSEDecoder:
 
     def _told(self, region: bytes) -> bytes:
         """`region` without what says nothing; itself where nothing of the kind is in it."""
-        if self._skips_fields():
+        if self._skips_fields() and _SPOKEN.search(region) is None:
             told = _SILENCE.sub(b"", region + b"\n")
         elif b"\n:" in region or b"\n\n\n" in region or region[:1] in (b":", b"\n"):
             told = _COMMENTS.sub(b"", region + b"\n")
