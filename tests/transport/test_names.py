@@ -202,3 +202,20 @@ def test_a_good_name_is_found_beside_forty_that_hang() -> None:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine allows no name spaces (unshare), so no mute name server")
     run_script(_HANGING, before=apart, timeout=20)
+
+
+def test_one_that_is_reached_after_its_last_request_ended_counts_once(world: World) -> None:
+    world.begin("http://slow0.example")
+    world.admission.hold("http://slow0.example", lambda: None)  # it is not forgotten
+    world.admission.release(SimpleNamespace(host="http://slow0.example"))  # type: ignore[arg-type]
+    world.admission.reached("http://slow0.example")
+    assert world.admission._unreached == 0
+
+
+def test_a_thread_that_ended_makes_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.crowd()
+    for n in range(150):
+        assert world.begin(f"http://n{n}.example") == []
+        world.answer(["127.0.0.1"], monkeypatch)
+        assert world.begin() == [f"http://n{n}.example"]
+        world.admission.release(SimpleNamespace(host=f"http://n{n}.example"))  # type: ignore[arg-type]

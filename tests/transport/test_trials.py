@@ -132,3 +132,10 @@ def test_hosts_on_trial_are_bounded(world: World) -> None:
         world.admission.release(SimpleNamespace(host=host))  # type: ignore[arg-type]
     assert len(world.trials._on_trial) == 1000
     assert len(world.admission._hosts) <= 1001
+
+
+def test_a_host_that_is_asked_by_nobody_is_held_all_the_same(world: World) -> None:
+    world.trials.answered(HOST, True, NAME)
+    world.admission.release(SimpleNamespace(host=HOST))  # type: ignore[arg-type]
+    world.ask()
+    assert world.begun() == 0
