@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -358,3 +359,26 @@ def test_nothing_of_what_ended_waits_for_the_garbage_collector(
             gc.garbage.clear()
             gc.enable()
     assert left == set()
+
+
+def test_stop_ends_the_stream_at_an_event_that_came_alone(multi: engine.Multi) -> None:
+    seen = threading.Event()
+
+    def one_by_one(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk("a"))
+        seen.wait(30)
+        peer.chunk(chat_chunk("b"))
+        peer.wait_closed()
+
+    def on_event(event: events.Event) -> object:
+        text = event.text if isinstance(event, events.TextDelta) else ""
+        if text == "a":
+            seen.set()
+        return engine.STOP if text == "b" else None
+
+    with serve(one_by_one) as server:
+        limits = engine.Timeouts(total=60)
+        client = engine.Client(multi, base_url=server.url, timeouts=limits, retry=ONCE)
+        completion = client.stream("m", "hi", on_event=on_event).result()
+    assert (completion.status, completion.text) == ("cancelled", "ab")

@@ -162,3 +162,9 @@ def test_json_over_several_lines_is_whole_also_after_fields_that_mean_nothing() 
     assert len(read(pretty)) == 1
     for cut in range(len(pretty)):
         assert read(b"x: y\n\n" + pretty[:cut], pretty[cut:]) == read(pretty)
+
+
+def test_long_json_over_several_lines_is_whole_also_after_fields_that_mean_nothing() -> None:
+    long = json.dumps({"error": {"message": "m" * 5000, "code": 4}}, indent=0).encode() + b"\n\n"
+    for cut in (len(long) - 12, len(long) - 6):
+        assert read(b"x: y\n\n" + long[:cut], long[cut:]) == read(long)
