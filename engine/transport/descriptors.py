@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["descriptor_limit", "descriptors_left", "raise_descriptor_limit"]
+__all__ = ["descriptor_limit", "descriptors_left", "none_left", "raise_descriptor_limit"]
 
 # What a host program may open while all transfers run: a log, a subprocess, a look-up.
 _RESERVE = 64
@@ -48,3 +48,12 @@ def descriptors_left() -> int | None:
         return None
     os.close(lowest)
     return max(soft - lowest - min(_RESERVE, soft // 8), 0)
+
+
+def none_left() -> bool:
+    """Whether not one more can be opened, by this process or by the system."""
+    try:
+        os.close(os.dup(0))
+    except OSError as error:
+        return error.errno in (23, 24)  # ENFILE, EMFILE
+    return False

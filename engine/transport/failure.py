@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Final
 
@@ -19,12 +18,16 @@ from engine.errors import (
     ResourceError,
     TruncatedError,
 )
+from engine.transport.descriptors import none_left
 
-__all__ = ["SEND_FAIL_REWIND", "CurlFailure", "failure_error"]
+__all__ = ["NO_SOCKET", "SEND_FAIL_REWIND", "CurlFailure", "failure_error"]
 
 # pycurl has no name for it: the connection died, or an HTTP/2 server refused the stream, with part
 # of the body out, and libcurl cannot begin it anew (see Transfer).
 SEND_FAIL_REWIND: Final = 65
+# What libcurl 8.23 says where no descriptor is left, with OS_ERRNO 0: "Could not connect", "Out of
+# memory".
+NO_SOCKET: Final = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_OUT_OF_MEMORY})
 
 
 class CurlFailure(msgspec.Struct, frozen=True, gc=False):
@@ -122,7 +125,7 @@ def failure_error(failure: CurlFailure) -> EngineError:
     """The error for an attempt that libcurl ended, or that ended before the head was whole."""
     code, host = failure.code, failure.host
     text = _without_user(failure.text)
-    if code in (pycurl.E_COULDNT_CONNECT, pycurl.E_OUT_OF_MEMORY) and _no_descriptor_left():
+    if code in NO_SOCKET and none_left():
         return ResourceError(
             f"no file descriptor is left to connect to {host}; raise the limit (ulimit -n) or "
             "set max_connections=",
@@ -231,12 +234,3 @@ def _way(failure: CurlFailure, phase: str) -> tuple[str, str]:
 def _without_user(text: str) -> str:
     """libcurl's words, without the user and password where it quotes a proxy's address."""
     return re.sub(r"[^\s'\"]*@", "…@", text)
-
-
-def _no_descriptor_left() -> bool:
-    # libcurl 8.23 says "Could not connect" or "Out of memory" for EMFILE, with OS_ERRNO 0.
-    try:
-        os.close(os.dup(0))
-    except OSError as error:
-        return error.errno in (23, 24)  # ENFILE, EMFILE
-    return False

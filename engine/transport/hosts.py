@@ -100,9 +100,9 @@ class Hosts:
         trip = easy.getinfo(pycurl.CONNECT_TIME) - easy.getinfo(pycurl.NAMELOOKUP_TIME)
         self.call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
 
-    def failed(self, host: str, sending: Sending) -> None:
-        """The attempt ended, and no head came."""
-        sending.failed()
+    def failed(self, host: str, sending: Sending, code: int) -> None:
+        """The attempt ended with libcurl's `code`, and no head came."""
+        sending.failed(code)
         sending.shared = sending.name is not None and self._admission.streams.shared(sending.name)
         if sending.refused and sending.name is not None:
             if self._admission.streams.refused(sending.name, sending.early):

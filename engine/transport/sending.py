@@ -7,7 +7,8 @@ from typing import Final
 import pycurl
 
 from engine.transport.connections import Connections, Name, Reused
-from engine.transport.failure import SEND_FAIL_REWIND
+from engine.transport.descriptors import none_left
+from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND
 
 __all__ = ["Sending", "goes_again"]
 
@@ -47,6 +48,7 @@ class Sending:
         refused: the HTTP/2 server refused the stream, so that it was not processed.
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
+        starved: no file descriptor was left for a connection.
     """
 
     __slots__ = (
@@ -57,6 +59,7 @@ class Sending:
         "refused",
         "reused",
         "shared",
+        "starved",
         "unsent",
     )
 
@@ -69,6 +72,7 @@ class Sending:
         self.refused: bool = False
         self.early: bool = False
         self.shared: bool = False
+        self.starved: bool = False
 
     @property
     def out(self) -> bool:
@@ -97,11 +101,13 @@ class Sending:
         if kind == pycurl.INFOTYPE_TEXT and (_REFUSED in words or _REFUSED_BEFORE in words):
             self.refused = True
 
-    def failed(self) -> None:
-        """The attempt ended and no head came; conclude from it what can be."""
+    def failed(self, code: int) -> None:
+        """The attempt ended with libcurl's `code`, and no head came: what follows from that."""
         if self.refused:
             self.unsent = True
-        elif self.reused is not None and self.name is not None and not self.unsent:
+        elif self.name is None:
+            self.starved = code in NO_SOCKET and none_left()
+        elif self.reused is not None and not self.unsent:
             self.unsent = self._connections.unread(self.name, self.reused)
 
 
@@ -115,8 +121,10 @@ def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: st
         lost: how many of these times the server may have read it.
         unknown: `Retry.unknown`.
     """
-    if sending.name is None or repeats >= _MOST_REPEATS:
+    if repeats >= _MOST_REPEATS:
         return False
+    if sending.name is None:
+        return sending.starved  # it waits in the queue until a descriptor is free
     if sending.unsent:
         return code in _LOST or code == pycurl.E_ABORTED_BY_CALLBACK
     pooled = sending.reused is not None or sending.shared

@@ -257,14 +257,14 @@ class Transfer:
         self._attempt_ended(error)
 
     def _goes_again(self, code: int) -> bool:
-        """Whether the request is sent again, uncounted: nobody can have read it, or it was lost on
+        """Whether the request goes out again, uncounted: nobody can have read it, or it was lost on
         a pooled connection and is asked once more under the same key."""
         sending = self._sending
-        self._carrier.hosts.failed(self.host, sending)
+        self._carrier.hosts.failed(self.host, sending, code)
         if not goes_again(code, sending, self.repeats, self._lost, self._retry.unknown):
             return False
         self.repeats += 1
-        self._lost += not sending.unsent
+        self._lost += sending.out
         self.again, self._fresh = True, not sending.refused
         self._drop_easy()
         self.move(State.QUEUED)

@@ -70,7 +70,7 @@ def test_two_deaths_end_the_pool_of_a_host(world: World) -> None:
     for _ in range(2):
         _, sending = world.send(HTTP)
         sending.reused = Reused(False, None)
-        world.hosts.failed(HTTP, sending)
+        world.hosts.failed(HTTP, sending, 56)
     easy, _ = world.send(HTTP)
     assert (easy[pycurl.FRESH_CONNECT], easy[pycurl.FORBID_REUSE]) == (1, 1)
     assert pycurl.FORBID_REUSE not in world.send(HTTPS)[0]
@@ -101,7 +101,7 @@ def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -
         sent.append(sending)
     for sending in sent[10:]:
         sending.refused = True
-        world.hosts.failed(HTTPS, sending)
+        world.hosts.failed(HTTPS, sending, 56)
         world.hosts.over(HTTPS, sending, head=None)
     assert world.multi[pycurl.M_MAX_CONCURRENT_STREAMS] == 10
     assert sending.unsent and sending.shared
@@ -114,7 +114,7 @@ def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
     easy, sending = world.send(HTTPS)
     world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
     sending.refused = True
-    world.hosts.failed(HTTPS, sending)
+    world.hosts.failed(HTTPS, sending, 56)
     assert sending.unsent and not sending.early
     assert pycurl.M_MAX_CONCURRENT_STREAMS not in world.multi
 
@@ -133,7 +133,7 @@ def test_plain_http_has_no_streams_to_count_and_nothing_to_wait_for(world: World
     for _ in range(2):
         easy, sending = world.send(HTTP)
         world.hosts.connected(HTTP, easy, sending)  # type: ignore[arg-type]
-    world.hosts.failed(HTTP, sending)
+    world.hosts.failed(HTTP, sending, 56)
     assert not sending.shared and world.timers == []
 
 
@@ -153,7 +153,7 @@ def test_only_an_answer_on_a_pooled_connection_forgives_a_death(
     def dies() -> None:
         _, sending = world.send(HTTP)
         sending.reused = Reused(False, None)
-        world.hosts.failed(HTTP, sending)
+        world.hosts.failed(HTTP, sending, 56)
 
     dies()
     _, sending = world.send(HTTP)
@@ -211,5 +211,5 @@ def test_one_found_dead_soon_after_its_answer_ends_the_pool_but_not_over_http2(
     for host, rested, pooled in ((HTTP, 5.0, True), (HTTP, 0.1, False)):
         _, sending = world.send(host)
         sending.reused = Reused(True, None, rested)
-        world.hosts.failed(host, sending)
+        world.hosts.failed(host, sending, 56)
         assert (pycurl.FORBID_REUSE not in world.send(host)[0]) is pooled

@@ -44,6 +44,7 @@ def sending(**known: object) -> Sending:
         (False, 8, {"reused": ALIVE}),
         (False, 23, {"reused": ALIVE}),
         # Never had a connection.
+        (True, 7, {"name": None, "starved": True}),
         (False, 7, {"name": None}),
         (False, 35, {"name": None}),
     ],
@@ -51,11 +52,23 @@ def sending(**known: object) -> Sending:
 def test_what_goes_out_again(again: bool, code: int, known: dict[str, object]) -> None:
     one = sending(**known)
     assert goes_again(code, one, 0, 0, "retry") is again
-    unsent = bool(known.get("unsent"))
+    unsent = bool(known.get("unsent") or known.get("starved"))
     assert goes_again(code, one, 0, 0, "fail") is (again and unsent)
     assert goes_again(code, one, 1, 1, "retry") is (again and unsent), "what was read, once more"
     assert goes_again(code, one, 49, 0, "retry") is again
     assert goes_again(code, one, 50, 0, "retry") is False
+
+
+@pytest.mark.parametrize(("code", "starved"), [(7, True), (27, True), (28, False), (35, False)])
+def test_without_a_descriptor_no_connection_is_made(
+    monkeypatch: pytest.MonkeyPatch, code: int, starved: bool
+) -> None:
+    for left in (False, True):
+        monkeypatch.setattr("engine.transport.sending.none_left", lambda left=left: left)
+        for name in (None, ("127.0.0.1", 1)):
+            one = sending(name=name)
+            one.failed(code)
+            assert one.starved is (starved and left and name is None)
 
 
 def test_only_libcurls_words_tell_a_refused_stream() -> None:
@@ -63,7 +76,7 @@ def test_only_libcurls_words_tell_a_refused_stream() -> None:
     one.hear(pycurl.INFOTYPE_HEADER_OUT, b"refused by server")
     one.hear(pycurl.INFOTYPE_DATA_IN, b"HTTP/2 stream 5 refused by server")
     one.hear(pycurl.INFOTYPE_TEXT, b"Connection died, retrying a fresh connect (retry count: 1)")
-    one.failed()
+    one.failed(56)
     assert (one.refused, one.unsent, one.out) == (False, False, True)
     for words in (
         b"HTTP/2 stream 5 refused by server, try again on a new connection",
@@ -71,5 +84,5 @@ def test_only_libcurls_words_tell_a_refused_stream() -> None:
     ):
         one = sending()
         one.hear(pycurl.INFOTYPE_TEXT, words)
-        one.failed()
+        one.failed(56)
         assert (one.refused, one.unsent, one.out) == (True, True, False)
