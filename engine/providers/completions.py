@@ -220,7 +220,8 @@ class CompletionsParser(AnswerParser):
             self._fail(stream_error({"error": chunk.error}), events)
             return
         if chunk.choices is None and not self._started:
-            self.strange = self.strange or record.data  # a count is no answer yet
+            # A count is no answer yet.
+            self.strange: bytes | None = self.strange or record.data
         elif not self._started and (chunk.choices or chunk.usage is not None):
             self._begin(events)
         if chunk.usage is not None:

@@ -59,7 +59,7 @@ class Hosts:
     ) -> None:
         self._admission = admission
         self._curl = sockets.curl
-        self.call_later = call_later
+        self.call_later: Callable[[float, Callable[[], None]], Timer] = call_later
         self._peers = Peers()
         self._settling: set[str] = set()
         self._cache_size = 0

@@ -122,7 +122,7 @@ def test_exit_codes_tell_how_it_ended(tmp_path: Path, rows: Path) -> None:
         (["--endpoint", "embeddings"], "endpoint: url must be a path"),
         (["-n", "0"], "samples must be at least 1"),
         (["--max-wait", "0"], "max_wait must be at least 1"),
-        (["--prompt", "{a!r}"], "prompt: {a} is no name of a column"),
+        (["--prompt", "{a!r}"], "prompt: {a!r} is no name of a column"),
         (["--text-field", "error"], "is a field of every row already"),
         (["--table", "out.xlsx"], "a table ends in .csv"),
     ],

@@ -161,7 +161,10 @@ def inventory() -> set[str]:
             pass  # the one that listed them
     for task in os.listdir("/proc/self/task"):
         found.add(f"thread {task}")
-        children = Path(f"/proc/self/task/{task}/children").read_text().split()
+        try:
+            children = Path(f"/proc/self/task/{task}/children").read_text().split()
+        except OSError:
+            continue  # it ended meanwhile
         found |= {f"child {child}" for child in children}
     return found
 

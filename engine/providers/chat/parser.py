@@ -270,7 +270,7 @@ class ChatParser(ContentParser):
         elif chunk.usage is None:
             self._foreign(record.event, record.data, events)
         elif not self.understood:
-            self.strange = self.strange or record.data  # a count is no answer yet
+            self.strange: bytes | None = self.strange or record.data  # a count is no answer
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
