@@ -141,9 +141,8 @@ class _Replay:
                 base_url=f"{url}/{number}/{way}",
                 api_key="key",
                 retry=engine.Retry(max_attempts=1),
-                timeouts=engine.Timeouts(
-                    connect=60.0
-                ),  # a busy machine may be long in taking a connection
+                # A busy machine may be long in taking a connection.
+                timeouts=engine.Timeouts(connect=60.0),
             )
             client.stream("model", "hi", max_tokens=9, on_done=done)
         except EngineError as error:
