@@ -340,6 +340,7 @@ def _merges(client: engine.Client) -> None:
     ],
     ids=lambda use: use.__name__.strip("_"),
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [whole, refused_once, cut], ids=["whole", "retried", "cut"])
 def test_nothing_of_what_ended_waits_for_the_garbage_collector(
     use: Callable[[engine.Client], None], handler: Callable[[Peer], object]

@@ -624,7 +624,7 @@ def test_answers_that_come_at_once_do_not_hold_the_loop_up(
             most = max(most, after - before)
             multi.info_read()
             assert batch.progress().done == after
-    assert most == 1
+    assert most <= 3  # a turn that finds much looks again
     assert sorted(custom_ids(output)) == sorted(ids(count))
 
 

@@ -13,6 +13,9 @@ import pytest
 from tests.batch.support import answer, custom_ids, ids, openai_row, provider, read, write_rows
 from tests.server import Peer, Server
 
+# Each starts a program, or two.
+pytestmark = pytest.mark.slow
+
 
 def engine(*arguments: object, input: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "engine", *map(str, arguments)]

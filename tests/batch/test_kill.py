@@ -194,6 +194,7 @@ def killed_at_random(tmp_path: Path, emulator: Emulator, cycles: int, seed: int)
         killed += kills
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_every_id_is_there_exactly_once(
     tmp_path: Path, emulator: Emulator
 ) -> None:

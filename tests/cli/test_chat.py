@@ -13,6 +13,9 @@ from engine.providers import Endpoint, endpoints, register
 from tests.cli.terminal import COMMAND, environment, terminal
 from tests.server import OK_SSE, Peer, Server, serve
 
+# Each starts a program, or two.
+pytestmark = pytest.mark.slow
+
 
 def chunk(delta: dict[str, object], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}

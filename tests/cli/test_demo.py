@@ -11,6 +11,8 @@ import pytest
 import engine.emulator
 from tests.cli.terminal import COMMAND, environment, terminal
 
+# Each starts a program, or two.
+pytestmark = pytest.mark.slow
 FAST = ("--tokens", "5", "--tps", "0", "--ttft", "0")
 
 

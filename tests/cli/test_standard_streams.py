@@ -14,6 +14,8 @@ import pytest
 
 from tests.cli.terminal import COMMAND, environment
 
+# Each starts a program, or two.
+pytestmark = pytest.mark.slow
 QUIET = ["batch", "--help"], ["providers"], ["--version"], ["--help"]
 WRONG = ["batch"], ["chat", "-m", "nobody/m", "hi"], ["merge", "x", "-o", "y"], ["nonsense"], []
 

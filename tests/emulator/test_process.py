@@ -21,6 +21,8 @@ from engine.emulator import process
 from engine.emulator.__main__ import main
 from engine.errors import ConfigError, ResourceError
 
+# Each starts a program, or two.
+pytestmark = pytest.mark.slow
 ROOT = Path(engine.__file__).parents[1]
 
 
