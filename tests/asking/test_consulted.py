@@ -73,15 +73,16 @@ def test_a_place_is_found_once() -> None:
     assert target.place("gpt-4o-mini") is not target.place("gpt-4o")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("OPENAI_API_KEY", "sk-another"),
-        ("OPENAI_BASE_URL", "https://elsewhere.example/v1"),
-        ("OPENAI_ORG_ID", "org-1"),
-        ("OPENAI_CUSTOM_HEADERS", "X-A: b"),
-    ],
-)
+# Variables that say who is asked or how, each with another value.
+CHANGES = [
+    ("OPENAI_API_KEY", "sk-another"),
+    ("OPENAI_BASE_URL", "https://elsewhere.example/v1"),
+    ("OPENAI_ORG_ID", "org-1"),
+    ("OPENAI_CUSTOM_HEADERS", "X-A: b"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES)
 def test_a_variable_that_changes_is_seen(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:

@@ -19,6 +19,7 @@ from engine.messages import Tool
 from engine.providers import Endpoint, dialect, endpoint, is_built_in, register, register_dialect
 from engine.providers.chat.dialect import ChatDialect
 from engine.request import ModelRequest
+from tests.asking.test_consulted import CHANGES
 
 DIALECTS = ["chat", "responses", "messages", "gemini", "gemini-array", "interactions", "ollama",
             "ollama-generate", "completions", "cohere"]  # fmt: skip
@@ -168,15 +169,7 @@ def test_a_blank_text_takes_the_plain_way(text: str) -> None:
         assert shown(ask(forms, target, text)) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("OPENAI_API_KEY", "sk-another"),
-        ("OPENAI_BASE_URL", "https://elsewhere.example/v1"),
-        ("OPENAI_ORG_ID", "org-1"),
-        ("OPENAI_CUSTOM_HEADERS", "X-A: b"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value"), CHANGES)
 def test_a_variable_that_changes_is_seen(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
