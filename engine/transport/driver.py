@@ -87,6 +87,7 @@ class Driver:
     """
 
     attached: Attached | None = None
+    _whole: bool = True  # the last part of a turn came to its end
 
     def __init__(
         self,
@@ -256,7 +257,8 @@ class Driver:
     def pending(self) -> bool:
         """Whether there is something to do now, ready sockets or not."""
         return bool(
-            self.deliverable
+            not self._whole  # what libcurl is done with was not read: no socket says so again
+            or self.deliverable
             or self.soon
             or self.ended
             or self.failures
@@ -290,7 +292,9 @@ class Driver:
         whole = whole and (not self.sockets.ready or self._serve(until))
         self.transfers.admit(until)
         self.sockets.run_timer(self.inbox.pieces)
-        if whole and (not (inbox.pieces or inbox.connected) or inbox.hand_over(until)):
+        whole = whole and (not (inbox.pieces or inbox.connected) or inbox.hand_over(until))
+        self._whole = whole
+        if whole:
             self.transfers.reap(until)
         # A deadline reads its own socket before it judges, but to read all of them in turn first
         # is cheaper where the host paused for long.
@@ -299,7 +303,7 @@ class Driver:
             self._timers.run(now, until)
         more = self.sockets.ready or inbox.pieces or self.transfers.more_ended
         # Where many came, more came meanwhile: what a turn costs by itself is then paid seldom.
-        return bool(more) or found >= _BUSY
+        return bool(more) or not whole or found >= _BUSY
 
     def _begin_round(self, until: float) -> bool:
         """Look what is ready; False where floods of the last round take this part of the turn."""

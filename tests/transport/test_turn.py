@@ -279,6 +279,33 @@ def test_no_bound_takes_all_that_is_ready_in_one_turn() -> None:
         assert len(multi.info_read()) == 6
 
 
+@pytest.mark.parametrize("turn_seconds", [None, 0.005, 0])
+def test_a_turn_that_ends_with_the_last_bytes_in_hand_wants_another_for_the_end(
+    turn_seconds: float | None,
+) -> None:
+    # More than is handed over at a time, in one piece that lies in the socket whole.
+    body, go, sent = b"x" * 150_000, threading.Event(), threading.Event()
+    received: list[bytes] = []
+
+    def give(peer: Peer) -> None:
+        go.wait()
+        peer.json(body)
+        sent.set()
+
+    with serve(give) as server, Multi(turn_seconds=turn_seconds) as multi:
+        exchange = multi.add(HttpRequest("GET", server.url), lambda data, x: received.append(data))
+        while not server.requests:
+            multi.poll(0.01)
+        go.set()
+        sent.wait()
+        while exchange.response is None:
+            multi.perform()
+            multi.info_read()
+            if sum(map(len, received)) == len(body) and exchange.response is None:
+                assert multi.timeout() == 0, "nothing else would wake it"
+    assert exchange.response.status == "complete"
+
+
 def _spin(seconds: float) -> None:
     end = monotonic() + seconds
     while monotonic() < end:
