@@ -78,6 +78,7 @@ def test_every_dialect_gives_the_whole_text(tmp_path: Path) -> None:
     assert said == {name: said[name] for name in FORMATS if said[name].endswith("bytes an event")}
 
 
+@pytest.mark.slow
 def test_start_up_times_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.start._IMPORTED", ("engine",))
     table = start_up(dataclasses.replace(tiny(tmp_path), sizes=dataclasses.replace(TINY, rounds=0)))

@@ -128,9 +128,8 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_command_line_is_understood() -> None:
     assert len(COMMANDS) == 6
-    code = "import shlex, sys; from engine.cli import _parser; a = shlex.split(sys.argv[1])[1:]; "
-    code += "_parser(a).parse_args(a)"
-    for command in COMMANDS:
-        line = command.rpartition("| ")[2]
-        done = subprocess.run([sys.executable, "-c", code, line], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    code = "import shlex, sys; from engine.cli import _parser\n"
+    code += "for line in sys.argv[1:]: a = shlex.split(line)[1:]; _parser(a).parse_args(a)"
+    lines = [command.rpartition("| ")[2] for command in COMMANDS]
+    done = subprocess.run([sys.executable, "-c", code, *lines], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -96,6 +96,7 @@ TURNS: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_happens_each_run_ends_once_and_in_order(
     emulator: engine.emulator.Emulator, seed: int

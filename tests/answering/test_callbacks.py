@@ -141,6 +141,7 @@ def test_a_new_beginning_voids_the_snapshot() -> None:
     assert snapshots == ["x", "y"]
 
 
+@pytest.mark.slow
 def test_snapshots_that_nobody_keeps_cost_no_square() -> None:
     def cost(count: int) -> float:
         face = Face()

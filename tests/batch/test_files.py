@@ -108,7 +108,16 @@ def test_an_input_that_grows_is_not_asked_beyond_the_plan(tmp_path: Path) -> Non
         assert run_batch(input, output, server).rows == 40
 
 
-@pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.txt", "in.json", "in.csv.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "in.csv",
+        *(
+            pytest.param(f"in.{kind}", marks=pytest.mark.slow)
+            for kind in ("tsv", "txt", "json", "csv.gz")
+        ),
+    ],
+)
 def test_an_interrupted_run_of_any_kind_leaves_no_traceback(tmp_path: Path, name: str) -> None:
     import gzip
 

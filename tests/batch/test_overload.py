@@ -86,6 +86,7 @@ def test_headers_that_tell_what_is_left_are_heeded(tmp_path: Path) -> None:
     assert summary.refused <= 40
 
 
+@pytest.mark.slow
 def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:
     hidden = 12
     active = 0

@@ -164,6 +164,7 @@ def test_silence_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "nothing was answered for" in str(summary.reason) and "sorry" in str(summary.reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [64, 256])
 def test_few_descriptors_are_said_and_lived_with(tmp_path: Path, limit: int) -> None:
     input = write_rows(tmp_path / "in.jsonl", map(openai_row, ids(400)))

@@ -28,6 +28,7 @@ def many_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("many_descriptors")
 def test_thousands_of_streams_are_open_at_once_and_whole() -> None:
     count = examples(2000)

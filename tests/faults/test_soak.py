@@ -19,6 +19,7 @@ def soaked(multi: engine.Multi, url: str, rounds: int, count: int) -> Soak:
     return soak
 
 
+@pytest.mark.slow
 def test_mixed_faults_are_told_as_they_were_and_leave_nothing(multi: engine.Multi) -> None:
     with play(script) as server:
         soak = soaked(multi, server.url, 4, 30)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
+
 import engine
 import engine.emulator
 from tests.servers.answers import ROWS
@@ -46,12 +48,14 @@ def of_emulator(row: int) -> str:
     return f"[[script: [{json.dumps(ROWS[row])}]]]"
 
 
+@pytest.mark.slow
 def test_two_hundred_streams_of_five_providers_from_aimock(mock: str, multi: engine.Multi) -> None:
     completions, begun = stream_all(mock, multi, "any-model", of_aimock)
     assert_exact(completions)
     assert begun > len(ROWS) // 20  # at once: on a busy machine many end before the last begins
 
 
+@pytest.mark.slow
 def test_two_hundred_streams_of_five_providers_from_the_emulator(multi: engine.Multi) -> None:
     with engine.emulator.start(tps=30) as emulator:
         completions, begun = stream_all(emulator.url, multi, "demo", of_emulator)

@@ -59,6 +59,7 @@ def test_a_stream_that_is_cut_behind_the_proxy_is_truncated(
     assert LONG.startswith(completion.text) and completion.text != LONG
 
 
+@pytest.mark.slow
 def test_two_hundred_streams_share_one_connection(
     front: str, trusting: engine.Multi, way: str
 ) -> None:

@@ -284,6 +284,7 @@ def interrupted_run(client: engine.Client, moment: int) -> bool:
     return interrupter.left <= 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a debugger or coverage is tracing")
 def test_an_interrupt_at_any_moment_loses_nothing() -> None:
     with serve(lambda peer: peer.stream(chat(*HEALTHY))) as server:

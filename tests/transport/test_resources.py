@@ -52,6 +52,7 @@ def test_five_thousand_streams_driven_by_nothing_but_select() -> None:
     assert widest > 1024, "more at once than select() itself could take"
 
 
+@pytest.mark.slow
 def test_a_process_with_eleven_hundred_open_files_streams_as_well_as_any() -> None:
     if not raise_file_limit(4096):
         pytest.skip("this machine allows fewer than 4,096 open files (ulimit -Hn)")
@@ -80,6 +81,7 @@ def test_a_process_with_eleven_hundred_open_files_streams_as_well_as_any() -> No
         )
 
 
+@pytest.mark.slow
 def test_with_few_descriptors_streams_wait_their_turn_and_all_complete() -> None:
     with paced_server() as url:
         out = run_script(
@@ -110,6 +112,7 @@ def test_with_few_descriptors_streams_wait_their_turn_and_all_complete() -> None
     assert out == "all\n"
 
 
+@pytest.mark.slow
 def test_where_nothing_else_runs_they_wait_for_a_descriptor_too() -> None:
     with paced_server() as url:
         run_script(
@@ -146,6 +149,7 @@ def test_where_nothing_else_runs_they_wait_for_a_descriptor_too() -> None:
         )
 
 
+@pytest.mark.slow
 def test_without_a_descriptor_the_error_names_the_limit() -> None:
     with paced_server() as url:
         out = run_script(

@@ -105,6 +105,7 @@ def test_an_endless_element_is_refused_while_it_grows() -> None:
     assert peak < 4 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [b"x", b"\\n", b'","', b"]},[{"], ids=repr)
 def test_time_grows_with_the_length_only(unit: bytes) -> None:
     def seconds(size: int) -> float:

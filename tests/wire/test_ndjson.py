@@ -103,6 +103,7 @@ def test_an_endless_line_stops_at_the_limit_plus_one_mebibyte() -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [b"x", b'{"a": 1}\n'])
 def test_time_is_linear_in_the_bytes(unit: bytes) -> None:
     def seconds(size: int) -> float:

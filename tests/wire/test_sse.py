@@ -266,6 +266,7 @@ def test_an_endless_line_stops_at_the_limit_plus_one_mebibyte(start: bytes) -> N
     assert peak_over(flood) < limit + MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [b": ping\n", b": ping\n\n", b"\n", b"\r\n", b"event: ping\n\n"])
 def test_a_flood_without_events_takes_no_memory(noise: bytes) -> None:
     decoder = SSEDecoder()
@@ -291,6 +292,7 @@ def test_what_is_skipped_in_bulk_says_nothing(breaks: bytes, cut: int) -> None:
     assert [record.data for record in records] == [b"a\nb", b":"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "noise", [b": ping\n", b": ping\n\n", b"\n", b"\r\n", b"x: y\n", b"xyz\r\n", b": c\nx: y\n"]
 )
@@ -313,6 +315,7 @@ def seconds_for(chunks: list[bytes]) -> float:
     return min(once() for _ in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "piece"),
     [

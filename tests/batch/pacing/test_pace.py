@@ -102,6 +102,7 @@ class Simulation:
         return int(error is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [7, 50, 400])
 def test_auto_converges_to_within_a_fifth_of_a_hidden_limit(hidden: int) -> None:
     pace = Pace(AutoLimit(1000), Alone())
