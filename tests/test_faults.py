@@ -13,6 +13,7 @@ import pytest
 import engine
 from engine.errors import Category, EngineError
 from tests.server import DONE, HEALTHY, OK_JSON, OK_SSE, Peer, chat, chat_chunk, serve
+from tests.volume import every
 
 TEXT = "".join(HEALTHY)
 WHOLE = (
@@ -89,7 +90,7 @@ def marker_at(stream: bytes) -> int:
 def test_a_stream_cut_at_any_byte_is_complete_only_after_its_marker(
     stream: bytes, reset: bool
 ) -> None:
-    cuts = range(0, len(stream), 1 if not reset else 5)
+    cuts = range(0, len(stream), 5 if reset else every(3))
 
     def handle(peer: Peer) -> None:
         cut = int(peer.request.path.split("/")[1])

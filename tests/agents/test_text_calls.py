@@ -12,6 +12,7 @@ from engine.agents import FunctionAgent
 from engine.agents.text_calls import TextCalls
 from engine.agents.tools.tool import as_function_tools
 from tests.agents.support import add, collect, script, shout, text_of, watch_bodies
+from tests.volume import every
 
 
 def now() -> str:
@@ -269,7 +270,7 @@ def read(*pieces: str) -> tuple[str, list[Any], bool]:
 
 
 def cuts(text: str) -> list[tuple[str, ...]]:
-    return [(text[:place], text[place:]) for place in range(len(text))] + [tuple(text)]
+    return [(text[:place], text[place:]) for place in range(0, len(text), every(5))] + [tuple(text)]
 
 
 @pytest.mark.parametrize(("text", "said", "calls"), CALLS)
