@@ -28,7 +28,6 @@ __all__ = [
     "decode_piece",
     "decode_plain",
     "decode_thought",
-    "decode_usual",
     "first_decoder",
 ]
 
@@ -261,39 +260,6 @@ class ThoughtChunk(msgspec.Struct, gc=False):
     search_results: None = None
 
 
-class _UsualChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    index: msgspec.Raw = msgspec.Raw()
-    delta: msgspec.Raw = msgspec.Raw()
-    message: msgspec.Raw = msgspec.Raw()
-    finish_reason: msgspec.Raw = msgspec.Raw()
-    logprobs: msgspec.Raw = msgspec.Raw()
-
-
-class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """What nearly all servers say beside the words of an answer, and nothing else."""
-
-    id: str | None = None
-    object: str | None = None
-    created: int | None = None
-    model: str | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    choices: list[_UsualChoice] | None = None
-    usage: dict[str, Any] | None = None
-    obfuscation: str | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """What of it has no name of ours."""
-        return {
-            "object": self.object,
-            "created": self.created,
-            "service_tier": self.service_tier,
-            "system_fingerprint": self.system_fingerprint,
-            "obfuscation": self.obfuscation,
-            "usage": self.usage,
-        }
-
-
 # Where the answer's own words stand, and what holds them.
 _NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 
@@ -301,7 +267,6 @@ chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
 decode_piece: Final = msgspec.json.Decoder(PieceChunk).decode
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 decode_thought: Final = msgspec.json.Decoder(ThoughtChunk).decode
-decode_usual: Final = msgspec.json.Decoder(UsualChunk).decode
 first_decoder: Final = TypedDecoder(FirstChunk, _NEEDED)
 
 

@@ -28,10 +28,10 @@ from engine.providers.chat.chunk import (
     decode_piece,
     decode_plain,
     decode_thought,
-    decode_usual,
     first_decoder,
 )
 from engine.providers.chat.content import Alternative, ContentParser
+from engine.providers.chat.facts import UsualChoice, as_counts, decode_usual, facts_of, finishes
 from engine.providers.refusal import is_error, is_ping, stream_error
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, json_or_text
@@ -43,12 +43,6 @@ _CR: Final = 13
 
 # So many chunks that follow text may be more than plain text; then each is taken for such.
 _MISSES = 8
-
-# Of a chunk: what has events, or a place of its own.
-_TOLD: Final = frozenset({"choices", "id", "model", "error", "usage", "prompt_progress"})
-_TOLD_OF_CHOICE: Final = frozenset(
-    {"index", "delta", "message", "text", "finish_reason", "logprobs"}
-)
 
 
 class ChatParser(ContentParser):
@@ -167,7 +161,7 @@ class ChatParser(ContentParser):
             events.append(ThinkingDelta(words, self._first.block))
         return bool(words)
 
-    def _filtered(self, choice: StreamChoice | PlainChoice) -> None:
+    def _filtered(self, choice: StreamChoice | UsualChoice | PlainChoice) -> None:
         """Azure's findings, which come with each piece and are the same as a rule."""
         results = choice.content_filter_results
         if results and results != self.metadata.get("content_filter_results"):
@@ -202,6 +196,8 @@ class ChatParser(ContentParser):
             if len(events) > since + 1:  # more than that it is done
                 self._halves.mend(events, since)
             return
+        if self._usually(record.data, events):
+            return
         try:
             chunk = self._decode(record.data)
         except UNREADABLE as error:
@@ -214,9 +210,36 @@ class ChatParser(ContentParser):
         if self._halves.open:
             self._halves.mend(events, since)
 
+    def _usually(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data`, where all of it is to be looked at, as what nearly all servers send then;
+        whether it is that. The rest is for `_chunk`, which would say the same of it."""
+        opens = not self._started
+        closes = self._plain or self._pieces or self._thinks or self._over()
+        if self.failing or self._halves.open or not (opens or closes):
+            return False
+        try:
+            chunk = decode_usual(data)
+            counts = as_counts(chunk.usage) if chunk.usage is not None else None
+        except UNREADABLE:
+            return False
+        if not opens and chunk.choices and not finishes(chunk.choices):
+            return False
+        self._last = None
+        self._heard = True
+        self._answers(chunk.id, chunk.model, events)
+        merge(self.metadata, chunk.facts())
+        if chunk.choices and opens:
+            self._begin(events)
+            self._decode = chunk_decoder.decode
+        if counts is not None:
+            self._count(counts, events)
+        for choice in chunk.choices:
+            self._choice(choice, events)
+        return True
+
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         choices = chunk.choices
-        if not choices or not self._started or _finishes(choices):
+        if not choices or not self._started or finishes(choices):
             self._aside(record, chunk, events)
         elif chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
             self._last = record.data
@@ -274,29 +297,11 @@ class ChatParser(ContentParser):
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
-        try:
-            usual = decode_usual(data)
-        except UNREADABLE:
-            pass
-        else:
-            self._answers(usual.id, usual.model, events)
-            merge(self.metadata, usual.facts())
-            return
         value = json_or_text(data)
-        if not isinstance(value, dict):
-            return
-        self._answers(value.get("id"), value.get("model"), events)
-        merge(self.metadata, {k: v for k, v in value.items() if k not in _TOLD})
-        if isinstance(value.get("usage"), dict):
-            merge(self.metadata, {"usage": value["usage"]})
-        choices = value.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, dict):
-                continue
-            rest = {k: v for k, v in choice.items() if k not in _TOLD_OF_CHOICE}
-            number = choice.get("index") or 0
-            if rest:
-                merge(self.metadata, rest if not number else {"choices": {str(number): rest}})
+        if isinstance(value, dict):
+            self._answers(value.get("id"), value.get("model"), events)
+            for facts in facts_of(value):
+                merge(self.metadata, facts)
 
     def _envelope(self, chunk: Chunk, events: list[Event]) -> None:
         """Usage wherever it comes, and errors of a stream that began well."""
@@ -327,7 +332,7 @@ class ChatParser(ContentParser):
             self._usage = joined_usage(self._usage, counts)
             events.append(UsageUpdate(self._usage))
 
-    def _choice(self, choice: StreamChoice, events: list[Event]) -> None:
+    def _choice(self, choice: StreamChoice | UsualChoice, events: list[Event]) -> None:
         number = choice.index or 0
         state = self._choices.get(number)
         if state is None:
@@ -392,9 +397,3 @@ class ChatParser(ContentParser):
             else:
                 merge(self.metadata, sealed.facts())
         state.sealed = {}
-
-
-def _finishes(choices: list[StreamChoice]) -> bool:
-    if len(choices) == 1:
-        return choices[0].finish_reason is not None
-    return any(choice.finish_reason for choice in choices)

@@ -1,0 +1,90 @@
+"""What a chunk of Chat Completions says beside the words of the answer: who answers, and what has
+no name of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from engine.providers.chat.chunk import ChunkUsage, Delta, StreamChoice
+
+__all__ = ["UsualChoice", "UsualChunk", "as_counts", "decode_usual", "facts_of", "finishes"]
+
+# Of a chunk: what has events, or a place of its own.
+_TOLD: Final = frozenset({"choices", "id", "model", "error", "usage", "prompt_progress"})
+_TOLD_OF_CHOICE: Final = frozenset(
+    {"index", "delta", "message", "text", "finish_reason", "logprobs"}
+)
+
+
+class UsualChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A choice of which there is nothing to tell but its words: a `StreamChoice` without more."""
+
+    index: int | None = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    usage: ClassVar[None] = None
+    error: ClassVar[None] = None
+    content_filter_results: ClassVar[None] = None
+    content_filter_offsets: ClassVar[None] = None
+
+
+class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What nearly all servers say in the chunks that open and end an answer, and nothing else:
+    read with what stands beside the words, such a chunk needs no second look."""
+
+    choices: list[UsualChoice]
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: dict[str, Any] | None = None
+    obfuscation: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What of it has no name of ours."""
+        return {
+            "object": self.object,
+            "created": self.created,
+            "service_tier": self.service_tier,
+            "system_fingerprint": self.system_fingerprint,
+            "obfuscation": self.obfuscation,
+            "usage": self.usage,
+        }
+
+
+decode_usual: Final = msgspec.json.Decoder(UsualChunk).decode
+
+
+def as_counts(usage: dict[str, Any]) -> ChunkUsage:
+    """`usage`, typed as if it were read so; raises what the decoders do."""
+    return msgspec.convert(usage, ChunkUsage)
+
+
+def facts_of(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What of `chunk`, whatever it says, has no name of ours, to be merged in turn."""
+    yield {name: value for name, value in chunk.items() if name not in _TOLD}
+    if isinstance(chunk.get("usage"), dict):
+        yield {"usage": chunk["usage"]}
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        rest = {name: value for name, value in choice.items() if name not in _TOLD_OF_CHOICE}
+        number = choice.get("index") or 0
+        if rest:
+            yield rest if not number else {"choices": {str(number): rest}}
+
+
+def finishes(choices: list[StreamChoice] | list[UsualChoice]) -> bool:
+    """Whether one of `choices` says why it ended; it is told with what stands beside it."""
+    if len(choices) == 1:
+        return choices[0].finish_reason is not None
+    return any(choice.finish_reason for choice in choices)

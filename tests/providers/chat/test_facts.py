@@ -1,0 +1,106 @@
+"""Chunks that say what nearly all say are read in one go: the same is told as by a closer look."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.events import Event
+from engine.providers.chat import parser as chat_parser
+from engine.providers.chat.chunk import ChunkUsage
+from engine.providers.chat.facts import as_counts, facts_of
+from engine.providers.chat.parser import ChatParser
+
+ROLE = {"delta": {"role": "assistant", "content": "", "refusal": None}, "finish_reason": None}
+TEXT = {"delta": {"content": "a"}, "finish_reason": None}
+STOP = {"delta": {}, "finish_reason": "stop"}
+CALL = {"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"}}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0}}
+FACTS = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+PADDED = {"system_fingerprint": "fp", "service_tier": "default", "obfuscation": "x"}
+
+
+def chunk(*choices: Any, **more: Any) -> bytes:
+    return json.dumps({**FACTS, "choices": list(choices), **more}).encode()
+
+
+def other(number: int, choice: Any) -> Any:
+    return {**choice, "index": number}
+
+
+STREAMS = {
+    "plain": [chunk(ROLE), chunk(TEXT), chunk(TEXT), chunk(STOP), chunk(usage=USAGE)],
+    "padded": [chunk(c, usage=None, **PADDED) for c in (ROLE, TEXT, STOP)] + [chunk(usage=USAGE)],
+    "usage with the end": [chunk(ROLE), chunk(TEXT), chunk(STOP, usage=USAGE)],
+    "usage in the choice": [chunk(ROLE), chunk(TEXT), chunk({**STOP, "usage": USAGE})],
+    "usage that is none": [chunk(ROLE), chunk(STOP), chunk(usage={"prompt_tokens": "many"})],
+    "usage before the end": [chunk(ROLE), chunk(TEXT, usage=USAGE), chunk(STOP)],
+    "a fact of somebody's": [chunk(ROLE, provider="p"), chunk(TEXT), chunk(STOP, provider="q")],
+    "filtered": [chunk(content_filter_results={}), chunk({**STOP, "content_filter_results": {
+        "hate": {"filtered": False}}})],
+    "filtered, the second": [chunk(ROLE), chunk({**other(1, STOP), "content_filter_results": {
+        "hate": {"filtered": False}}})],
+    "two": [chunk(ROLE, other(1, ROLE)), chunk(TEXT), chunk(other(1, TEXT)), chunk(STOP),
+            chunk(other(1, STOP)), chunk(usage=USAGE)],
+    "the end takes words": [chunk(ROLE), chunk(TEXT), chunk({**STOP, "delta": {"content": "b"}})],
+    "words after the end": [chunk(ROLE), chunk(STOP), chunk(TEXT), chunk(STOP)],
+    "a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}),
+               chunk({"delta": {}, "finish_reason": "tool_calls"})],
+    "thinking": [chunk({"delta": {"reasoning_content": "t"}}), chunk(TEXT), chunk(STOP)],
+    "no choices": [chunk(ROLE), chunk(STOP), json.dumps({**FACTS, "usage": USAGE}).encode()],
+    "an error after it began": [chunk(ROLE), chunk(TEXT, error={"message": "no"}), chunk(STOP),
+                                chunk(usage=USAGE)],
+    "an error of the choice": [chunk(ROLE), chunk({**STOP, "error": {"message": "no"}}),
+                               chunk(usage=USAGE)],
+    "the model late": [chunk(ROLE, id="", model=""), chunk(TEXT), chunk(STOP)],
+    "logprobs": [chunk(ROLE), chunk({**STOP, "logprobs": {"content": [{"token": "a"}]}})],
+    "half a pair": [chunk(ROLE), b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', chunk(STOP)],
+    "whole": [chunk({"message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"})],
+}  # fmt: skip
+
+
+def told(records: list[bytes]) -> tuple[str, dict[str, Any], bool]:
+    parser = ChatParser()
+    events: list[Event] = [
+        event for record in (*records, b"[DONE]") for event in parser.feed([record])
+    ]
+    return repr(events), parser.metadata, parser.complete  # errors are equal by their words
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = told(STREAMS[name])
+
+    def refuse(data: bytes) -> Any:
+        raise msgspec.ValidationError("looked at closely")
+
+    monkeypatch.setattr(chat_parser, "decode_usual", refuse)
+    assert told(STREAMS[name]) == at_once
+
+
+def test_the_usual_answer_is_decoded_once_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChatParser, "_aside", None)  # the closer look would be called
+    events, metadata, complete = told(STREAMS["padded"])
+    assert complete and "UsageUpdate" in events
+    assert metadata["usage"] == USAGE and metadata["system_fingerprint"] == "fp"
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 1.5, -1, True, "1", None, [], {}, {"cached_tokens": 1}])
+@pytest.mark.parametrize("name", ChunkUsage.__struct_fields__)
+def test_counts_are_typed_as_the_decoder_would(name: str, value: Any) -> None:
+    usage = {name: value}
+    try:
+        read = msgspec.json.decode(json.dumps(usage), type=ChunkUsage)
+    except msgspec.ValidationError:
+        with pytest.raises(msgspec.ValidationError):
+            as_counts(usage)
+    else:
+        assert as_counts(usage) == read
+
+
+def test_facts_of_other_choices_stand_under_their_number() -> None:
+    assert [*facts_of({"choices": [{"index": 1, "seen": 2}, {"seen": 3}, 4], "id": "c", "x": 5})] \
+        == [{"x": 5}, {"choices": {"1": {"seen": 2}}}, {"seen": 3}]  # fmt: skip
