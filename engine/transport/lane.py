@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
@@ -51,6 +52,7 @@ class Lane(Generic[P]):
     __slots__ = (
         "_admit",
         "_call_at",
+        "_recalled",
         "_refusal",
         "_timer",
         "_waiting",
@@ -71,38 +73,53 @@ class Lane(Generic[P]):
         self.budget: RetryBudget = budget
         self.in_flight: int = 0
         self._waiting: deque[P] = deque()
+        self._recalled: deque[P] = deque()  # before those that wait
         self._timer: Timer | None = None
         self._refusal: EngineError | None = None
 
     def __len__(self) -> int:
         """Requests that wait at the gate."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._recalled)
 
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost with it."""
-        return not self.in_flight and not self._waiting and self.gate.until < monotonic()
+        return not self.in_flight and not len(self) and self.gate.until < monotonic()
 
     def enqueue(self, transfer: P) -> None:
         """Let `transfer` go, or have it wait its turn; where the provider asks for a longer wait
         than it has patience for, it fails."""
-        if not self._waiting and self.gate.wait(monotonic(), self.in_flight) == 0.0:
+        if not len(self) and self.gate.wait(monotonic(), self.in_flight) == 0.0:
             self.in_flight += 1
             self._admit(transfer)
             return
         self._waiting.append(transfer)
         self._go_on()
 
+    def recalls(self, transfer: P) -> bool:
+        """Whether `transfer`, which passed and was not sent yet, waits again: the gate closed
+        meanwhile, or fewer may be under way. A thousand that begin together pass before the first
+        of them is refused."""
+        gate = self.gate
+        if gate.ramp == inf or (self.in_flight <= gate.ramp and gate.until <= monotonic()):
+            return False
+        transfer.passed = False
+        self.in_flight -= 1
+        gate.withdrawn()
+        self._recalled.append(transfer)
+        self._go_on()
+        return True
+
     def left(self) -> None:
         """An attempt that passed has ended."""
         self.in_flight -= 1
-        if self._waiting:
+        if len(self):
             self._go_on()
 
     def wait(self, now: float) -> float | None:
         """Seconds until one more request may go; 0.0: now; None: when one in flight is answered.
         For who keeps requests of its own waiting: a batch."""
-        return self.gate.wait(now, self.in_flight + len(self._waiting))
+        return self.gate.wait(now, self.in_flight + len(self))
 
     def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
         """A request that was sent at `sent_at` was answered (None), or refused, or failed.
@@ -112,20 +129,19 @@ class Lane(Generic[P]):
         """
         news = False
         if error is None:
-            self.gate.answered(sent_at, self.in_flight + len(self._waiting) + 1)
+            self.gate.answered(sent_at)
         elif error.category is Category.RATE_LIMIT or (
             error.retry_after is not None and error.category is not Category.QUOTA
         ):
             self._refusal = error
             news = self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after)
-        if self._waiting:
+        if len(self):
             self._go_on()
         return news
 
     def _go_on(self) -> None:
         now = monotonic()
-        waiting = self._waiting
-        while waiting:
+        while waiting := self._recalled or self._waiting:
             transfer = waiting[0]
             wait = 0.0 if transfer.over else self.gate.wait(now, self.in_flight)
             if wait == 0.0:

@@ -145,6 +145,11 @@ class Transfers:
             # the queue, or will have.
             self._admission.release(transfer)
             return
+        if transfer.passed and not transfer.again:
+            assert transfer.lane is not None
+            if transfer.lane.recalls(transfer):
+                self._admission.release(transfer)
+                return
         try:
             easy = transfer.start()
             self._sockets.curl.add_handle(easy)

@@ -123,6 +123,45 @@ def test_what_goes_out_again_has_waited_at_the_gate_already() -> None:
     assert (lane.in_flight, len(lane)) == (1, 1)
 
 
+def test_who_passed_and_was_not_sent_waits_again_before_the_others(world: World) -> None:
+    lane = world.lane()
+    sent, passed, more = (Passenger() for _ in range(3))
+    for one in (sent, passed, more):
+        lane.enqueue(one)
+    for one in (sent, passed, more):
+        one.passed = True
+    assert not lane.recalls(sent)
+    now = monotonic()
+    lane.ended(now, now - 1, refusal(0.3))
+    late = Passenger()
+    lane.enqueue(late)
+    assert lane.recalls(passed) and lane.recalls(more)
+    assert (passed.passed, lane.in_flight, len(lane)) == (False, 1, 3)
+    lane.left()
+    lane.gate.until = now - 1
+    world.timers[-1].call()  # type: ignore[misc]
+    assert world.passed[3:] == [passed]  # it asks for all
+    lane.ended(monotonic(), monotonic(), None)
+    lane.left()
+    assert world.passed[3:] == [passed, more, late]
+
+
+def test_of_too_many_that_passed_as_many_wait_again_as_are_too_many(world: World) -> None:
+    lane = world.lane()
+    all = [Passenger() for _ in range(5)]
+    for one in all:
+        lane.enqueue(one)
+    now = monotonic()
+    for _ in range(3):
+        lane.ended(now - 10, now - 11, refusal(1.0))
+    lane.gate.answered(now - 12)
+    lane.gate.answered(now - 12)
+    lane.gate.wait(now, 5)
+    lane.gate.answered(now)
+    assert lane.gate.ramp == 2
+    assert [lane.recalls(one) for one in all] == [True, True, True, False, False]
+
+
 def test_those_that_ended_while_they_waited_take_nobodys_place(world: World) -> None:
     lane = world.lane()
     now = monotonic()

@@ -38,7 +38,7 @@ class Alone:
 
     def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
         if error is None:
-            self.gate.answered(sent_at, self.in_flight + 1)
+            self.gate.answered(sent_at)
         elif error.category is Category.RATE_LIMIT or error.retry_after is not None:
             return self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after)
         return False
@@ -210,13 +210,10 @@ def test_the_gate_opens_wider_with_each_answer() -> None:
     gate = Gate()
     gate.close(0.0, sent_at=-1.0, in_flight=4, retry_after=None)
     assert gate.wait(0.5, 0) == pytest.approx(0.5)
-    gate.answered(sent_at=-1.0, limit=10)  # sent before: says nothing
-    assert gate.ramp == 1
-    for ramp in (3, 5, 7, 9):
-        gate.answered(sent_at=1.0, limit=10)
+    for ramp in (1, 3, 5, 7):
         assert gate.ramp == ramp
-    gate.answered(sent_at=1.0, limit=10)
-    assert gate.ramp == math.inf
+        assert gate.wait(1.0, ramp) is None
+        gate.answered(sent_at=1.0)
 
 
 def test_where_few_of_many_were_refused_the_others_need_not_start_again() -> None:
