@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 from _socket import socket as RawSocket  # the class in C: socket.socket costs twice the time
+from collections.abc import Sequence
 from struct import unpack_from
 from time import monotonic
 from typing import Final, NamedTuple
@@ -47,13 +48,14 @@ _ESTABLISHED: Final = 1
 _CLOSED_IN_ORDER: Final = frozenset({8, 9})
 _BYTES_ACKED: Final = 120
 _FAMILY, _STREAM, _TCP = int(socket.AF_INET6), int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
+_NOT_LENT: Final[tuple[Name, Sequence[bytes]]] = ("", 0), ()
 _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
 
 
 class Connections:
     """The connections of one `Multi`. `rests`, `used` and `given` are called inside libcurl."""
 
-    __slots__ = ("_dead", "_ends", "_names", "_no_sockets", "_seen")
+    __slots__ = ("_dead", "_ends", "_lent", "_names", "_no_sockets", "_seen")
 
     def __init__(self) -> None:
         # Those at rest, unless libcurl has closed them since: it does not say.
@@ -62,6 +64,9 @@ class Connections:
         # to them. It may look again: its own good-bye makes the peer hang up as well.
         self._ends: dict[Name, _Look] = {}
         self._names: dict[int, Name] = {}
+        # Which connection a descriptor was found to be when it was given to a request, and what was
+        # heard in answer since.
+        self._lent: dict[int, tuple[Name, Sequence[bytes]]] = {}
         # libcurl's wake-up descriptor, which it watches anew with each transfer.
         self._no_sockets: set[int] = set()
         # Those found dead that several requests of HTTP/2 may have been given.
@@ -71,14 +76,17 @@ class Connections:
         """libcurl stops to watch `fd`, which is still open; whether it is a connection."""
         if fd in self._no_sockets:
             return False
-        look = _look(fd)
-        if look is None:
-            self._no_sockets.add(fd)
-            return False
-        name = look[0]
+        name, heard = self._lent.pop(fd, _NOT_LENT)
+        if not heard:
+            look = _look(fd)
+            if look is None:
+                self._no_sockets.add(fd)
+                return False
+            name = look[0]
+            self._ends.setdefault(name, look)
+        # Else it was read, and nobody will ask how far it got: three system calls in vain.
         self._seen[name] = (fd, monotonic())
         self._names[fd] = name
-        self._ends.setdefault(name, look)
         self._dead.discard(name)
         if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
@@ -89,10 +97,14 @@ class Connections:
         name = self._names.pop(fd, None)
         if name is not None:
             self._seen.pop(name, None)
+        if self._lent.get(fd, _NOT_LENT)[1]:
+            # An answer that came before libcurl ever watched for it. If it was the last one of its
+            # connection, the number may be that of another.
+            del self._lent[fd]
 
-    def given(self, name: Name) -> Reused | None:
+    def given(self, name: Name, heard: Sequence[bytes] = ()) -> Reused | None:
         """A request is about to go out on the connection `name`; None: a new one, or one that
-        other requests are on, too."""
+        other requests are on, too. What it hears in answer comes to be in `heard`."""
         self._ends.pop(name, None)
         if name in self._dead:
             return Reused(True, None)
@@ -105,6 +117,7 @@ class Connections:
             # libcurl closes what rests without a word, and the number is somebody else's now.
             del self._seen[name]
             return None
+        self._lent[fd] = name, heard
         _, state, acknowledged = look
         return Reused(state != _ESTABLISHED, acknowledged, monotonic() - since)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import pycurl
@@ -79,11 +80,11 @@ class Sending:
         """Whether the request may have been read, as far as is known."""
         return self.name is not None and not self.unsent
 
-    def look(self, name: Name) -> int:
+    def look(self, name: Name, heard: Sequence[bytes]) -> int:
         """Called inside libcurl, before the first byte goes out on the connection `name`; what
-        libcurl is told to do."""
+        libcurl is told to do. The lines of the answer come to be in `heard`."""
         self.name = name
-        reused = self.reused = self._connections.given(name)
+        reused = self.reused = self._connections.given(name, heard)
         if reused is None or not reused.dead:
             return _OK
         self.unsent = True

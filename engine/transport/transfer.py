@@ -230,7 +230,7 @@ class Transfer:
 
     def _on_prereq(self, _: str, ip: str, __: int, port: int) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
-        answer = self._sending.look((ip, port))
+        answer = self._sending.look((ip, port), self._lines)
         if not answer:
             self._inbox.connected.append(self)
         return answer

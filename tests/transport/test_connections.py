@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.transport import connections as connections_module
 from engine.transport.connections import Connections, Name
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tcp_info is Linux's")
@@ -94,6 +95,56 @@ def test_an_end_in_order_with_nothing_acknowledged_was_never_read(pair: Pair) ->
     pair.hang_up()
     connections.rests(pair.fd)
     assert connections.unread(pair.name, before)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The descriptors that are looked at."""
+    looked: list[int] = []
+    look = connections_module._look
+    monkeypatch.setattr(connections_module, "_look", lambda fd: looked.append(fd) or look(fd))
+    return looked
+
+
+def test_one_that_was_answered_on_is_known_and_not_looked_at(pair: Pair, looks: list[int]) -> None:
+    connections, heard = Connections(), list[bytes]()
+    connections.rests(pair.fd)
+    connections.given(pair.name, heard)
+    connections.used(pair.fd)
+    heard.append(b"HTTP/1.1 200 OK")
+    looks.clear()
+    assert connections.rests(pair.fd) and not looks
+    assert connections.at_rest(pair.fd) == pair.name
+    assert connections.alive(pair.name)
+    pair.hang_up()
+    before = connections.given(pair.name)
+    assert before is not None and before.dead
+
+
+def test_one_that_was_not_answered_on_is_looked_at(pair: Pair, looks: list[int]) -> None:
+    connections, heard = Connections(), list[bytes]()
+    connections.rests(pair.fd)
+    before = connections.given(pair.name, heard)
+    connections.used(pair.fd)
+    pair.hang_up()
+    looks.clear()
+    assert connections.rests(pair.fd) and looks
+    assert before is not None and connections.unread(pair.name, before)
+
+
+def test_the_number_of_one_that_was_answered_unseen_may_be_another(pair: Pair) -> None:
+    connections, heard = Connections(), list[bytes]()
+    connections.rests(pair.fd)
+    connections.given(pair.name, heard)
+    heard.append(b"HTTP/1.1 200 OK")  # and closed: libcurl never watched it
+    other, number = Pair(), pair.fd
+    pair.ours.close()
+    os.dup2(other.fd, number)
+    connections.used(number)
+    assert connections.rests(number)
+    assert connections.at_rest(number) == other.name
+    os.close(number)
+    other.close()
 
 
 def test_an_end_after_something_was_acknowledged_may_have_been_read(pair: Pair) -> None:
