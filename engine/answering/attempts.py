@@ -286,7 +286,7 @@ class Attempts:
         if type(last) is Done:
             self._move(_LINGERING)
             self._done = last
-            self._linger = self._driver.call_later(_LINGER, self._lingered)
+            self._driver.lingering.append(self)
         elif type(last) is StreamError:
             self._transfer.fail_attempt(self._answer.named(last.error))
 
@@ -330,6 +330,11 @@ class Attempts:
         return delay
 
     # -- the end -----------------------------------------------------------------------------
+
+    def linger(self) -> None:
+        """The server has not closed in the turn that brought the end of the answer."""
+        if self._state is _LINGERING:
+            self._linger = self._driver.call_later(_LINGER, self._lingered)
 
     def _lingered(self) -> None:
         """The answer is complete and the server has not closed: drop the connection."""

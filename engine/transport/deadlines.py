@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from math import inf
 from time import monotonic
 from typing import Final, Literal, Protocol
 
@@ -61,6 +63,13 @@ _SENTENCE: Final = {
 _GRACE: Final = 0.02
 
 
+@lru_cache(maxsize=64)
+def _shortest(limits: Timeouts) -> float:
+    """The shortest of `limits` but the total, which has a timer of its own."""
+    waits = (limits.connect, limits.first_event, limits.idle, limits.content)
+    return min((wait for wait in waits if wait is not None), default=inf)
+
+
 class Clock(Protocol):
     """What deadlines need of the driver: see `Driver`."""
 
@@ -90,6 +99,7 @@ class Deadlines:
         "_limits",
         "_patience",
         "_phase",
+        "_shortest",
         "_stopped",
         "_timer",
         "_total",
@@ -110,6 +120,7 @@ class Deadlines:
         self._expired = expired
         self._phase: Phase | None = None
         self._patience: float | None = None
+        self._shortest = 0.0  # no limit that may count is shorter (seconds)
         self._stopped = False
         self.heard_at: float = 0.0
         self.content_at: float = 0.0
@@ -121,6 +132,7 @@ class Deadlines:
     def connecting(self) -> None:
         """An attempt began."""
         self._patience = None
+        self._shortest = _shortest(self._limits)
         self._enter("connect")
 
     def waiting(self) -> None:
@@ -139,6 +151,7 @@ class Deadlines:
         where a limit is shorter."""
         if self._patience is None:
             self._patience = seconds
+            self._shortest = min(self._shortest, seconds)
             self._arm()
 
     def rest(self) -> None:
@@ -160,8 +173,11 @@ class Deadlines:
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self.heard_at = self.content_at = self._clock.now
-        self._arm()
+        now = self.heard_at = self.content_at = self._clock.now
+        timer = self._timer
+        if timer is None or timer.call is None or timer.when > now + self._shortest:
+            self._arm()
+        # Else it comes before any limit passes, and looks for itself then.
 
     def _arm(self) -> None:
         due = self._next()

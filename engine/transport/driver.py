@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import count
 from os import urandom
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pycurl
 
@@ -59,6 +59,12 @@ _BUSY: Final = 4
 _TIMERS_EVERY: Final = 0.02
 
 
+class Lingering(Protocol):
+    """An answer that is whole, on a connection that stays open."""
+
+    def linger(self) -> None: ...
+
+
 class Driver:
     """The machinery of a `Multi`, for those that make requests or wait on it: `driver_of` gives
     it. None of it calls user code; `drive` and what it calls need the signals held.
@@ -71,6 +77,8 @@ class Driver:
         works: all that is open, by identity.
         deliverable: works whose `deliver` is wanted.
         ended: works that are over and not concluded yet.
+        lingering: whose answer came whole in this part of the turn, for those of them whose server
+            does not close by the end of it.
         soon: calls for the next `perform`, signals held.
         failures: what is to be raised from `info_read`.
         texts: the pieces of text of this turn, by whom they are of; None: nobody asked for it.
@@ -105,6 +113,7 @@ class Driver:
         self.works: dict[int, Work] = {}
         self.deliverable: deque[Work] = deque()
         self.ended: deque[Work] = deque()
+        self.lingering: list[Lingering] = []
         self.soon: deque[Callable[[], object]] = deque()
         self.failures: list[Exception] = []
         self.texts: dict[Any, list[str]] | None = None
@@ -301,6 +310,10 @@ class Driver:
         if whole or now - self._timers_at > _TIMERS_EVERY:
             self._timers_at = now
             self._timers.run(now, until)
+        if self.lingering:  # a timer for each costs more than they take to close, as nearly all do
+            lingering, self.lingering = self.lingering, []
+            for answer in lingering:
+                answer.linger()
         more = self.sockets.ready or inbox.pieces or self.transfers.more_ended
         # Where many came, more came meanwhile: what a turn costs by itself is then paid seldom.
         return bool(more) or not whole or found >= _BUSY

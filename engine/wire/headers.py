@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 
 from engine.response import Limit, RateLimit
@@ -63,36 +64,41 @@ def parse_head(lines: list[bytes]) -> Head | None:
     return head if head is not None and head.status >= 200 else None
 
 
-# Names in lower case, by how servers write them: the same few again and again.
-_NAMES: dict[str, str] = {}
-_MOST_NAMES = 1024
-
-
 def _plain_head(lines: list[bytes]) -> Head | None:
     """The head in `lines` where they are one status line, fields that are all of a different name,
     and a blank line, as nearly always; else None."""
-    if len(lines) < 2 or lines[-1] != b"\r\n" or lines[0][:5] != b"HTTP/":
+    if len(lines) < 2 or lines[-1] != b"\r\n":
         return None
-    number = lines[0].split(None, 2)[1:2]
-    if not number or not number[0].isdigit() or int(number[0]) < 200:
+    status = _status(lines[0]) if len(lines[0]) < _LONG else 0
+    if status < 200:
         return None
-    text = b"".join(lines[1:-1])
-    if text[:5] == b"HTTP/" or b"\nHTTP/" in text:
-        return None  # another head
-    fields = [field.partition(":") for field in text.decode("latin-1").split("\r\n")]
-    headers = {
-        _NAMES.get(name) or _lower(name): value.strip(" \t\r\n") for name, _, value in fields[:-1]
-    }
-    if not len(headers) == len(fields) - 1 == len(lines) - 2 or "" in headers:
-        return None  # names that come twice; lines of another end; a blank one, which ends it
-    return Head(int(number[0]), headers, True)
+    fields = lines[1:-1]
+    headers = dict([_field(line) if len(line) < _LONG else _split(line) for line in fields])
+    if len(headers) != len(fields) or "" in headers:
+        return None  # names that come twice; a blank line, which ends it; another head
+    return Head(status, headers, True)
 
 
-def _lower(name: str) -> str:
-    lower = intern(name.strip().lower())
-    if len(_NAMES) < _MOST_NAMES:
-        _NAMES[name] = lower
-    return lower
+# Bytes of a line that is not remembered, as an id or a cookie may be.
+_LONG = 160
+
+
+def _split(line: bytes) -> tuple[str, str]:
+    """Name and value of a field; without a name, what is none."""
+    if line[:5] == b"HTTP/":
+        return "", ""
+    name, _, value = line.decode("latin-1").partition(":")
+    return intern(name.strip().lower()), value.strip(" \t\r\n")
+
+
+# A server writes the same lines again and again, all but a few: to find one is a tenth of the work.
+_field = lru_cache(maxsize=256)(_split)
+
+
+@lru_cache(maxsize=16)
+def _status(line: bytes) -> int:
+    number = line.split(None, 2)[1:2] if line[:5] == b"HTTP/" else []
+    return int(number[0]) if number and number[0].isdigit() else 0
 
 
 # The provider's own id of the request, or its gateway's.
@@ -122,14 +128,21 @@ def request_id(headers: Mapping[str, str], told: str | None = None) -> str | Non
         headers: names in lower case.
         told: what the body of an error calls the request, or None.
     """
-    own = trace = None
-    if not _IDS.isdisjoint(headers):
-        own = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
-        trace = next((headers[name] for name in _TRACE_IDS if headers.get(name)), None)
-    if own is None:
-        others = (name for name in headers if name.endswith(_ID_ENDS) and name not in _IDS)
-        own = next((headers[name] for name in others if headers[name]), None)
-    return own or told or trace
+    own, traces, _ = _speaking(tuple(headers))
+    trace = next((headers[name] for name in traces if headers[name]), None)
+    return next((headers[name] for name in own if headers[name]), None) or told or trace
+
+
+@lru_cache(maxsize=32)  # of one server mostly the same
+def _speaking(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Of `names` those that tell an id of the request, of a trace, and the rate limit; the better
+    ones first."""
+    found = frozenset(names)
+    own = [name for name in _REQUEST_IDS if name in found]
+    own += [name for name in names if name.endswith(_ID_ENDS) and name not in _IDS]
+    traces = [name for name in _TRACE_IDS if name in found]
+    limits = [name for name in names if "ratelimit-" in name]
+    return tuple(own), tuple(traces), tuple(limits)
 
 
 # A wait that is longer than a day is a mistake of the server or of its clock.
@@ -218,7 +231,7 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """The limits in ``x-ratelimit-limit-requests`` … (OpenAI and those like it) or
     ``anthropic-ratelimit-requests-limit`` …; None where there are none."""
     found: dict[str, dict[str, str]] = {}
-    for name in [name for name in headers if "ratelimit-" in name]:
+    for name in _speaking(tuple(headers))[2]:
         value = headers[name]
         if name.startswith("x-ratelimit-"):
             fact, _, bucket = name[12:].partition("-")
