@@ -107,8 +107,7 @@ class Driver:
         self.affinity: Affinity = Affinity()
         self.ca_file = ca_file
         self.now: float = monotonic()
-        self._until = self.now
-        self._timers_at = self.now
+        self._until = self._timers_at = self.now
         self.inbox: Inbox = Inbox()
         self.works: dict[int, Work] = {}
         self.deliverable: deque[Work] = deque()
