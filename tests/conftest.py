@@ -3,6 +3,7 @@ signals that do what they do in a terminal."""
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 
@@ -34,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("fast", max_examples=volume.examples(100))
     if not volume.whole:
         settings.load_profile("fast")
+
+
+def pytest_collection_finish() -> None:
+    # What was collected is a million objects that stay: without them a test's `gc.collect()` takes
+    # a millisecond, with them 0.2 s.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
