@@ -297,7 +297,13 @@ class Flow:
             return
         pace.heard(now, outcome.rate_limit)
         limit = pace.limit.value
-        pace.ended(now, item.sent_at, lane.in_flight, outcome.error)
+        spare = 0.0
+        if outcome.error is not None:
+            # Half the attempts of all rows that wait: an outage must not use up those of any.
+            spare = (
+                (lane.in_flight + lane.fresh + lane.again) * (self._options.max_attempts - 1) / 2
+            )
+        pace.ended(now, item.sent_at, lane.in_flight, outcome.error, spare)
         if pace.limit.value != limit:
             _log.info("%s: concurrency %d, was %d", lane.name, pace.limit.value, limit)
         pace.used(now, demand.estimate, item.spent.tokens - before)
@@ -363,11 +369,13 @@ class Flow:
             return
         elif limited:
             # After the gate opens others go first: one that is refused again and again must not be
-            # the one that shows whether the provider is at work.
+            # the one that shows whether the provider is at work. What all were refused for they
+            # wait out once, together: only refusals that tell of this row make it wait longer.
             opens = max(lane.pace.gate.until, now)
-            lane.put_back(item, opens + _delay(item.attempts - item.failures))
+            lane.put_back(item, opens + _delay(item.refusals + 1))
         else:
-            wait = max(error.retry_after or 0.0, _delay(max(item.failures, 1)))
+            # Others first here too: each has so many attempts, and a storm takes them of all alike.
+            wait = (error.retry_after or 0.0) + _delay(max(item.failures, 1))
             lane.put_back(item, now + wait)
 
     def _close(self, lane: Lane, reason: str, error: EngineError) -> None:

@@ -127,8 +127,10 @@ class Lane:
         heapq.heappush(self._again, (when, next(self._order), item))
 
     def peek(self, now: float) -> Item | None:
-        """The next row, which stays where it is: one to be asked again comes first."""
-        if self._again and self._again[0][0] <= now:
+        """The next row, which stays where it is: one to be asked again comes first, but not while
+        nothing is answered, which would use up the attempts of a few."""
+        fresh_first = self._fresh and self.pace.gate.probing
+        if self._again and self._again[0][0] <= now and not fresh_first:
             return self._again[0][2]
         return self._fresh[0] if self._fresh else None
 

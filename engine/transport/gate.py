@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from engine.transport.probes import Probes
 from engine.transport.room import Room
 
 __all__ = ["Gate"]
@@ -16,6 +17,8 @@ _LONGEST_WAIT: Final = 4.0
 # Where several were answered while it was closed: they were fewer than they looked, since one came
 # after another, and too many were let through. That is no storm.
 _SHORT_WAIT: Final = 0.1
+# Where more may ask than the last time.
+_NEXT_WAIT: Final = 0.5
 # Where less than this part was refused the server is at work: a little less is enough, and nobody
 # need stop.
 _GRAZED: Final = 0.2
@@ -28,8 +31,9 @@ _HALF_LIFE: Final = 10.0
 class Gate:
     """Closed while the provider wants a rest. Opened again after most was refused, it lets one
     request through, or as many as were answered all the same, and more with each answer: ten
-    thousand that waited for the same second would be refused again. Where less than a fifth is
-    refused it does not close: fewer are under way.
+    thousand that waited for the same second would be refused again. Where that one is refused as
+    well, more ask after the next wait, see `Probes`. Where less than a fifth is refused it does not
+    close: fewer are under way.
 
     Attributes:
         until: when it opens, in seconds of the caller's clock.
@@ -43,6 +47,7 @@ class Gate:
         self._closed_until = -math.inf  # by refusals; `until` may be later, by the caller's word
         self._round_trip = False  # whether what was sent since the last refusal was answered
         self._in_a_row = 0
+        self._probes = Probes()
         # Of the episode that closed it: what was under way, and what became of it.
         self._under_way = self._refused = self._served = 0
         self._answers = self._refusals = 0.0  # of late
@@ -55,8 +60,8 @@ class Gate:
 
     @property
     def probing(self) -> bool:
-        """Whether one is to show first if the provider is at work again."""
-        return self._room.size <= 1.0
+        """Whether a few are to show first if the provider is at work again."""
+        return self._probes.waits > 0 or self._room.size <= 1.0
 
     def wait(self, now: float, in_flight: int) -> float | None:
         """Seconds until a request may go; 0.0: now; None: when one in flight is answered."""
@@ -66,13 +71,25 @@ class Gate:
         if self._under_way:
             if self._refused <= _GRAZED * self._under_way:
                 self._room.forget()
+                self._probes.answered()
             self._under_way = 0
             self._answers = self._refusals = 0.0  # that was the episode that is over
         return 0.0 if self._room.fits(now, in_flight) else None
 
-    def close(self, now: float, sent_at: float, in_flight: int, retry_after: float | None) -> bool:
+    def close(
+        self,
+        now: float,
+        sent_at: float,
+        in_flight: int,
+        retry_after: float | None,
+        spare: float = 0.0,
+    ) -> bool:
         """One of `in_flight` requests, sent at `sent_at`, was refused; the provider asks for
         `retry_after` seconds.
+
+        Args:
+            spare: refusals since the last answer that may be spent on asking soon by more than
+                one; 0: one asks at a time, and costs one request an attempt each time.
 
         Returns:
             whether this is news: refusals of requests that were under way when the gate closed
@@ -80,6 +97,7 @@ class Gate:
         """
         self._forget(now)
         self._weigh(0.0, 1.0)
+        self._probes.refused()
         news = sent_at > self._closed_at
         if not news and self._stopped:
             self._refused += 1
@@ -94,15 +112,19 @@ class Gate:
                 self._closed_at, self._stopped = now, False
             self._room.refused(now, in_flight, news)
             return news
-        first = _FIRST_WAIT if self._served <= 1 else _SHORT_WAIT
-        wait = min(first * 2**self._in_a_row, _LONGEST_WAIT)
+        again = self._in_a_row > 0 or self._probes.waits > 0
+        probes = self._probes.next(in_flight, spare)
+        wait = _NEXT_WAIT if probes > 1 else self._own_wait()
         if retry_after is not None:
             # "Retry-After: 0" is honoured once; said again and again it would be an endless loop.
-            wait = max(retry_after, wait / 10 if self._in_a_row else 0.0)
-        self._in_a_row = min(self._in_a_row + 1, 10)
+            least = wait if probes > 1 else wait / 10
+            wait = max(retry_after, least if again else 0.0)
+        if probes == 1:
+            self._in_a_row = min(self._in_a_row + 1, 10)
         self._closed_at, self._stopped = now, True
         self._under_way, self._refused, self._served = in_flight, 1, 0
-        self._room.stopped(now, in_flight)
+        # What asked whether it is at work tells nothing of how many it has room for.
+        self._room.stopped(now, in_flight if self._probes.waits == 1 else 1, probes)
         self._close_until(now + wait)
         return True
 
@@ -115,12 +137,17 @@ class Gate:
         self._weigh(1.0, 0.0)
         if sent_at > self._closed_at:
             self._in_a_row = 0
+            self._probes.answered()
             self._round_trip = True
             self._room.answered(self._now, sent_at)
         elif self._stopped:
             self._in_a_row = 0  # it is at work
             self._served += 1
             self._room.served(self._served)
+
+    def _own_wait(self) -> float:
+        first = _FIRST_WAIT if self._served <= 1 else _SHORT_WAIT
+        return min(first * 2.0**self._in_a_row, _LONGEST_WAIT)
 
     def _close_until(self, when: float) -> None:
         self.until = self._closed_until = max(self.until, when)
@@ -131,6 +158,7 @@ class Gate:
             return False
         self.until = self._now
         self._room.at_least(self._under_way - self._refused)
+        self._probes.answered()
         self._under_way = self._refused = 0
         return True
 

@@ -121,8 +121,11 @@ class Lane(Generic[P]):
         For who keeps requests of its own waiting: a batch."""
         return self.gate.wait(now, self.in_flight + len(self))
 
-    def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
-        """A request that was sent at `sent_at` was answered (None), or refused, or failed.
+    def ended(
+        self, now: float, sent_at: float, error: EngineError | None, spare: float = 0.0
+    ) -> bool:
+        """A request that was sent at `sent_at` was answered (None), or refused, or failed; `spare`
+        as `Gate.close` takes it.
 
         Returns:
             whether a new episode of refusals began.
@@ -134,7 +137,7 @@ class Lane(Generic[P]):
             error.retry_after is not None and error.category is not Category.QUOTA
         ):
             self._refusal = error
-            news = self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after)
+            news = self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after, spare)
         if len(self):
             self._go_on()
         return news

@@ -76,13 +76,13 @@ class Room:
         self.size = self._rush_to = self._full = math.inf
         self._step, self._floor, self._known = _USUAL, 0.0, 0
 
-    def stopped(self, now: float, in_flight: int) -> None:
-        """Most of `in_flight` requests was refused: one goes first when it goes on."""
+    def stopped(self, now: float, in_flight: int, first: int = 1) -> None:
+        """Most of `in_flight` requests was refused: `first` go first when it goes on."""
         self._felt_at = now
         # One alone that is refused tells nothing of how many there is room for.
         if self.size < math.inf and in_flight > 1:
             self._rush_to = in_flight / 2
-        self.size = 1.0
+        self.size = float(first)
         self._full, self._step, self._floor, self._known = math.inf, _USUAL, 0.0, 0
 
     def served(self, many: int) -> None:

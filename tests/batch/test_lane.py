@@ -68,3 +68,19 @@ def test_a_closed_lane_keeps_the_first_reason() -> None:
         closed.close("first", error)
         closed.close("second", error)
         assert (closed.closed, closed.fresh, closed.waiting_bytes) == ("first", 0, 0)
+
+
+def test_while_nothing_is_answered_rows_go_first_that_were_not_asked() -> None:
+    with Multi() as multi:
+        waiting = lane(multi)
+        first, second = item(1), item(2)
+        waiting.add(first)
+        waiting.add(second)
+        waiting.take(first)
+        waiting.put_back(first, 5.0)
+        waiting.road.ended(4.0, 3.0, ProviderError("no", retry_after=1.0))
+        assert waiting.peek(6.0) is second
+        waiting.take(second)
+        assert waiting.peek(6.0) is first
+        waiting.take(first)
+        assert waiting.peek(6.0) is None

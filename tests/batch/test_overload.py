@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,103 @@ def test_a_storm_costs_few_requests(tmp_path: Path, status: str, stream: bool) -
     assert storm
     if status.startswith("429 T"):
         assert summary.refused == len(storm)
+
+
+def _case(status: int, wait: bool, streams: bool, concurrency: int, refusals: int) -> Any:
+    # One of each in the fast part; the others differ from them in one thing.
+    slow = (status == 429) != wait or streams != (concurrency == 20)
+    name = f"{status}-{'wait' if wait else 'none'}-{'streamed' if streams else 'whole'}"
+    return pytest.param(
+        *(status, wait, streams, concurrency, refusals),
+        id=f"{name}-{concurrency}-{refusals}",
+        marks=[pytest.mark.slow] if slow else [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "wait", "streams", "concurrency", "refusals"),
+    [
+        _case(status, wait, streams, *numbers)
+        for status in (429, 503)
+        for wait in (True, False)
+        for streams in (True, False)
+        for numbers in ((1, 5), (20, 100), (100, 100), (100, 250))
+    ],
+)
+def test_a_wait_is_waited_once_and_not_by_each_row_in_turn(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    wait: bool,
+    streams: bool,
+    concurrency: int,
+    refusals: int,
+) -> None:
+    """Beside the same rows in fair weather, and the waits that there must be; all waits are a tenth
+    of what they are. One refusal a wait would take ten times as long and more."""
+    shrink(monkeypatch)
+    left = 0
+    lock = threading.Lock()
+
+    def handler(peer: Peer) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            refuses = left >= 0
+        if refuses:
+            headers = "retry-after-ms: 100\r\n" if wait else ""
+            peer.json(REFUSED, status=f"{status} No", headers=headers)
+        else:
+            peer.json(answer())
+
+    rows = 300
+    took = []
+    for each in (0, refusals):
+        left = each
+        with provider(handler) as server:
+            began = time.monotonic()
+            summary = run_batch(
+                map(openai_row, ids(rows)),
+                tmp_path / str(each),
+                server,
+                concurrency=concurrency,
+                stream=streams,
+            )
+            took.append(time.monotonic() - began)
+            assert (summary.done, summary.exit_code) == (rows, 0)
+            assert len(server.requests) == rows + each
+    fair, stormy = took
+    assert stormy <= 2 * (fair + 0.1 * math.ceil(refusals / concurrency)) + 1.0
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_outage_uses_up_the_attempts_of_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool
+) -> None:
+    """Twenty rows of five attempts: what is down for 45 requests takes two or three of each."""
+    shrink(monkeypatch)
+
+    def handler(peer: Peer) -> None:
+        if len(server.requests) <= 45:
+            headers = "retry-after-ms: 100\r\n" if wait else ""
+            peer.json(REFUSED, status="503 Down", headers=headers)
+        else:
+            peer.json(answer())
+
+    with provider(handler) as server:
+        summary = run_batch(map(openai_row, ids(20)), tmp_path / "o", server, concurrency=20)
+    assert (summary.done, summary.failed) == (20, 0)
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of all waits of our own."""
+    for module, name in (
+        (gate, "_FIRST_WAIT"),
+        (gate, "_NEXT_WAIT"),
+        (gate, "_LONGEST_WAIT"),
+        (flow, "_BASE_DELAY"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name) / 10)
 
 
 def test_headers_that_tell_what_is_left_are_heeded(tmp_path: Path) -> None:

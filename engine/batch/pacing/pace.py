@@ -31,8 +31,11 @@ class Road(Protocol):
     def wait(self, now: float) -> float | None:
         """Seconds until one more request may go; 0.0: now; None: when one in flight is answered."""
 
-    def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
-        """A request was answered (None), refused, or failed; whether refusals began with it."""
+    def ended(
+        self, now: float, sent_at: float, error: EngineError | None, spare: float = 0.0
+    ) -> bool:
+        """A request was answered (None), refused, or failed; whether refusals began with it.
+        `spare`: as `Gate.close` takes it."""
 
 
 class Pace:
@@ -105,8 +108,21 @@ class Pace:
         if self._tokens is not None:
             self._tokens.give_back(now, estimate - tokens)
 
-    def ended(self, now: float, sent_at: float, in_flight: int, error: EngineError | None) -> None:
-        """A request ended; `in_flight` counts it still. `error`: why it was not answered."""
+    def ended(
+        self,
+        now: float,
+        sent_at: float,
+        in_flight: int,
+        error: EngineError | None,
+        spare: float = 0.0,
+    ) -> None:
+        """A request ended; `in_flight` counts it still.
+
+        Args:
+            error: why it was not answered; None: it was.
+            spare: failures that the rows can afford while nothing is answered; refusals for
+                reasons of rate cost them nothing.
+        """
         if error is None or error.category not in (Category.RATE_LIMIT, *_DOWN):
             # What a provider says about one request alone shows that it is at work.
             self._failures = 0
@@ -117,15 +133,15 @@ class Pace:
         elif error.category is Category.RATE_LIMIT:
             self.refused += 1
             probing, ramp = self.gate.probing, self.gate.ramp
-            news = self._road.ended(now, sent_at, error)
+            news = self._road.ended(now, sent_at, error, math.inf)
             self.limit.refused(now, in_flight, ramp, news and not probing)
         else:
             self.failed += 1
             self._failures += 1
             self.limit.faltered(now)
-            self._road.ended(now, sent_at, error)
+            self._road.ended(now, sent_at, error, spare)
             if self._failures >= _OUTAGE and error.retry_after is None:
-                self.gate.close(now, sent_at, in_flight, None)
+                self.gate.close(now, sent_at, in_flight, None, spare)
 
     def heard(self, now: float, rate_limit: RateLimit | None) -> None:
         """The headers of a response. What they say is left bounds what is in flight, and where it

@@ -36,11 +36,13 @@ class Alone:
     def wait(self, now: float) -> float | None:
         return self.gate.wait(now, self.in_flight)
 
-    def ended(self, now: float, sent_at: float, error: EngineError | None) -> bool:
+    def ended(
+        self, now: float, sent_at: float, error: EngineError | None, spare: float = 0.0
+    ) -> bool:
         if error is None:
             self.gate.answered(sent_at)
         elif error.category is Category.RATE_LIMIT or error.retry_after is not None:
-            return self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after)
+            return self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after, spare)
         return False
 
 
@@ -59,6 +61,7 @@ class Simulation:
         self.sent: list[float] = []
         self.in_flight: list[tuple[float, int, float, EngineError | None]] = []
         self.dice = random.Random(5)
+        self.spare = 0.0
 
     def run(self, rows: int, until: float = math.inf) -> None:
         """Until `rows` are answered, or the clock says `until`."""
@@ -96,7 +99,7 @@ class Simulation:
         in_flight = len(self.in_flight)
         self.pace._road.in_flight = in_flight  # type: ignore[attr-defined]
         self.now, _, sent_at, error = heapq.heappop(self.in_flight)
-        self.pace.ended(self.now, sent_at, in_flight, error)
+        self.pace.ended(self.now, sent_at, in_flight, error, self.spare)
         if error is None:
             self.answers.append(self.now)
         return int(error is not None)
@@ -181,6 +184,39 @@ def test_a_storm_of_refusals_costs_few_requests_and_is_over_soon(concurrency: st
     assert first <= storm[1] + 5.0 + simulation.latency * 1.2
     in_storm = [when for when in simulation.sent if storm[0] + 5 <= when < storm[1]]
     assert len(in_storm) < 25
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+@pytest.mark.parametrize(
+    ("concurrency", "refusals"), [(1, 5), (20, 20), (20, 100), (20, 250), (100, 100), (100, 250)]
+)
+@pytest.mark.parametrize("heard_after", [1, 10, 1000])
+def test_a_server_that_refuses_by_number_is_waited_for_by_all_at_once(
+    concurrency: int, refusals: int, retry_after: float | None, status: int, heard_after: int
+) -> None:
+    """It refuses the first so many, whatever the time; its refusals are heard when some, or all,
+    of the first ones are on their way."""
+    category = Category.RATE_LIMIT if status == 429 else Category.SERVER
+    error = ProviderError("no", category=category, retry_after=retry_after)
+    left = refusals
+
+    def serve(now: float, in_flight: int) -> EngineError | None:
+        nonlocal left
+        left -= 1
+        return error if left >= 0 else None
+
+    pace = Pace(FixedLimit(concurrency), Alone())
+    simulation = Simulation(pace, serve, latency=0.2)
+    for _ in range(min(heard_after, concurrency)):
+        simulation.send()
+    simulation.spare = math.inf
+    rows = 300
+    simulation.run(rows - len(simulation.in_flight))
+    assert simulation.requests == rows + refusals
+    bursts = math.ceil(refusals / concurrency)
+    ideal = bursts * (retry_after or 0.5) + rows / concurrency * 0.2
+    assert simulation.now <= 2 * ideal + 3.0
 
 
 def test_a_server_that_is_down_is_asked_now_and_then() -> None:
