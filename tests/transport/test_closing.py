@@ -198,7 +198,7 @@ _MUTE = """
     mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     mute.bind(("127.0.0.1", 53))
     file = tempfile.NamedTemporaryFile("w", suffix=".conf")
-    file.write("nameserver 127.0.0.1\\n")
+    file.write("nameserver 127.0.0.1\\noptions timeout:30\\n")
     file.flush()
     subprocess.run(["mount", "--bind", file.name, "/etc/resolv.conf"], check=True)
 
@@ -242,6 +242,6 @@ def mute_name_server() -> list[str]:
     ],
 )
 def test_a_look_up_that_hangs_holds_nobody_up(mute_name_server: list[str], action: str) -> None:
-    out = run_script(_MUTE.replace("{action}", action), before=mute_name_server, timeout=4)
-    # The clock is the machine's. A look-up that is waited for takes five seconds or more.
-    assert monotonic() - float(out) < 1
+    out = run_script(_MUTE.replace("{action}", action), before=mute_name_server)
+    # The clock is the machine's. A look-up that is waited for takes thirty seconds or more.
+    assert monotonic() - float(out) < 15
