@@ -28,16 +28,10 @@ def test_descriptors_left_follows_what_is_open() -> None:
 def test_at_the_limit_no_descriptor_is_left() -> None:
     run_script(
         """
-        import os, resource
         from engine.transport.descriptors import descriptors_left
+        from tests.transport.paced import take_all_descriptors
 
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-        held = []
-        while True:
-            try:
-                held.append(os.dup(0))
-            except OSError:
-                break
+        take_all_descriptors()
         assert descriptors_left() == 0
         """
     )

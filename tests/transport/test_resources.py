@@ -117,22 +117,16 @@ def test_where_nothing_else_runs_they_wait_for_a_descriptor_too() -> None:
     with paced_server() as url:
         run_script(
             """
-            import os, resource, sys
+            import os, sys
             import engine
-            from tests.transport.paced import text_of
+            from tests.transport.paced import take_all_descriptors, text_of
 
             once = engine.Retry(max_attempts=1)
             multi = engine.Multi()
             client = engine.Client(multi, base_url=sys.argv[1] + "/1/2/0", retry=once)
             assert client.stream("m", "hi").result().status == "complete"  # all is imported
             cold = engine.Multi()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-            held = []
-            while True:
-                try:
-                    held.append(os.dup(0))
-                except OSError:
-                    break
+            held = take_all_descriptors()
             client = engine.Client(cold, base_url=sys.argv[1] + "/1/2/0", retry=once)
             streams = [client.stream("m", "hi") for _ in range(10)]
             for _ in range(20):
@@ -154,9 +148,9 @@ def test_without_a_descriptor_the_error_names_the_limit() -> None:
     with paced_server() as url:
         out = run_script(
             """
-            import os, resource, sys
+            import os, sys
             import engine
-            from tests.transport.paced import text_of
+            from tests.transport.paced import take_all_descriptors, text_of
 
             multi = engine.Multi()
             client = engine.Client(
@@ -166,13 +160,7 @@ def test_without_a_descriptor_the_error_names_the_limit() -> None:
             for connection in range(2):
                 multi.poll(0)
             cold = engine.Multi()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-            held = []
-            while True:
-                try:
-                    held.append(os.dup(0))
-                except OSError:
-                    break
+            held = take_all_descriptors()
             stream = engine.Client(
                 cold, base_url=sys.argv[1] + "/1/2/0", retry=engine.Retry(max_attempts=1)
             ).stream("m", "hi")

@@ -7,19 +7,14 @@ import pytest
 from tests.transport.process import run_script
 
 _FREE = """
-    import os, resource, sys
+    import os, sys
     import engine
     from engine.errors import ResourceError
+    from tests.transport.paced import take_all_descriptors
 
     free = int(sys.argv[1])
     engine.Multi().close()  # what is imported late is imported
-    resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
-    held = []
-    try:
-        while True:
-            held.append(os.dup(0))
-    except OSError:
-        pass
+    held = take_all_descriptors()
     for fd in held[len(held) - free:]:
         os.close(fd)
     before = os.dup(0)
@@ -34,13 +29,7 @@ _FREE = """
         raise AssertionError("it took no descriptor")
     for multi in multis:
         multi.close()
-    after = 0
-    try:
-        while True:
-            held.append(os.dup(0))
-            after += 1
-    except OSError:
-        pass
+    after = len(take_all_descriptors())
     assert after == free, (after, free)
     print("told, and none left behind")
 """
