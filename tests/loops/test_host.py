@@ -190,6 +190,55 @@ def test_close_in_every_order(client: engine.Client, first: str) -> None:
     assert loop.watched == {} or first == "loop"
 
 
+def test_two_loops_with_two_attachments_each_are_let_go_in_every_order() -> None:
+    """Whoever is still attached is driven, by his own loop; who is not is left alone."""
+    with (
+        serve(lambda peer: peer.stream(chat(*HEALTHY))) as server,
+        engine.Multi() as one,
+        engine.Multi() as another,
+    ):
+        clients = [engine.Client(multi, base_url=server.url) for multi in (one, another)]
+        for order in itertools.permutations(range(4)):
+            loops = [SelectLoop(), SelectLoop()]
+            attachments = [host.attach(clients[n // 2].multi, loops[n // 2]) for n in range(4)]
+            holders = [2, 2]
+            for number in order:
+                attachments[number].close()
+                holders[number // 2] -= 1
+                for client, loop, held in zip(clients, loops, holders, strict=True):
+                    assert len(loop.watched) == bool(held)
+                    if held:
+                        stream = client.stream("m", "hi")
+                        loop.run(lambda stream=stream: stream.completion)  # type: ignore[misc]
+            assert all(each.closed for each in attachments)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["one", "another", "loop"])))
+def test_a_multi_leaves_one_asyncio_loop_for_another_in_every_order(
+    client: engine.Client, order: tuple[str, ...]
+) -> None:
+    first = asyncio.new_event_loop()
+    attachments = {
+        name: engine.loops.asyncio.attach(client.multi, first) for name in ("one", "another")
+    }
+    stream = client.stream("m", "hi")
+    first.run_until_complete(asyncio.sleep(0))
+    for each in order:
+        if each == "loop":
+            first.close()
+        else:
+            attachments[each].close()
+
+    async def go_on() -> list[str]:
+        async with engine.loops.asyncio.AsyncioLoop(client.multi) as loop:
+            again = client.stream("m", "hi")
+            return [(await loop.result(each)).status for each in (stream, again)]
+
+    assert asyncio.run(go_on()) == ["complete"] * 2
+    for attachment in attachments.values():
+        attachment.close()
+
+
 def test_a_closed_multi_leaves_no_dead_number_behind(client: engine.Client) -> None:
     loop = SelectLoop()
     host.attach(client.multi, loop)

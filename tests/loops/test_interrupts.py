@@ -1,0 +1,169 @@
+"""Ctrl-C in asyncio and trio: theirs is the handling, and it finds every stream whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.transport.paced import paced_server
+from tests.transport.process import run_script
+
+_FINGER = """
+    import os, random, signal, sys, threading, time
+    import asyncio, trio
+    import engine
+    from engine.loops import asyncio as in_asyncio, trio as in_trio
+    from tests.transport.paced import raise_file_limit, text_of
+
+    url, kind, count, presses = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    raise_file_limit(2 * count + 300)
+    # One idle thread is enough for the kernel to have a choice whom to give a signal.
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    adapter = in_asyncio if kind == "asyncio" else in_trio
+    limits = engine.Timeouts(connect=None, first_event=None, idle=None, content=None)
+    once = engine.Retry(max_attempts=1)
+    at_first = signal.getsignal(signal.SIGINT)
+
+    def clients(multi, pace):
+        return [
+            adapter.AsyncClient(multi, base_url=f"{url}/{n}/5/{pace}", timeouts=limits, retry=once)
+            for n in range(count)
+        ]
+"""
+
+_HANDLED = (
+    _FINGER
+    + """
+    heard, done, came = [[] for _ in range(count)], [[] for _ in range(count)], [0]
+    finished = threading.Event()
+
+    def press():
+        for _ in range(presses):
+            time.sleep(random.uniform(0.005, 0.03))
+            if not finished.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=press, daemon=True)
+
+    def begin():
+        multi = engine.Multi()
+        streams = [
+            client.stream("m", "hi", on_text=heard[n].append, on_done=done[n].append)
+            for n, client in enumerate(clients(multi, 100))
+        ]
+        finger.start()
+        return streams
+
+    def pressed():
+        came[0] += 1
+
+    async def of_asyncio():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, pressed)
+        wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakeup)
+        completions = await asyncio.gather(*begin())
+        finished.set()
+        assert signal.set_wakeup_fd(wakeup) == wakeup, "the loop's way to hear of signals is gone"
+        return completions
+
+    async def of_trio():
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+
+            async def hear():
+                async for _ in signals:
+                    pressed()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hear)
+                completions = [await stream for stream in begin()]
+                finished.set()
+                nursery.cancel_scope.cancel()
+        return completions
+
+    completions = asyncio.run(of_asyncio()) if kind == "asyncio" else trio.run(of_trio)
+    assert [c.status for c in completions] == ["complete"] * count
+    assert [c.text for c in completions] == [text_of(n, 5) for n in range(count)]
+    assert ["".join(pieces) for pieces in heard] == [c.text for c in completions]
+    assert [len(each) for each in done] == [1] * count
+    assert came[0] >= presses / 4, came
+    assert signal.getsignal(signal.SIGINT) is at_first
+    print("complete")
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "presses"), [(100, 5), pytest.param(1000, 40, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_where_the_program_handles_ctrl_c_each_is_told_and_no_stream_notices(
+    kind: str, count: int, presses: int
+) -> None:
+    with paced_server() as url:
+        assert run_script(_HANDLED, url, kind, str(count), str(presses)) == "complete\n"
+
+
+_UNHANDLED = (
+    _FINGER
+    + """
+    struck = 0
+    for round in range(presses + 1):
+        multi = engine.Multi()
+        done, streams, cancelled = [[] for _ in range(count)], [], []
+
+        def begin():
+            for n, client in enumerate(clients(multi, 3)):
+                streams.append(client.stream("m", "hi", on_done=done[n].append))
+
+        async def of_asyncio():
+            begin()
+            try:
+                await asyncio.gather(*streams)
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        async def of_trio():
+            begin()
+            async with trio.open_nursery() as nursery:
+                for stream in streams:
+                    nursery.start_soon(waited, stream)
+
+        async def waited(stream):
+            await stream
+
+        # After this long, in whatever frame the main thread is.
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        # The first round imports what is imported late, and is left alone.
+        signal.setitimer(signal.ITIMER_REAL, round and random.uniform(0.005, 0.03))
+        try:
+            asyncio.run(of_asyncio()) if kind == "asyncio" else trio.run(of_trio)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            struck += 1
+        except BaseExceptionGroup as group:
+            assert group.split(KeyboardInterrupt)[1] is None, group
+            struck += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert signal.getsignal(signal.SIGINT) is at_first
+        # What asyncio or trio left of it goes on, or was cancelled with its task.
+        multi.run()
+        assert len(multi) == 0
+        for n, stream in enumerate(streams):
+            ended = stream.completion
+            assert ended.status in ("complete", "cancelled"), ended
+            assert text_of(n, 5).startswith(ended.text), ended.text
+            assert len(done[n]) == 1, (n, done[n])
+        multi.close()
+    assert struck > presses / 4, struck
+    print("whole")
+"""
+)
+
+
+@pytest.mark.parametrize("presses", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_where_it_does_not_its_task_is_cancelled_and_the_multi_is_whole(
+    kind: str, presses: int
+) -> None:
+    with paced_server() as url:
+        assert run_script(_UNHANDLED, url, kind, "30", str(presses)) == "whole\n"
