@@ -105,8 +105,7 @@ class Delivery(Generic[E, R]):
         self.queue += events
         if self.cursor - self._folded > _FOLD:
             self.fold()
-        # With `_readers` there is a backlog.
-        if self._readers and self.backlog.add(self.base + len(self.queue), size):  # type: ignore[union-attr]
+        if self._readers and self.backlog.add(self.base + len(self.queue), size):  # type: ignore[union-attr]  # there is one then
             self._source.hold_back("reader")
         self._deliver_soon(self)
 
@@ -128,7 +127,8 @@ class Delivery(Generic[E, R]):
     def finish(self) -> None:
         """Nothing more will come."""
         self.over = True
-        self._wanted()
+        if not (self._called and self.cursor - self.base < len(self.queue)) or self.paused:
+            self._wanted()  # else it is: what waits was posted in this turn
 
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""

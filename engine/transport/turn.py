@@ -21,7 +21,7 @@ OnTurn = Callable[[list[tuple[Any, str]]], object]
 _NOBODY: Final[set[Work]] = set()
 
 # What is concluded between two looks at the clock.
-_SLICE: Final = 8
+_SLICE: Final = 16
 
 
 class Turn:
