@@ -22,7 +22,7 @@ from engine.batch.answer import Answer
 from engine.batch.answering import answers
 from engine.batch.keeping.mirror import mirrored
 from engine.batch.options import Options
-from engine.batch.pacing.prices import Price, load_prices
+from engine.batch.pacing.prices import LongPrice, Price, load_prices
 from engine.batch.reading.kinds import Format
 from engine.batch.runner import Batch, OnAnswer
 from engine.batch.showing.summary import Progress, Summary
@@ -31,6 +31,7 @@ from engine.transport.multi import Multi
 __all__ = [
     "Answer",
     "Batch",
+    "LongPrice",
     "Options",
     "Price",
     "Progress",

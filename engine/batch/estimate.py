@@ -54,7 +54,8 @@ class Estimate(msgspec.Struct, kw_only=True):
         if price is None:
             self.unpriced += 1
         else:
-            dollars = demand.input_estimate * price.input + (output or 0) * price.output
+            rate = price.of(demand.input_estimate)
+            dollars = demand.input_estimate * rate.input + (output or 0) * rate.output
             self.cost += dollars / 1e6
 
     def lines(self) -> list[str]:

@@ -187,7 +187,10 @@ class Budget:
     def worth(self, model: str, tokens: float) -> float:
         """USD for about `tokens`, taken for half input, half output; 0.0 without a price."""
         price = self.price(model)
-        return tokens * (price.input + price.output) / 2e6 if price is not None else 0.0
+        if price is None:
+            return 0.0
+        rate = price.of(round(tokens))
+        return tokens * (rate.input + rate.output) / 2e6
 
     # ----------------------------------------------------------------------------------------
 
@@ -214,7 +217,7 @@ class Budget:
         tokens = demand.size + output
         cost = 0.0
         if price is not None:
-            cost = (demand.size * price.dearest_input + output * price.output) / 1e6
+            cost = price.most(demand.size, output)
         return _Reserved(cost * self._beyond, round(tokens * self._beyond))
 
     def _fits(self, wanted: _Reserved) -> bool:

@@ -2,9 +2,9 @@
 
 The vendors' price lists as of `AS_OF`: https://developers.openai.com/api/docs/pricing,
 https://platform.claude.com/docs/en/about-claude/pricing,
-https://ai.google.dev/gemini-api/docs/pricing. Standard tier, without batch discounts; of prices
-that rise with the length of the prompt (gemini-2.5-pro from 200,000 tokens), the lower. Models
-whose price depends on it from less on (claude-haiku-5-5), or ends with a date, are not in it.
+https://ai.google.dev/gemini-api/docs/pricing. Standard tier, without batch discounts. Models whose
+price is not known for prompts of every length (claude-haiku-5-5), or ends with a date, are not in
+it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,26 @@ import msgspec
 from engine.errors import ConfigError
 from engine.messages import Usage
 
-__all__ = ["AS_OF", "Price", "find_price", "load_prices"]
+__all__ = ["AS_OF", "LongPrice", "Price", "find_price", "load_prices"]
 
 AS_OF: Final = "2026-11"
 """Year and month of the table."""
+
+
+class LongPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD for a million tokens of a request whose prompt is longer than `above`: of all its tokens,
+    and not of those beyond.
+
+    Attributes:
+        above: tokens of the prompt, those of a cache counted, up to which `Price` holds.
+        input, output, cached, cache_write: as of `Price`.
+    """
+
+    above: int
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +48,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         input, output: of fresh input, and of all output, reasoning included.
         cached, cache_write: of input read from and written to a cache; None: what input costs.
         max_output: tokens an answer has at most, where the model has such a limit.
+        long: what is paid instead where the prompt is long; None: the same.
     """
 
     input: float
@@ -39,20 +56,29 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached: float | None = None
     cache_write: float | None = None
     max_output: int | None = None
+    long: LongPrice | None = None
+
+    def of(self, prompt: int) -> Price | LongPrice:
+        """What holds for a prompt of so many tokens."""
+        return self if self.long is None or prompt <= self.long.above else self.long
 
     def cost(self, usage: Usage) -> float:
         """USD for `usage`."""
-        cached = (usage.cached_tokens or 0) if self.cached is not None else 0
-        written = (usage.cache_write_tokens or 0) if self.cache_write is not None else 0
+        rate = self.of(usage.input_tokens or 0)
+        cached = (usage.cached_tokens or 0) if rate.cached is not None else 0
+        written = (usage.cache_write_tokens or 0) if rate.cache_write is not None else 0
         fresh = max((usage.input_tokens or 0) - cached - written, 0)
-        dollars = fresh * self.input + (usage.output_tokens or 0) * self.output
-        dollars += cached * (self.cached or 0.0) + written * (self.cache_write or 0.0)
+        dollars = fresh * rate.input + (usage.output_tokens or 0) * rate.output
+        dollars += cached * (rate.cached or 0.0) + written * (rate.cache_write or 0.0)
         return dollars / 1e6
 
-    @property
-    def dearest_input(self) -> float:
-        """USD for a million tokens of input, whatever a cache does."""
-        return max(self.input, self.cached or 0.0, self.cache_write or 0.0)
+    def most(self, prompt: int, output: int) -> float:
+        """USD for a prompt of at most so many tokens and an answer, whatever a cache does."""
+        dearest = 0.0
+        for rate in (self, self.of(prompt)):
+            input = max(rate.input, rate.cached or 0.0, rate.cache_write or 0.0)
+            dearest = max(dearest, prompt * input + output * rate.output)
+        return dearest / 1e6
 
 
 def _openai(input: float, cached: float | None, output: float, most: int) -> Price:
@@ -109,7 +135,9 @@ _TABLE: Final[Mapping[str, Price]] = {
     "claude-3-haiku": _claude(0.25, 1.25, 4_096),
     "gemini-3.5-flash": _openai(1.5, None, 9.0, 65_536),
     "gemini-3.5-flash-lite": _openai(0.3, None, 2.5, 65_536),
-    "gemini-2.5-pro": _openai(1.25, None, 10.0, 65_536),
+    "gemini-2.5-pro": Price(
+        1.25, 10.0, max_output=65_536, long=LongPrice(above=200_000, input=2.5, output=15.0)
+    ),
     "gemini-2.5-flash": _openai(0.3, None, 2.5, 65_536),
     "gemini-2.5-flash-lite": _openai(0.1, None, 0.4, 65_536),
     "gemini-2.0-flash": _openai(0.1, None, 0.4, 8_192),
@@ -133,7 +161,8 @@ def find_price(model: str, own: Mapping[str, Price]) -> Price | None:
 
 
 def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
-    """``{"model": {"input": 0.15, "output": 0.6, "cached": 0.075}}``, USD a million tokens.
+    """``{"model": {"input": 0.15, "output": 0.6, "cached": 0.075}}``, USD a million tokens; where
+    long prompts cost more also ``"long": {"above": 200000, "input": 0.3, "output": 0.9}``.
 
     Raises:
         ConfigError: the file cannot be read, or is not of that form.
@@ -149,7 +178,8 @@ def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
             "in USD a million tokens"
         ) from error
     for model, price in prices.items():
-        for name in ("input", "output", "cached", "cache_write", "max_output"):
-            if (getattr(price, name) or 0) < 0:
-                raise ConfigError(f"{path}: {name} of {model!r} is less than 0; write a price")
+        for rate in (price, price.long):
+            for name in ("input", "output", "cached", "cache_write", "max_output", "above"):
+                if (getattr(rate, name, None) or 0) < 0:
+                    raise ConfigError(f"{path}: {name} of {model!r} is less than 0; write a price")
     return prices

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.batch.pacing.prices import Price, find_price, load_prices
+from engine.batch.pacing.prices import LongPrice, Price, find_price, load_prices
 from engine.errors import ConfigError
 from engine.messages import Usage
 
@@ -17,6 +17,50 @@ def test_cached_tokens_have_their_own_price() -> None:
     assert Price(input=2, output=10, cached=1).cost(usage) == pytest.approx(2400e-6)
     written = Usage(input_tokens=1000, output_tokens=100, cache_write_tokens=600)
     assert Price(input=2, output=10, cache_write=4).cost(written) == pytest.approx(4200e-6)
+
+
+LONG = Price(1.0, 10.0, cached=0.1, long=LongPrice(above=1000, input=2.0, output=15.0, cached=0.2))
+
+
+@pytest.mark.parametrize(
+    ("input", "cached", "dollars"),
+    [
+        (1000, None, 1000 * 1.0 + 100 * 10.0),
+        (1001, None, 1001 * 2.0 + 100 * 15.0),  # all of it, not what is beyond
+        (1001, 900, 101 * 2.0 + 900 * 0.2 + 100 * 15.0),
+        (900, 800, 100 * 1.0 + 800 * 0.1 + 100 * 10.0),
+        (None, None, 100 * 10.0),
+    ],
+)
+def test_a_long_prompt_has_a_price_of_its_own(
+    input: int | None, cached: int | None, dollars: float
+) -> None:
+    usage = Usage(input_tokens=input, output_tokens=100, cached_tokens=cached)
+    assert LONG.cost(usage) == pytest.approx(dollars / 1e6)
+
+
+@pytest.mark.parametrize(("prompt", "dollars"), [(1000, 2000.0), (1001, 3502.0), (5000, 11500.0)])
+def test_what_a_request_may_cost_is_never_less_than_what_it_costs(
+    prompt: int, dollars: float
+) -> None:
+    assert LONG.most(prompt, 100) == pytest.approx(dollars / 1e6)
+    for really in (1, 999, 1000, 1001, prompt):
+        usage = Usage(input_tokens=min(really, prompt), output_tokens=100)
+        assert LONG.cost(usage) <= LONG.most(prompt, 100)
+
+
+def test_the_table_and_a_file_know_long_prompts(tmp_path: Path) -> None:
+    table = find_price("google/gemini-2.5-pro", {})
+    assert table is not None
+    assert table.cost(Usage(input_tokens=200_000, output_tokens=0)) == pytest.approx(0.25)
+    assert table.cost(Usage(input_tokens=400_000, output_tokens=1000)) == pytest.approx(1.015)
+    path = tmp_path / "prices.json"
+    long = '"long": {"above": 9, "input": 2, "output": 5}'
+    path.write_text(f'{{"m": {{"input": 1, "output": 4, {long}}}}}')
+    assert load_prices(path) == {"m": Price(1, 4, long=LongPrice(9, 2, 5))}
+    path.write_text(path.read_text().replace('"above": 9', '"above": -9'))
+    with pytest.raises(ConfigError, match="above of 'm' is less than 0"):
+        load_prices(path)
 
 
 @pytest.mark.parametrize(
