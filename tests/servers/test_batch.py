@@ -14,7 +14,7 @@ from engine.batch import Options, run
 from engine.emulator import Emulator
 from engine.emulator import start as start_emulator
 from tests.batch.support import custom_ids, openai_row, read, write_rows
-from tests.servers import aimock
+from tests.servers import aimock, litellm
 from tests.servers.aimock import answer
 
 pytestmark = pytest.mark.slow
@@ -105,6 +105,22 @@ def test_openais_own_types_and_pandas_read_the_lines(
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_json(output, lines=True)
     assert sorted(frame.custom_id) == sorted(ROWS)
+
+
+@pytest.mark.nightly  # 750 MB are installed for it
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_litellms_proxy_answers_each_of_200_rows_once(
+    emulator: Emulator, tmp_path: Path, stream: bool
+) -> None:
+    with litellm.running(emulator.base_url, tmp_path) as url:
+        rows = [{"custom_id": name, "prompt": f"Say {name}"} for name in ROWS]
+        input = write_rows(tmp_path / "in.jsonl", rows)
+        options = Options(model=litellm.MODEL, base_url=url, api_key=litellm.KEY, stream=stream)
+        summary = run(input, tmp_path / "out.jsonl", options)
+    assert (summary.done, summary.failed, summary.exit_code) == (200, 0, 0)
+    assert sorted(custom_ids(tmp_path / "out.jsonl")) == sorted(ROWS)
+    assert summary.output_tokens
 
 
 @pytest.mark.timeout(1200)
