@@ -341,6 +341,32 @@ def test_findings_beside_each_piece_are_kept_as_they_were_said_last() -> None:
     assert told["content_filter_offsets"] == {"start_offset": 4, "end_offset": 9}
 
 
+@pytest.mark.parametrize("odd", [{}, None, "none", [1], {"hate": None}, 0])
+@pytest.mark.parametrize("name", ["content_filter_results", "content_filter_offsets"])
+def test_findings_of_any_kind_are_kept_alike_however_they_come(name: str, odd: Any) -> None:
+    def beside(found: Any, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": finish, name: found}
+        return b"data: " + _json({"id": "c", "model": "m", "choices": [choice]}) + b"\n\n"
+
+    plain, safe, high = b"data: " + chat({"content": " a"}) + b"\n\n", {"hate": 1}, {"hate": 2}
+    check("chat", [plain, beside(safe), beside(odd), beside(safe), b"data: [DONE]\n\n"], 1 << 24)
+    # What comes between two that are the same is looked at closely, and says something else.
+    closely = b"data: " + chat({"content": "b", "name": "x"}) + b"\n\n"
+    closely = closely.replace(b'"index":0', b'"index":0,"%s":%s' % (name.encode(), _json(high)))
+    check("chat", [plain, beside(safe), closely, beside(safe), beside(odd, "stop")], 1 << 24)
+
+
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_a_count_that_says_nothing_leaves_the_last_one(nothing: Any) -> None:
+    def text(count: Any) -> bytes:
+        candidate = {"content": {"parts": [{"text": "a"}], "role": "model"}, "index": 0}
+        return b"data: " + _json({"candidates": [candidate], "usageMetadata": count}) + b"\r\n\r\n"
+
+    counted = text({"promptTokenCount": 3, "totalTokenCount": 5})
+    check("gemini", [counted, counted, text(nothing), b'data: {"candidates"\r\n\r\n'], 1 << 24)
+    check("gemini", [counted, counted, text(nothing)], 1 << 24)
+
+
 def test_blank_lines_between_objects_say_nothing() -> None:
     line = DATA["ollama"][0]
     check("ollama", [line + b"\n", line + b"\n", b" \t\n", b"\n", line + b" \n"], 1 << 24)

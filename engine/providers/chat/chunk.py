@@ -14,6 +14,7 @@ from engine.messages import Citation, Image, Usage
 from engine.wire.json import TypedDecoder
 
 __all__ = [
+    "UNSAID",
     "Chunk",
     "ChunkUsage",
     "Delta",
@@ -25,6 +26,7 @@ __all__ = [
     "as_image",
     "as_usage",
     "chunk_decoder",
+    "decode_findings",
     "decode_piece",
     "decode_plain",
     "decode_thought",
@@ -152,6 +154,9 @@ class FirstChunk(Chunk, gc=False):
     model: str | None = None
 
 
+UNSAID: Final = msgspec.Raw()
+
+
 class _PlainDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     content: str
     role: str | None = None
@@ -169,8 +174,10 @@ class PlainChoice(msgspec.Struct, gc=False, kw_only=True):
     logprobs: None = None
     finish_reason: None = None
     error: None = None
-    content_filter_results: dict[str, Any] | None = None  # Azure, in each chunk
-    content_filter_offsets: dict[str, Any] | None = None
+    # Azure's findings, in each chunk: to read them costs as much as all the rest, and they are the
+    # same as a rule.
+    content_filter_results: msgspec.Raw = UNSAID
+    content_filter_offsets: msgspec.Raw = UNSAID
 
 
 class PlainChunk(msgspec.Struct, gc=False):
@@ -264,6 +271,7 @@ class ThoughtChunk(msgspec.Struct, gc=False):
 _NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 
 chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
+decode_findings: Final = msgspec.json.Decoder(dict[str, Any] | None).decode
 decode_piece: Final = msgspec.json.Decoder(PieceChunk).decode
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 decode_thought: Final = msgspec.json.Decoder(ThoughtChunk).decode

@@ -24,12 +24,17 @@ from engine.messages import ServerTool, VendorItem
 from engine.providers.blocks import AnswerParser, Choice, merge
 from engine.providers.chat.calls import call_of, gemini_seal
 from engine.providers.chat.chunk import (
+    UNSAID,
     Delta,
     Function,
+    PlainChoice,
+    StreamChoice,
     ToolCallPiece,
     as_citation,
     as_image,
+    decode_findings,
 )
+from engine.providers.chat.facts import UsualChoice
 from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
 
@@ -52,9 +57,28 @@ class Alternative(Choice):
 
 
 class ContentParser(AnswerParser):
-    """The part of the chat parser that looks into deltas."""
+    """The part of the chat parser that looks into deltas, and what stands beside them."""
 
-    __slots__ = ()
+    __slots__ = ("_findings",)
+
+    def __init__(self, first: Alternative) -> None:
+        super().__init__(first)
+        self._findings = UNSAID  # what Azure found in the last piece, where that was plain text
+
+    def _found(self, choice: PlainChoice) -> None:
+        """What Azure found in a plain piece of text; nothing where it is the same as in the last.
+        Raises one of `UNREADABLE` where it is no finding."""
+        results, offsets = choice.content_filter_results, choice.content_filter_offsets
+        if results is not UNSAID and results != self._findings:
+            merge(self.metadata, {"content_filter_results": decode_findings(results)})
+            self._findings = results.copy()
+        if offsets is not UNSAID:
+            merge(self.metadata, {"content_filter_offsets": decode_findings(offsets)})
+
+    def _filtered(self, choice: StreamChoice | UsualChoice) -> None:
+        """The same of a choice that was looked at closely."""
+        for name in ("content_filter_results", "content_filter_offsets"):
+            merge(self.metadata, {name: getattr(choice, name)})
 
     def _delta(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
         if delta.reasoning_content:

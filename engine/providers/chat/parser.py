@@ -18,10 +18,10 @@ from engine.events import (
 from engine.messages import Usage
 from engine.providers.blocks import joined_usage, merge
 from engine.providers.chat.chunk import (
+    UNSAID,
     Chunk,
     ChunkUsage,
     Delta,
-    PlainChoice,
     StreamChoice,
     as_usage,
     chunk_decoder,
@@ -71,30 +71,35 @@ class ChatParser(ContentParser):
         events: list[Event] = []
         if self._ended:
             return events
-        first, plain = self._first, self._plain
+        plain, block = self._plain, self._first.block
         for record in records:
             data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             if plain:
                 try:
                     choice = decode_plain(data).choices[0]
+                    if (
+                        choice.content_filter_results is not UNSAID
+                        or choice.content_filter_offsets is not UNSAID
+                    ):
+                        self._found(choice)
                 except UNREADABLE:
                     self._misses += 1  # counted, since some servers never send a plain one
                 else:
-                    if choice.content_filter_results or choice.content_filter_offsets:
-                        self._filtered(choice)
-                    if choice.delta.content:
-                        events.append(TextDelta(choice.delta.content, first.block))
+                    text = choice.delta.content
+                    if text:
+                        events.append(TextDelta(text, block))
                     continue
             elif (self._pieces and self._piece(data, events)) or (
                 self._thinks and self._thinks_on(data, events)
             ):
                 continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
+            self._findings = UNSAID  # this one may have said others
             if self._ended:
                 self._plain = False
                 break
             self._look_ahead()
-            plain = self._plain
+            plain, block = self._plain, self._first.block
         return events
 
     @property
@@ -108,11 +113,14 @@ class ChatParser(ContentParser):
             if _LF not in data and _CR not in data and len(data) <= self._room:
                 try:
                     choice = decode_plain(data).choices[0]
+                    if (
+                        choice.content_filter_results is not UNSAID
+                        or choice.content_filter_offsets is not UNSAID
+                    ):
+                        self._found(choice)
                 except UNREADABLE:
                     pass
                 else:
-                    if choice.content_filter_results or choice.content_filter_offsets:
-                        self._filtered(choice)
                     text = choice.delta.content
                     return [TextDelta(text, self._first.block)] if text else []
         return super().read(chunk)
@@ -160,14 +168,6 @@ class ChatParser(ContentParser):
         if words:
             events.append(ThinkingDelta(words, self._first.block))
         return bool(words)
-
-    def _filtered(self, choice: StreamChoice | UsualChoice | PlainChoice) -> None:
-        """Azure's findings, which come with each piece and are the same as a rule."""
-        results = choice.content_filter_results
-        if results and results != self.metadata.get("content_filter_results"):
-            merge(self.metadata, {"content_filter_results": results})
-        if choice.content_filter_offsets:
-            merge(self.metadata, {"content_filter_offsets": choice.content_filter_offsets})
 
     def _look_ahead(self) -> None:
         """Set what the next chunk likely is, and nothing else: a piece of text, of a call's

@@ -86,7 +86,7 @@ class GeminiParser(ContentParser):
                 except UNREADABLE:
                     pass
                 else:
-                    self._raw_usage = plain.usageMetadata or self._raw_usage
+                    self._count(plain.usageMetadata)
                     events.append(TextDelta(plain.candidates[0].content.parts[0].text, first.block))
                     continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
@@ -146,13 +146,17 @@ class GeminiParser(ContentParser):
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         if not self._started or chunk.candidates is None or chunk.error is not None:
             chunk = self._envelope(chunk, record, events)
-        if len(bytes(chunk.usageMetadata)) > len(b"null"):  # neither {} nor null says anything
-            self._raw_usage = chunk.usageMetadata
+        self._count(chunk.usageMetadata)
         try:
             for candidate in chunk.candidates or ():
                 self._candidate(candidate, chunk, record.data, events)
         except ProtocolError as error:  # in a field that the typed look passes over
             self._fail(error, events)
+
+    def _count(self, usage: msgspec.Raw) -> None:
+        """Keep the last count; neither {} nor null says anything."""
+        if usage is not ABSENT and len(bytes(usage)) > len(b"null"):
+            self._raw_usage = usage
 
     def _wrapped(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
         """What can be mended, or an error that Google wraps in a list."""
