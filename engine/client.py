@@ -40,9 +40,9 @@ class Client:
             of a whole endpoint (``…/chat/completions``, Azure's target URI), whose format is then
             the dialect. None: the provider's own, or that of its environment variable.
         api_key: None: from the provider's environment variable.
-        timeouts: limits of each request.
-        retry: how often and how patiently each request is tried.
-        headers: sent with each request.
+        timeouts: limits of each request; None: those of `Timeouts()`.
+        retry: how often and how patiently each request is tried; None: as `Retry()` says.
+        headers: sent with each request; None: none of yours.
         allow_insecure: let a key go over plain http to another machine.
         max_event_bytes: the most bytes one event of a stream may have; more is a `ProtocolError`.
         max_answer_bytes: the most bytes the body of an answer may have, after which it ends with a
@@ -162,7 +162,7 @@ class Client:
             stop: strings that end the answer.
             thinking: ``"none"``, ``"low"``, ``"medium"``, ``"high"``; None: the provider's default.
             response_format: ``"json"``; a JSON schema; or a msgspec Struct, dataclass or pydantic
-                model, which the completion's ``parsed`` is then an instance of.
+                model, which the completion's ``parsed`` is then an instance of. None: text.
             extra_body: merged into the JSON body, last.
             extra_headers: sent along.
             fallback: models to go on with, in order, where this one fails and nothing was

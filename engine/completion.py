@@ -52,6 +52,7 @@ class Completion(msgspec.Struct, Generic[Parsed], frozen=True):
         parsed: the answer as an instance of the type that was given as ``response_format``; None
             without one. Where the answer does not fit it, the status is ``error``.
         logprobs: log probabilities as the provider gave them, empty unless asked for.
+        provider_metadata: what the provider says beside the answer, by its own names.
         possibly_billed: requests that the server may have read and that got no head of an answer,
             the last one too; see `Retry.unknown`.
     """

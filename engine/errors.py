@@ -39,8 +39,8 @@ __all__ = [
 
 
 def describe(error: BaseException) -> str:
-    """``"ValueError: what it says"``, for a message; also where the exception cannot say it,
-    since its ``__str__`` raises: that must not cost more than the one stream."""
+    """``"ValueError: what it says"`` of `error`, for a message; also where the exception cannot
+    say it, since its ``__str__`` raises: that must not cost more than the one stream."""
     try:
         text = str(error)
     except Exception as another:

@@ -2,8 +2,7 @@
 
 The order is Start → (text | thinking | refusal | tool call …)* → Done, with UsageUpdate, Ping and
 RetryScheduled in between (and Restarted, where that was chosen); StreamError takes the place of
-Done where the stream failed. `index` is the content block an event belongs to; `choice` tells
-alternatives apart where ``n`` > 1 was asked.
+Done where the stream failed.
 """
 
 from __future__ import annotations
@@ -55,11 +54,16 @@ __all__ = [
 
 
 class BaseEvent(msgspec.Struct, frozen=True):
-    """The base of all events; `Event` is any one of them. Each has `index`."""
+    """The base of all events; `Event` is any one of them.
+
+    Each has `index`, the content block it belongs to (0 where it belongs to none); those of content
+    have `choice`, which tells alternatives apart where ``n`` > 1 was asked.
+    """
 
 
 class Start(BaseEvent, frozen=True, gc=False):
-    """The answer begins. Held back until the first content, so that a retry repeats nothing."""
+    """The answer begins: the provider's `id` of it and the `model` that answers, each None where it
+    does not say. Held back until the first content, so that a retry repeats nothing."""
 
     id: str | None
     model: str | None
@@ -67,7 +71,8 @@ class Start(BaseEvent, frozen=True, gc=False):
 
 
 class ModelUpdate(BaseEvent, frozen=True, gc=False):
-    """Who answers, where the provider said so, or said otherwise, after `Start`; None: no news."""
+    """Who answers, where the provider said so, or said otherwise, after `Start`: `id` of the answer
+    and `model`; None: no news."""
 
     id: str | None
     model: str | None
@@ -75,7 +80,7 @@ class ModelUpdate(BaseEvent, frozen=True, gc=False):
 
 
 class TextDelta(BaseEvent, frozen=True, gc=False):
-    """A piece of the answer's text."""
+    """A piece of the answer's `text`."""
 
     text: str
     index: int = 0
@@ -83,7 +88,7 @@ class TextDelta(BaseEvent, frozen=True, gc=False):
 
 
 class ThinkingDelta(BaseEvent, frozen=True, gc=False):
-    """A piece of the reasoning the provider shows."""
+    """A piece of the reasoning the provider shows: its `text`."""
 
     text: str
     index: int = 0
@@ -91,7 +96,7 @@ class ThinkingDelta(BaseEvent, frozen=True, gc=False):
 
 
 class SignatureDelta(BaseEvent, frozen=True, gc=False):
-    """The seal of the thinking block (or tool call, or text) `index`."""
+    """The `signature` that seals the thinking block (or tool call, or text) `index`."""
 
     signature: str
     index: int = 0
@@ -99,7 +104,7 @@ class SignatureDelta(BaseEvent, frozen=True, gc=False):
 
 
 class RedactedThinkingDone(BaseEvent, frozen=True, gc=False):
-    """A block of encrypted reasoning."""
+    """A block of encrypted reasoning: its `data`, for the provider alone."""
 
     data: str
     index: int = 0
@@ -107,7 +112,7 @@ class RedactedThinkingDone(BaseEvent, frozen=True, gc=False):
 
 
 class RefusalDelta(BaseEvent, frozen=True, gc=False):
-    """A piece of the model's refusal."""
+    """A piece of the model's refusal: its `text`."""
 
     text: str
     index: int = 0
@@ -115,7 +120,7 @@ class RefusalDelta(BaseEvent, frozen=True, gc=False):
 
 
 class CitationDelta(BaseEvent, frozen=True):
-    """A source for the text block `index`."""
+    """A source for the text block `index`: a `citation`."""
 
     citation: Citation
     index: int = 0
@@ -123,7 +128,7 @@ class CitationDelta(BaseEvent, frozen=True):
 
 
 class ToolCallStart(BaseEvent, frozen=True, gc=False):
-    """The model begins to call a tool."""
+    """The model begins to call a tool: the call's `id` and the tool's `name`."""
 
     id: str
     name: str
@@ -132,7 +137,7 @@ class ToolCallStart(BaseEvent, frozen=True, gc=False):
 
 
 class ToolCallDelta(BaseEvent, frozen=True, gc=False):
-    """A piece of the JSON text of the arguments."""
+    """A piece of the JSON text of the `arguments`."""
 
     arguments: str
     index: int = 0
@@ -140,7 +145,7 @@ class ToolCallDelta(BaseEvent, frozen=True, gc=False):
 
 
 class ToolCallDone(BaseEvent, frozen=True, gc=False):
-    """The call is whole and its arguments are valid JSON."""
+    """The `call` is whole and its arguments are valid JSON."""
 
     call: ToolCall
     index: int = 0
@@ -148,8 +153,8 @@ class ToolCallDone(BaseEvent, frozen=True, gc=False):
 
 
 class ServerToolStart(BaseEvent, frozen=True):
-    """The provider begins to run a tool of its own; `data` is its object so far. What it did comes
-    with the `ServerToolDone` of the same block."""
+    """The provider begins to run a tool of its own, `name`; `data` is its object so far. What it
+    did comes with the `ServerToolDone` of the same block."""
 
     name: str
     data: dict[str, Any]
@@ -158,7 +163,7 @@ class ServerToolStart(BaseEvent, frozen=True):
 
 
 class ServerToolDone(BaseEvent, frozen=True):
-    """A tool the provider ran itself, or its result."""
+    """A `tool` the provider ran itself, or its result."""
 
     tool: ServerTool
     index: int = 0
@@ -166,7 +171,7 @@ class ServerToolDone(BaseEvent, frozen=True):
 
 
 class ImageDone(BaseEvent, frozen=True, gc=False):
-    """An image the model made, whole."""
+    """An `image` the model made, whole."""
 
     image: Image
     index: int = 0
@@ -174,8 +179,8 @@ class ImageDone(BaseEvent, frozen=True, gc=False):
 
 
 class VendorItemDone(BaseEvent, frozen=True):
-    """An item of the vendor's own format that has no part of ours, whole; `VendorItem.waits` tells
-    whether the user must answer it."""
+    """An `item` of the vendor's own format that has no part of ours, whole; `VendorItem.waits`
+    tells whether the user must answer it."""
 
     item: VendorItem
     index: int = 0
@@ -183,8 +188,8 @@ class VendorItemDone(BaseEvent, frozen=True):
 
 
 class AudioDelta(BaseEvent, frozen=True, gc=False):
-    """A piece of the sound the model makes, in base64, and of its transcript; either may be
-    empty."""
+    """A piece of the sound the model makes, `data` in base64, and of its `transcript`; either may
+    be empty. `media_type` is None where the provider does not say."""
 
     data: str
     transcript: str = ""
@@ -194,8 +199,9 @@ class AudioDelta(BaseEvent, frozen=True, gc=False):
 
 
 class PartInfo(BaseEvent, frozen=True):
-    """What the provider says of the block `index` beside its words: they are in the message's
-    part of the same names."""
+    """What the provider says of the block `index` beside its words, in the message's part by the
+    same names: its `id`, the `field` its reasoning came in, and `extra`; None, or empty: no
+    news."""
 
     index: int = 0
     choice: int = 0
@@ -205,7 +211,8 @@ class PartInfo(BaseEvent, frozen=True):
 
 
 class LogprobsDelta(BaseEvent, frozen=True):
-    """Log probabilities of the tokens of the text block `index`: the provider's own objects."""
+    """Log probabilities of the tokens of the text block `index`: `logprobs` are the provider's own
+    objects."""
 
     logprobs: list[dict[str, Any]]
     index: int = 0
@@ -213,7 +220,7 @@ class LogprobsDelta(BaseEvent, frozen=True):
 
 
 class UsageUpdate(BaseEvent, frozen=True, gc=False):
-    """The provider's count of tokens so far."""
+    """The provider's count of tokens so far: `usage`."""
 
     usage: Usage
     index: int = 0
@@ -247,7 +254,8 @@ class Restarted(BaseEvent, frozen=True):
 class Done(BaseEvent, frozen=True, gc=False):
     """The protocol's end marker came: the answer is complete.
 
-    `finish_reason_raw` is the provider's own word, or None where it gave none.
+    `finish_reason` is why the model stopped, `finish_reason_raw` the provider's own word for it, or
+    None where it gave none; `usage` the tokens, or None where they were not told.
     """
 
     finish_reason: FinishReason
@@ -257,14 +265,15 @@ class Done(BaseEvent, frozen=True, gc=False):
 
 
 class StreamError(BaseEvent, frozen=True):
-    """The stream failed; nothing follows."""
+    """The stream failed because of `error`; nothing follows."""
 
     error: EngineError
     index: int = 0
 
 
 class Unknown(BaseEvent, frozen=True):
-    """What the provider sent and this version does not know, decoded."""
+    """What the provider sent and this version does not know: the `name` of the event, and its
+    `data`, decoded."""
 
     name: str
     data: Any

@@ -119,7 +119,7 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
 class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
     """Reasoning the provider shows only encrypted; sent back unchanged with the next turn.
 
-    `extra` as in `ToolCall`.
+    `data` is for the provider alone; `extra` as in `ToolCall`.
     """
 
     data: str
@@ -161,7 +161,8 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
 
 
 class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
-    """A call whose arguments did not complete as valid JSON: to look at, never to carry out."""
+    """A call whose `arguments` did not complete as valid JSON: to look at, never to carry out. `id`
+    and `name` are as far as they came."""
 
     id: str
     name: str
@@ -203,7 +204,8 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
 
 
 class Document(msgspec.Struct, frozen=True, tag="document"):
-    """A document, by `url`, or as base64 `data` of `media_type`; `extra` as in `ToolCall`."""
+    """A document, by `url`, or as base64 `data` of `media_type`; `title`, None: it has none;
+    `extra` as in `ToolCall`."""
 
     url: str | None = None
     data: str | None = None
@@ -231,7 +233,8 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
 
 
 class ServerTool(msgspec.Struct, frozen=True, tag="server_tool"):
-    """A tool the provider ran itself, or its result: the provider's own object, whole."""
+    """A tool the provider ran itself, or its result: `name`, and in `data` the provider's own
+    object, whole."""
 
     name: str
     data: dict[str, Any]
@@ -310,7 +313,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @classmethod
     def system(cls, text: str) -> Message:
-        """Instructions."""
+        """Instructions: `text`."""
         return cls("system", [Text(text)])
 
     @classmethod

@@ -79,7 +79,8 @@ class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             check_header(name, value)
 
     def with_body(self, body: bytes, headers: Mapping[str, str] | None = None) -> HttpRequest:
-        """The same request, checked already, with another body, and `headers` beside its own."""
+        """The same request, checked already, with another `body`, and `headers` beside its own;
+        None: no others."""
         other: HttpRequest = self.__copy__()  # type: ignore[attr-defined]
         msgspec.structs.force_setattr(other, "body", body)
         if headers:

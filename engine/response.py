@@ -52,7 +52,8 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
 
 
 class RateLimit(msgspec.Struct, frozen=True, gc=False):
-    """What the response headers say of the provider's limits; None where they say nothing."""
+    """What the response headers say of the provider's limits, of `requests`, and of `tokens` in
+    all, `input_tokens` and `output_tokens`; None where they say nothing."""
 
     requests: Limit | None = None
     tokens: Limit | None = None

@@ -45,8 +45,8 @@ class Agent:
     Args:
         client: asks the model; its `Multi` drives the runs.
         model: as in `Client.stream`.
-        tools: plain functions, or what `tool` made of them.
-        system: instructions for the model.
+        tools: plain functions, or what `tool` made of them; None: none.
+        system: instructions for the model; None: none of yours.
         limits: where a run is ended; None: 10 turns of the model.
         approve: called with (call, run) before each call, on the thread of the `Multi`, and must
             not block. True allows it; other arguments, as a dict or a `ToolCall`, are taken in the
@@ -55,9 +55,9 @@ class Agent:
             Not asked for tools with ``approve=False``.
         result_type: a msgspec Struct, dataclass, TypedDict or pydantic model, or a plain type such
             as ``int``, ``bool``, ``list[str]``, ``Optional[int]`` or a union: the answer is JSON of
-            that type, and ``AgentResult.value`` is one.
+            that type, and ``AgentResult.value`` is one. None: text.
         result_retries: how often the model is asked again for an answer that does not fit.
-        price: what tokens cost, for ``Limits.cost`` and ``AgentResult.cost``.
+        price: what tokens cost, for ``Limits.cost`` and ``AgentResult.cost``; None: unknown.
         memory: None: each run begins afresh; else runs follow each other in one conversation, of
             which the model is shown what the memory recalls.
         options: more arguments of `Client.stream`: ``temperature=``, ``max_tokens=``,
@@ -117,9 +117,11 @@ class Agent:
             input: the task: a string, or messages; the last is the question. Calls in it that have
                 no result are told to be not carried out.
             on_event: called with (event, run) for each `AgentEvent`, in `perform`; `STOP` cancels.
-            on_detail: the same for what a user interface wants beside: see `engine.agents.event`.
-            on_done: called with (result, run) once, in `info_read`.
-            user_data: kept as ``run.user_data``.
+                None: nobody is, as for the next two.
+            on_detail: the same for what a user interface wants beside, None: nobody wants it; see
+                `engine.agents.event`.
+            on_done: called with (result, run) once, in `info_read`; None: nobody is.
+            user_data: whatever you like, None too; kept as ``run.user_data``.
 
         Raises:
             ConfigError: `input` is no message.
@@ -186,6 +188,7 @@ class Agent:
         that remembers answers one task after the other, also where they are given at once.
 
         Args:
+            name, description: what the other agent's model is told of it.
             options: as in `tool`.
         """
 

@@ -47,7 +47,8 @@ class Memory:
         return [*self.recall(history), *current]
 
     def to_summarise(self, history: Sequence[Message]) -> list[Message]:
-        """The messages a summary should take the place of before the next question; mostly none."""
+        """The messages of `history` that a summary should take the place of before the next
+        question; mostly none."""
         return []
 
     def to_summarise_within(
@@ -105,6 +106,9 @@ class Selective(Memory):
         important: whether a message matters; its whole round is kept. None: the first round, and
             those in which tools were called.
         last: rounds kept in any case.
+
+    Raises:
+        ConfigError: `last` is negative.
     """
 
     def __init__(self, important: Callable[[Message], bool] | None = None, last: int = 3) -> None:
@@ -142,6 +146,9 @@ class Summarise(Memory):
         keep: rounds, and steps of a run, kept word for word; of a run always the last.
         model: who writes the summary; None: the agent's model.
         instructions: how; None: a usual prompt.
+
+    Raises:
+        ConfigError: an argument is wrong.
     """
 
     def __init__(

@@ -35,7 +35,8 @@ def answers(
     loop asks for the next answer.
 
     Args:
-        input, options, format: as for `Batch`.
+        input: as for `Batch`.
+        options, format: the same; None: as there.
         output: as for `Batch`; None: a temporary file, and nothing to go on with.
 
     Raises:

@@ -58,12 +58,14 @@ class Batch:
         multi: the engine that drives it.
         input: a path, ``"-"`` for stdin, or an iterable of rows; see `engine.batch.reading.rows`.
         output: path of the output, or ``"-"`` for stdout.
-        options: see `Options`.
+        options: see `Options`; None: `Options()`.
         format: see `engine.batch.reading.kinds`; None: found out.
-        on_answer: called with each `Answer` of this run, in `perform`, once it is written.
-        on_done: called with the summary, in `info_read`.
-        send_by: begins attempts elsewhere; see `engine.batch.ray`.
+        on_answer: called with each `Answer` of this run, in `perform`, once it is written; None:
+            nobody is.
+        on_done: called with the summary, in `info_read`; None: nobody is.
+        send_by: begins attempts elsewhere; see `engine.batch.ray`. None: here.
         on_notice: called with a sentence the user may want to know; in `perform`, signals held.
+            None: nobody is.
 
     Attributes:
         summary: None until it is over.
@@ -318,7 +320,7 @@ class Batch:
     # -- Work of the Multi: see engine.transport.work -----------------------------------------
 
     def deliver(self, until: float) -> bool:
-        """Nothing waits: rows are told as they end."""
+        """Nothing waits, whatever `until`: rows are told as they end."""
         return False
 
     @property

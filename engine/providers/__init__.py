@@ -68,7 +68,7 @@ def dialect(name: str) -> Dialect:
 
 
 def register_dialect(new: Dialect) -> None:
-    """Add a dialect, or replace the one of that name, for this process."""
+    """Add the dialect `new`, or replace the one of that name, for this process."""
     _dialects[new.name] = new
     note_registration()
 

@@ -68,7 +68,7 @@ class Decoder(Protocol):
     """Bytes in, records out: see `engine.wire`."""
 
     def feed(self, chunk: bytes, /) -> list[Any]:
-        """The records that are whole now."""
+        """The records that are whole now that `chunk` came."""
 
     def finish(self) -> list[Any]:
         """The bytes ended: the last records."""
@@ -115,13 +115,15 @@ class Dialect(Protocol):
         """Media types of a stream, the usual one first."""
 
     def path(self, request: ModelRequest) -> str:
-        """What comes after the base URL, from ``/`` on, with a query where there is one."""
+        """Where `request` goes: what comes after the base URL, from ``/`` on, with a query where
+        there is one."""
 
     def headers(self, request: ModelRequest) -> Mapping[str, str]:
-        """Headers the format itself asks for, beside the key and the content type."""
+        """Headers the format itself asks for with `request`, beside the key and the content
+        type."""
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
-        """The JSON body, without the user's ``extra_body``.
+        """The JSON body of `request` as `endpoint` wants it, without the user's ``extra_body``.
 
         Raises:
             ConfigError: the request cannot be said in this format; the message names the argument.
@@ -134,4 +136,5 @@ class Dialect(Protocol):
         """A new parser for one stream."""
 
     def parse_answer(self, body: bytes) -> list[Event]:
-        """The events of an answer that was not streamed, the same a stream of it would give."""
+        """The events of an answer that was not streamed, whose whole body is `body`: the same a
+        stream of it would give."""

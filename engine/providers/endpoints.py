@@ -257,7 +257,7 @@ def note_registration() -> None:
 
 
 def register(row: Endpoint) -> None:
-    """Add a provider, or replace the one of that name, for this process."""
+    """Add the provider `row`, or replace the one of that name, for this process."""
     _table[row.name] = row
     row_for_url.cache_clear()
     note_registration()
@@ -313,6 +313,6 @@ def _is_of(host: str, row_host: str, domains: tuple[str, ...]) -> bool:
 
 
 def key_variable_for_host(url: str) -> str:
-    """libchatty's rule: the host of the base URL selects the variable that holds the key."""
+    """libchatty's rule: the host of the base URL `url` selects the variable that holds the key."""
     row = row_for_url(url)
     return row.key_variables[0] if row is not None and row.key_variables else "OPENAI_API_KEY"

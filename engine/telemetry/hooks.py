@@ -63,7 +63,8 @@ def uninstrument() -> None:
 
 
 def log_bodies(wanted: bool = True) -> None:
-    """Have the bodies of requests, which hold prompts, written at DEBUG too; False: no more."""
+    """Have the bodies of requests, which hold prompts, written at DEBUG too; `wanted` False: no
+    more."""
     global _bodies
     _bodies = wanted
 

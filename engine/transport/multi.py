@@ -226,11 +226,11 @@ class Multi:
         Args:
             http_request: what to ask.
             on_data: called with (bytes, exchange) for each piece of the body, in `perform`; the
-                response's ``body`` is empty then.
-            on_done: called with (response, exchange) once, in `info_read`.
+                response's ``body`` is empty then. None: the body is kept.
+            on_done: called with (response, exchange) once, in `info_read`; None: nobody is.
             timeouts: limits; ``first_event`` is the first byte of the body. None: the defaults.
             max_body_bytes: the most a body without `on_data` may have.
-            user_data: whatever you like; kept as ``exchange.user_data``.
+            user_data: whatever you like; kept as ``exchange.user_data``; None too.
 
         Returns:
             the exchange, not yet begun: no I/O was done.
@@ -265,6 +265,9 @@ class Multi:
 
         Returns:
             a function that undoes it; idempotent.
+
+        Raises:
+            ConfigError: `call` cannot be called.
         """
         if not callable(call):
             raise ConfigError(f"on_turn takes a callable, not {type(call).__name__}")

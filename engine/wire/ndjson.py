@@ -43,7 +43,7 @@ class NDJSONDecoder:
         return self.limit if at_rest else 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Take the next bytes of the stream; the lines they complete, in order.
+        """Take `chunk`, the next bytes of the stream; the lines they complete, in order.
 
         Raises:
             ProtocolError: a line is longer than ``max_line_bytes``. Lines that were complete

@@ -100,7 +100,7 @@ class SSEDecoder:
         self.retry: int | None = None
 
     def feed(self, chunk: bytes) -> list[SSERecord]:
-        """Parse the next bytes of the stream; the records they complete, in order.
+        """Parse `chunk`, the next bytes of the stream; the records they complete, in order.
 
         Raises:
             ProtocolError: an event is larger than ``max_event_bytes``. Records that were complete

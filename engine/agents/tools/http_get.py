@@ -47,6 +47,7 @@ def http_tool(
         hosts: the only host names allowed; None: any.
         max_bytes: the most of a body that is read; the rest is left.
         seconds: time for all of it, redirects too.
+        name: what the model calls it.
     """
 
     def http_get(url: str, context: ToolContext) -> Pending:

@@ -23,7 +23,7 @@ class Pending:
 
     Args:
         cancel: called once if the result is no longer wanted: the run was cancelled, or the tool's
-            time is over.
+            time is over. None: nothing is to be done then.
     """
 
     __slots__ = ("_cancel", "_listener", "_outcome")
@@ -39,7 +39,7 @@ class Pending:
         return self._outcome is not None
 
     def resolve(self, value: Any) -> None:
-        """This is the result. Nothing where there is one already."""
+        """`value` is the result. Nothing where there is one already."""
         self._end(value, None)
 
     def fail(self, error: Exception) -> None:

@@ -76,7 +76,13 @@ class FunctionTool:
         approve: a call needs the approval of the agent's `approve`.
         max_result: the most characters the model is given.
         signature: the function's parameters; given where a schema tells them, and the function
-            takes them as one dict.
+            takes them as one dict; None: read from the function.
+
+    Args:
+        name, description, strict: as in `tool`; None: what the function tells, and not strict.
+
+    Raises:
+        ConfigError: an argument is wrong.
     """
 
     def __init__(

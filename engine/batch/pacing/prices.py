@@ -73,7 +73,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return dollars / 1e6
 
     def most(self, prompt: int, output: int) -> float:
-        """USD for a prompt of at most so many tokens and an answer, whatever a cache does."""
+        """USD for `prompt` and `output`, tokens at most, whatever a cache does."""
         dearest = 0.0
         for rate in (self, self.of(prompt)):
             input = max(rate.input, rate.cached or 0.0, rate.cache_write or 0.0)
@@ -161,8 +161,9 @@ def find_price(model: str, own: Mapping[str, Price]) -> Price | None:
 
 
 def load_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
-    """``{"model": {"input": 0.15, "output": 0.6, "cached": 0.075}}``, USD a million tokens; where
-    long prompts cost more also ``"long": {"above": 200000, "input": 0.3, "output": 0.9}``.
+    """What the file at `path` says, in USD a million tokens:
+    ``{"model": {"input": 0.15, "output": 0.6, "cached": 0.075}}``; where long prompts cost more
+    also ``"long": {"above": 200000, "input": 0.3, "output": 0.9}``.
 
     Raises:
         ConfigError: the file cannot be read, or is not of that form.
