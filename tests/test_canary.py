@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -144,6 +145,96 @@ def ask_and_look(server: Server, how: dict[str, Any], multi: engine.Multi) -> No
         except engine.EngineError:
             shown += traceback.format_exc()
         assert CANARY not in shown
+
+
+def shown_of(client: engine.Client, times: int = 1) -> str:
+    """All that can be printed of what `client` asks, a question after another."""
+    shown = f"{client!r}"
+    for _ in range(times):
+        stream = client.stream("m", "hi")
+        completion = stream.result()
+        assert completion.error is not None
+        shown += f"{stream!r} {completion!r} {completion.headers} {everything(completion.error)}"
+        shown += everything(completion.error.__cause__)
+    return shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://127.0.0.1:9/v1?key={CANARY}",
+        f"http://user:{CANARY}@127.0.0.1:9/v1",
+        f"https://127.0.0.1:9/{'long/' * 50}?a=b&key={CANARY}#x",
+        f"ftp://127.0.0.1/v1?key={CANARY}",
+        f"http://example.com/v1?api_key={CANARY}",
+        f"http://127.0.0.1:99999/v1?key={CANARY}",
+    ],
+)
+def test_of_an_address_that_nobody_answers(
+    url: str, multi: engine.Multi, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    retry = engine.Retry(max_attempts=1)
+    try:
+        shown = shown_of(engine.Client(multi, base_url=url, retry=retry))
+    except engine.EngineError as error:
+        shown = everything(error)
+    assert CANARY not in shown + caplog.text
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_of_a_proxy_with_a_password(
+    listens: bool,
+    multi: engine.Multi,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    realm = f'Proxy-Authenticate: Basic realm="{CANARY}"\r\n'
+    with serve(lambda peer: peer.json(CANARY.encode(), "407 No", realm)) as proxy:
+        port = proxy.port if listens else 9
+        monkeypatch.setenv("https_proxy", f"http://user:{CANARY}@127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        retry = engine.Retry(max_attempts=1)
+        client = engine.Client(multi, base_url="https://llm.example/v1", api_key="k", retry=retry)
+        shown = shown_of(client)
+        assert "proxy" in shown and CANARY not in shown + caplog.text
+
+
+@pytest.mark.parametrize("place", ["api_key", "query"])
+def test_of_a_key_that_is_written_otherwise_in_an_address(
+    place: str, multi: engine.Multi, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = "can/ary+4b1d=never&seen"
+    quoted = quote(key, safe="")
+
+    def echo(peer: Peer) -> None:
+        body = {"error": {"message": f"no key {key}, nor {quoted}", "code": quoted}}
+        head = f"Location: /x?key={quoted}\r\nx-echo: {key}\r\n"
+        peer.json(json.dumps(body).encode(), "401 No", head)
+
+    with serve(echo) as server:
+        if place == "query":
+            client = engine.Client(multi, base_url=f"{server.url}/v1?key={quoted}")
+        else:
+            client = engine.Client(multi, base_url=server.url, api_key=key)
+        shown = shown_of(client) + caplog.text
+    assert "401" in shown and key not in shown and quoted not in shown
+
+
+def test_of_who_is_turned_away_at_the_gate(
+    multi: engine.Multi, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = json.dumps(ERROR).encode()
+    refuse = f"Retry-After: 3600\r\n{ECHO}"
+    with serve(lambda peer: peer.json(body, "429 Too Many", refuse)) as server:
+        client = engine.Client(multi, base_url=server.url, api_key=CANARY)
+        shown = shown_of(client, times=2)
+        assert len(server.requests) == 1
+    assert "not sent" in shown and CANARY not in shown + caplog.text
 
 
 def test_of_a_plain_request(multi: engine.Multi) -> None:

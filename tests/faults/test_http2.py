@@ -121,6 +121,52 @@ def test_f09_goodbye_leaves_what_was_not_read_to_another_connection(tmp_path: Pa
     assert {str(c.error) for c in completions} == {"None"}
 
 
+def test_f09_a_goodbye_that_is_said_twice_costs_no_stream(tmp_path: Path) -> None:
+    """F09: first of no stream in particular, then of the last that was read (RFC 9113, 6.8)."""
+
+    def handle(peer: H2Peer) -> None:
+        if peer.on_connection == 0:
+            peer.goaway(last=2**31 - 1)
+        well(peer)
+        if peer.on_connection == 0:
+            peer.goaway(last=peer.stream)
+
+    with play_h2(handle, tmp_path) as server:
+        completions = ask(server, 10)
+    assert {c.status for c in completions} == {"complete"}
+    assert sum(c.possibly_billed for c in completions) == 0
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        ErrorCodes.NO_ERROR,
+        ErrorCodes.ENHANCE_YOUR_CALM,
+        ErrorCodes.HTTP_1_1_REQUIRED,
+        ErrorCodes.INTERNAL_ERROR,
+        ErrorCodes.REFUSED_STREAM,
+    ],
+    ids=lambda code: code.name,
+)
+def test_f09_goodbye_before_anything_was_read_is_bounded(
+    tmp_path: Path, code: ErrorCodes, always: bool
+) -> None:
+    """F09: whatever reason it gives, the next connection is asked, and not for ever."""
+
+    def handle(peer: H2Peer) -> None:
+        if always or peer.number == 0:
+            peer.goaway(last=0, code=code)
+            peer.kill()
+        else:
+            well(peer)
+
+    with play_h2(handle, tmp_path) as server:
+        completions = ask(server, 5, attempts=3)
+        assert {c.status for c in completions} == {"error" if always else "complete"}
+        assert server.requests <= 5 * 3 * 4
+
+
 def test_f09_goodbye_in_the_middle_of_a_stream_that_goes_on(tmp_path: Path) -> None:
     """F09: what is below the last stream is still answered."""
 
