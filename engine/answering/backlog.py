@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["NOBODY", "Backlog"]
+from engine.answering.contract import Reading
+
+__all__ = ["NOBODY", "Backlog", "slowest"]
 
 NOBODY = 1 << 62
 """How far the slowest reader is where nobody reads."""
+
+
+def slowest(readers: Sequence[Reading[Any]]) -> int:
+    """How far the slowest of `readers` is."""
+    if len(readers) == 1:  # as nearly always
+        return readers[0].position
+    return min((reader.position for reader in readers), default=NOBODY)
 
 
 class Backlog:

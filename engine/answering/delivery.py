@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
-from engine.answering.backlog import NOBODY, Backlog
+from engine.answering.backlog import Backlog, slowest
 from engine.answering.contract import Callbacks, History, Over, Reading, Source, Step
 from engine.answering.listeners import STOP
 from engine.answering.turn_texts import note_texts
@@ -279,20 +279,20 @@ class Delivery(Generic[E, R]):
             self._take(item)
         return False
 
-    def event_at(self, position: int) -> E | None:
-        """The event of that number; None where it is a step."""
-        item = self.queue[position - self.base]
-        return None if type(item) is Step else item
-
     def settle(self) -> None:
         """Let the source go on where the slowest reader is little behind."""
-        slowest = min((reader.position for reader in self._readers or ()), default=NOBODY)
-        if self.backlog is not None and self.backlog.taken(slowest):
+        if self.backlog is not None and self.backlog.taken(slowest(self._readers or ())):
             self._source.go_on("reader")
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, outside libcurl, when there is news."""
-        self._watchers = [*(self._watchers or ()), call]
+        self._watchers = self._watchers or []
+        self._watchers.append(call)
+
+    def unwatch(self, call: Callable[[], None]) -> None:
+        """The opposite of `watch`, also where it was called."""
+        if call in (watchers := self._watchers or []):
+            watchers.remove(call)
 
     def wake(self) -> None:
         """Call whoever watches."""

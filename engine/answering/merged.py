@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -27,41 +28,69 @@ class AsyncReadable(Protocol[E]):
     def events(self) -> AsyncReader[E]: ...
 
 
-class _Turns(Generic[S, E]):
-    """Who is next: each reader in its turn."""
+class _News:
+    """Of whom there may be news, in order. It holds no reader: who is read knows it, and a reader
+    that nobody else holds is to be dropped.
 
-    __slots__ = ("_next", "pairs")
+    Attributes:
+        ready: numbers of the readers that may have something.
+        wakes: called once when there is one more.
+    """
+
+    __slots__ = ("ready", "wakes")
+
+    def __init__(self, count: int) -> None:
+        self.ready = deque(range(count))
+        self.wakes: list[Callable[[], None]] = []
+
+    def of(self, number: int) -> Callable[[], None]:
+        """What tells of news of that reader."""
+
+        def tell() -> None:
+            self.ready.append(number)
+            wakes, self.wakes = self.wakes, []
+            for wake in wakes:
+                wake()
+
+        return tell
+
+
+class _Turns(Generic[S, E]):
+    """Who is next: each reader that has something in its turn, whatever the number of others."""
+
+    __slots__ = ("news", "pairs")
 
     def __init__(self, pairs: list[tuple[S, Any]]) -> None:
-        self.pairs = pairs
-        self._next = 0
+        self.pairs = dict(enumerate(pairs))
+        self.news = _News(len(pairs))
 
     def take(self) -> tuple[S, E] | None:
         """The next event there is, with its stream; None where none waits."""
-        for _ in range(len(self.pairs)):
-            if self._next >= len(self.pairs):
-                self._next = 0
-            source, reader = self.pairs[self._next]
+        ready = self.news.ready
+        while ready:
+            number = ready[0]
+            source, reader = self.pairs[number]
             event = reader.take()
             if event is not None:
-                self._next += 1
+                ready.rotate(-1)
                 return source, event
+            ready.popleft()
             if reader.ended:
-                del self.pairs[self._next]
+                del self.pairs[number]
                 reader.close()
             else:
-                self._next += 1
+                reader.watch(self.news.of(number))
         return None
 
-    def watch(self, call: Callable[[], None]) -> None:
-        """Call `call` when there is news of any of them."""
-        for _, reader in self.pairs:
-            reader.watch(call)
+    def drive(self) -> None:
+        """Wait for news of any: they are of one `Multi`."""
+        next(iter(self.pairs.values()))[1].drive()
 
     def close(self) -> None:
         """Leave all."""
+        self.news.ready.clear()
         while self.pairs:
-            self.pairs.pop()[1].close()
+            self.pairs.popitem()[1][1].close()
 
 
 class Merged(Generic[S, E]):
@@ -87,7 +116,7 @@ class Merged(Generic[S, E]):
             while (found := turns.take()) is None:
                 if not turns.pairs:
                     break
-                turns.pairs[0][1].drive()
+                turns.drive()
             else:
                 return found
         except BaseException:
@@ -118,9 +147,15 @@ class AsyncMerged(Generic[S, E]):
         while (found := turns.take()) is None:
             if not turns.pairs:
                 raise StopAsyncIteration
+            news, wake = self._park()
+            wakes = turns.news.wakes
+            wakes.append(wake)
             try:
-                await self._park(turns.watch)
+                await news
             except BaseException:
+                if wake in wakes:
+                    wakes.remove(wake)
+                wake()
                 del self, turns  # as `AsyncReader` does
                 raise
         return found

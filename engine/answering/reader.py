@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from engine.answering.contract import History
+from engine.answering.contract import History, Step
 from engine.answering.delivery import Delivery
 from engine.errors import MisuseError
 from engine.events import Event, StreamError, TextDelta
@@ -19,8 +19,8 @@ __all__ = ["AsyncReader", "AsyncTexts", "Park", "Place", "Reader", "Texts"]
 
 E = TypeVar("E")
 
-Park = Callable[[Callable[[Callable[[], None]], None]], Awaitable[None]]
-"""``await park(watch)``: calls ``watch(wake)``, and returns after ``wake()`` was called."""
+Park = Callable[[], tuple[Awaitable[None], Callable[[], None]]]
+"""Gives what is awaited until the other is called, which may be more than once."""
 
 
 class Place(Generic[E]):
@@ -57,15 +57,17 @@ class Place(Generic[E]):
         if self.rest is not None:
             return self._joined()
         delivery = self.delivery
-        event = None
-        while event is None:
-            if self.position >= delivery.cursor and not delivery.advance():
+        while True:
+            position = self.position
+            if position >= delivery.cursor and not delivery.advance():
                 return None
-            event = delivery.event_at(self.position)
-            self.position += 1
-        if self.position >= delivery.backlog.next:  # type: ignore[union-attr]  # made by `begin`
+            event = delivery.queue[position - delivery.base]
+            self.position = position + 1
+            if type(event) is not Step:
+                break
+        if position + 1 >= delivery.backlog.next:  # type: ignore[union-attr]  # made by `begin`
             delivery.settle()
-        return event
+        return event  # type: ignore[no-any-return]  # of what is in a queue, steps are not events
 
     @property
     def ended(self) -> bool:
@@ -238,12 +240,18 @@ class AsyncReader(_Reader[E]):
     async def __anext__(self) -> E:
         """The next event."""
         while (event := self.take()) is None:
-            if self._place.ended:
+            place = self._place
+            delivery = place.delivery
+            if place.closed or delivery.completion is not None:
                 self.close()
                 raise StopAsyncIteration
+            news, wake = self.park()
+            delivery.watch(wake)
             try:
-                await self.park(self._place.delivery.watch)
+                await news
             except BaseException:
+                delivery.unwatch(wake)
+                wake()
                 if self._interrupted is not None:
                     self._interrupted()
                     self._interrupted = None

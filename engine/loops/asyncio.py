@@ -88,16 +88,9 @@ def attach(multi: Multi, loop: asyncio.AbstractEventLoop | None = None) -> Attac
     return host.attach(multi, _AsyncioHost(loop or asyncio.get_running_loop()))
 
 
-async def _pause(start: Callable[[Callable[[], None]], None]) -> None:
-    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def wake() -> None:
-        if not woken.done():
-            woken.set_result(None)
-
-    start(wake)
-    del start  # a kept traceback keeps no reader
-    await woken
+def _ring(bell: asyncio.Future[None]) -> None:
+    if not bell.done():
+        bell.set_result(None)
 
 
 def _when_cancelled(task: asyncio.Task[Any], call: Callable[[], None]) -> None:
@@ -105,7 +98,9 @@ def _when_cancelled(task: asyncio.Task[Any], call: Callable[[], None]) -> None:
 
 
 def _waiting(attachment: Attachment) -> Waiting:
-    return Waiting(attachment, _pause, asyncio.current_task, _when_cancelled)
+    running = asyncio.get_running_loop
+    bell = running().create_future
+    return Waiting(attachment, running, bell, _ring, asyncio.current_task, _when_cancelled)
 
 
 class AsyncClient(AsyncClientBase):

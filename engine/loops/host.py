@@ -10,12 +10,14 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from engine.errors import MisuseError, ResourceError
 from engine.transport.multi import Multi, driver_of
 
 __all__ = ["Attachment", "Cancellable", "Host", "Then", "attach"]
+
+B = TypeVar("B")
 
 Then = Callable[[Any, BaseException | None], None]
 """What is told how an awaitable ended: (its result, None), or (None, what it raised)."""
@@ -74,12 +76,26 @@ class Attachment:
         is over."""
         return self._closed or self._hook.closed
 
-    def on_close(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Call `call` when it closes, so that nobody waits for what will not come. Returns what
-        takes it back."""
-        calls = self._hook.on_close
-        calls[id(call)] = call
-        return lambda: calls.pop(id(call), None) and None
+    def park(self, bell: B, ring: Callable[[B], object]) -> Callable[[], None]:
+        """What calls ``ring(bell)``, once; so does the end of the attachment, so that nobody waits
+        for what will not come.
+
+        Raises:
+            MisuseError: it has ended.
+        """
+        hook = self._hook
+        if self._closed or hook.over:
+            raise MisuseError(
+                "nothing drives this stream: its client, or the attachment to this loop, is closed"
+            )
+        bells = hook.bells
+        bells[bell] = ring
+
+        def wake() -> None:
+            if bells.pop(bell, None) is not None:
+                ring(bell)
+
+        return wake
 
     def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None] | None:
         """Await `awaitable` in the loop, beside what it does, and there call `then` with (result,
@@ -127,10 +143,10 @@ class _Hook:
     def __init__(self, multi: Multi, host: Host) -> None:
         self.host = host
         self.holders = 0
-        self.on_close: dict[int, Callable[[], None]] = {}
+        self.bells: dict[Any, Callable[[Any], object]] = {}  # to be rung: see `Attachment.park`
         self._multi = multi
         self._driver = driver_of(multi)
-        self._over = False
+        self.over = False
         self._nested = False
         self._in_turn: object = None  # the host's task that makes one
         self._after_turn: list[Callable[[], None]] = []
@@ -148,7 +164,7 @@ class _Hook:
 
     @property
     def closed(self) -> bool:
-        return self._over or bool(getattr(self.host, "closed", False))
+        return self.over or bool(getattr(self.host, "closed", False))
 
     def run(self, awaitable: Awaitable[Any], then: Then) -> Callable[[], None] | None:
         """See `Attachment.run`."""
@@ -160,19 +176,18 @@ class _Hook:
 
     def detach(self) -> None:
         """Unhook. The `Multi` calls it, too, before its descriptor is closed."""
-        if self._over:
+        if self.over:
             return
-        dead, self._over = self.closed, True
+        dead, self.over = self.closed, True
         self._driver.attached = None
         if not dead:
             if self._fd is not None and not self._nested:
                 self.host.unwatch(self._fd)
             if self._timer is not None:
                 self._timer.cancel()
-        calls = list(self.on_close.values())
-        self.on_close.clear()
-        for call in calls:
-            call()
+        while self.bells:
+            bell, ring = self.bells.popitem()
+            ring(bell)
         self._tell_who_waits()
 
     def wait(self, seconds: float | None) -> bool:
@@ -199,7 +214,7 @@ class _Hook:
         finally:
             self._in_turn = None
             self._tell_who_waits()
-            if not self._over:
+            if not self.over:
                 self._set_timer()
 
     def _tell_who_waits(self) -> None:
@@ -209,7 +224,7 @@ class _Hook:
 
     def _timer_fired(self) -> None:
         self._timer = None
-        if not self._over:
+        if not self.over:
             self._turn()
 
     def _wait_for_outer_turn(self) -> None:

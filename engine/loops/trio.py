@@ -10,7 +10,7 @@ nurseries and ``move_on_after`` work on what awaits as they do elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 import trio
@@ -104,10 +104,17 @@ def attach(multi: Multi) -> Attachment:
     return host.attach(multi, _TrioHost())
 
 
-async def _pause(start: Callable[[Callable[[], None]], None]) -> None:
-    woken = trio.Event()
-    start(woken.set)
-    await woken.wait()
+class _Bell:
+    __slots__ = ("_rung",)
+
+    def __init__(self) -> None:
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._rung.wait().__await__()
 
 
 class AsyncClient(AsyncClientBase):
@@ -118,7 +125,7 @@ class AsyncClient(AsyncClientBase):
         return attach(self.multi)
 
     def _wait_in(self, attachment: Attachment) -> Waiting:
-        return Waiting(attachment, _pause, _task)
+        return Waiting(attachment, trio.lowlevel.current_trio_token, _Bell, _Bell.ring, _task)
 
     async def _pass(self) -> None:
         await trio.sleep(0)

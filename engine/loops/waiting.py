@@ -33,24 +33,30 @@ class Waiting:
 
     Args:
         attachment: what drives the `Multi`.
-        pause: ``await pause(start)`` calls ``start(wake)`` and returns after ``wake()``, which is
-            called on the loop's thread, maybe more than once.
+        running: the loop that runs; now it is the attachment's.
+        bell: makes what a task awaits, once, until ``ring(bell)``.
+        ring: called on the loop's thread; also where nobody waits any more.
         task: what stands for the task that runs.
         when_cancelled: ``when_cancelled(task, call)``: call it where the task ends cancelled; None:
             the host keeps no tracebacks, so that what a cancelled task held is dropped with it.
     """
 
-    __slots__ = ("_attachment", "_pause", "_when_cancelled", "task")
+    __slots__ = ("_attachment", "_bell", "_loop", "_ring", "_running", "_when_cancelled", "task")
 
     def __init__(
         self,
         attachment: Attachment,
-        pause: Callable[[Callable[[Callable[[], None]], None]], Awaitable[None]],
+        running: Callable[[], object],
+        bell: Callable[[], Awaitable[None]],
+        ring: Callable[[Any], object],
         task: Callable[[], Any],
         when_cancelled: Callable[[Any, Callable[[], None]], None] | None = None,
     ) -> None:
         self._attachment = attachment
-        self._pause = pause
+        self._running = running
+        self._loop = running()
+        self._bell = bell
+        self._ring = ring
         self.task: Callable[[], object] = task
         self._when_cancelled = when_cancelled
 
@@ -68,32 +74,19 @@ class Waiting:
 
         return AsyncReader(place, self.park, interrupted)
 
-    async def park(self, watch: Callable[[Callable[[], None]], None]) -> None:
-        """Wait until what was given to `watch` is called.
+    def park(self) -> tuple[Awaitable[None], Callable[[], None]]:
+        """What is awaited until the other is called, maybe more than once; which is to be called
+        where the wait ends otherwise.
 
         Raises:
-            MisuseError: nobody drives the `Multi`, or nobody does any more.
+            MisuseError: nobody drives the `Multi` any more, or another loop than this.
         """
-        take_back: list[Callable[[], None]] = []
-        if self._attachment.closed:
+        if self._running() is not self._loop:
             raise MisuseError(
-                "nothing drives this stream: its client, or the attachment to this loop, is closed"
+                f"{self._loop!r} drives this stream, or did; it cannot be awaited in another loop"
             )
-        try:
-            await self._pause(self._start(watch, take_back))
-        finally:
-            for call in take_back:
-                call()
-            del watch  # who keeps the traceback of a cancelled task keeps no reader by it
-
-    def _start(
-        self, watch: Callable[[Callable[[], None]], None], take_back: list[Callable[[], None]]
-    ) -> Callable[[Callable[[], None]], None]:
-        def start(wake: Callable[[], None]) -> None:
-            watch(wake)
-            take_back.append(self._attachment.on_close(wake))
-
-        return start
+        bell = self._bell()
+        return bell, self._attachment.park(bell, self._ring)
 
     async def ending(self, delivery: Delivery[Any, R]) -> R:
         """How it ended; readers let go. To cancel the task that waits is to leave."""
@@ -101,7 +94,7 @@ class Waiting:
         delivery.awaited += 1
         try:
             while delivery.completion is None:
-                await self.park(delivery.watch)
+                await self._news(delivery)
         except MisuseError:
             delivery.awaited -= 1  # it is left alone, for another way to drive it
             raise
@@ -114,6 +107,15 @@ class Waiting:
         delivery.awaited -= 1
         return delivery.completion
 
+    async def _news(self, delivery: Delivery[Any, Any]) -> None:
+        news, wake = self.park()
+        delivery.watch(wake)
+        try:
+            await news
+        finally:
+            delivery.unwatch(wake)
+            wake()
+
 
 async def ended(run: Run[R], waiting: Waiting) -> R:
     """How `run` ended. To cancel the task that waits cancels it."""
@@ -121,7 +123,9 @@ async def ended(run: Run[R], waiting: Waiting) -> R:
     run.on("end", lambda: [wake() for wake in told])
     try:
         while run.completion is None:
-            await waiting.park(told.append)
+            end, wake = waiting.park()
+            told.append(wake)
+            await end
     except MisuseError:
         raise  # it is left alone, for another way to drive it
     except BaseException:

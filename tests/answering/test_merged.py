@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import engine
 from engine import events
+from engine.answering.merged import Merged
 from engine.errors import ConfigError, MisuseError
 from tests.server import HEALTHY, chat, serve
 
@@ -66,3 +69,25 @@ def test_in_a_callback_it_is_refused(client: engine.Client) -> None:
 
     client.stream("m", "hi", on_text=read).result()
     assert len(refused) == len(HEALTHY)
+
+
+def test_a_stream_that_is_silent_costs_nothing_while_another_speaks() -> None:
+    asked: Counter[str] = Counter()
+
+    class Silent:
+        ended = False
+
+        def take(self) -> None:
+            asked["silent"] += 1
+
+        def watch(self, call: Callable[[], None]) -> None:
+            asked["watched"] += 1
+
+    class Speaks(Silent):
+        def take(self) -> Any:
+            return events.TextDelta(text="word")
+
+    pairs: Any = [*(("silent", Silent()) for _ in range(3)), ("speaks", Speaks())]
+    reader: Merged[str, events.Event] = Merged(pairs)
+    assert [next(reader)[0] for _ in range(100)] == ["speaks"] * 100
+    assert asked == {"silent": 3, "watched": 3}  # once each, until there is news

@@ -145,6 +145,41 @@ def test_after_close_nothing_is_watched(client: engine.Client) -> None:
     assert run(main()).result().text == "one"
 
 
+def test_a_stream_that_another_loop_drives_is_not_awaited(client: engine.Client) -> None:
+    async def main() -> tuple[AsyncioLoop, engine.Stream]:
+        return AsyncioLoop(client.multi), client.stream("demo-ttft=0.3", script("one"))
+
+    loop, stream = run(main())
+
+    async def later() -> None:
+        with pytest.raises(MisuseError, match="another loop"):
+            await loop.result(stream)
+        async with AsyncioLoop(client.multi) as mine:  # the first loop is over: this one drives
+            assert (await mine.result(stream)).text == "one"
+
+    run(later())
+
+
+def test_waits_that_time_out_leave_nothing_behind(client: engine.Client) -> None:
+    async def main() -> None:
+        async with AsyncioLoop(client.multi) as loop:
+            stream = client.stream("demo-ttft=0.2", script("one two"))
+            reader = loop.events(stream)
+            events = []
+            for _ in range(50):
+                try:
+                    events.append(await asyncio.wait_for(anext(reader), 0.001))
+                except TimeoutError:
+                    assert len(stream._delivery._watchers or ()) <= 1
+            events += [event async for event in reader]
+            assert (
+                "".join(e.text for e in events if isinstance(e, engine.events.TextDelta))
+                == "one two"
+            )
+
+    run(main())
+
+
 def test_what_a_callback_raises_reaches_asyncio_and_the_loop_goes_on(client: engine.Client) -> None:
     caught: list[Any] = []
 
