@@ -89,7 +89,10 @@ class Lane(Generic[P]):
     def enqueue(self, transfer: P) -> None:
         """Let `transfer` go, or have it wait its turn; where the provider asks for a longer wait
         than it has patience for, it fails."""
-        if not len(self) and self.gate.wait(monotonic(), self.in_flight) == 0.0:
+        if (
+            not (self._waiting or self._recalled)
+            and self.gate.wait(monotonic(), self.in_flight) == 0.0
+        ):
             self.in_flight += 1
             self._admit(transfer)
             return
@@ -113,7 +116,7 @@ class Lane(Generic[P]):
     def left(self) -> None:
         """An attempt that passed has ended."""
         self.in_flight -= 1
-        if len(self):
+        if self._waiting or self._recalled:
             self._go_on()
 
     def wait(self, now: float) -> float | None:
@@ -138,7 +141,7 @@ class Lane(Generic[P]):
         ):
             self._refusal = error
             news = self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after, spare)
-        if len(self):
+        if self._waiting or self._recalled:
             self._go_on()
         return news
 

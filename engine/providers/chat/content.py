@@ -11,6 +11,7 @@ from engine.events import (
     ImageDone,
     LogprobsDelta,
     PartInfo,
+    RedactedThinkingDone,
     RefusalDelta,
     ServerToolDone,
     ServerToolStart,
@@ -84,7 +85,7 @@ class ContentParser(AnswerParser):
         if delta.reasoning_content:
             state.reasoned = True
             self._think(delta.reasoning_content, None, state, choice, events)
-        else:
+        elif delta.reasoning or delta.thinking or delta.reasoning_details or delta.thinking_blocks:
             self._reasoning(delta, state, choice, events)
         if isinstance(delta.content, list):
             for part in delta.content:
@@ -278,6 +279,20 @@ class ContentParser(AnswerParser):
                     events.append(LogprobsDelta(tokens, state.block, choice))
             elif tokens:
                 events.append(Unknown(f"logprobs.{name}", tokens, state.block))
+
+    def _close(self, state: Alternative, choice: int, events: list[Event]) -> None:
+        """The choice is over: its calls, and the reasoning to send back."""
+        events += state.calls.end(state.finish)
+        self._close_reasoning(state, events, choice)
+
+    def _close_reasoning(self, state: Alternative, events: list[Event], choice: int = 0) -> None:
+        for sealed in state.sealed.values():
+            data = sealed.data()
+            if data is not None:
+                events.append(RedactedThinkingDone(data, self._new_block(state), choice))
+            else:
+                merge(self.metadata, sealed.facts())
+        state.sealed = {}
 
 
 def _words(parts: Any) -> str:

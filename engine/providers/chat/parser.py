@@ -9,7 +9,6 @@ from engine.events import (
     Done,
     Event,
     Ping,
-    RedactedThinkingDone,
     TextDelta,
     ThinkingDelta,
     Unknown,
@@ -195,27 +194,43 @@ class ChatParser(ContentParser):
             self._end(events)
             if len(events) > since + 1:  # more than that it is done
                 self._halves.mend(events, since)
-            return
-        if self._usually(record.data, events):
-            return
-        try:
-            chunk = self._decode(record.data)
-        except UNREADABLE as error:
-            again = self._other(record, error, events)
-            if again is not None:
-                self._chunk(record, again, events)
+        elif not self._usually(record.data, events) and not self._opens(record.data, events):
+            try:
+                chunk = self._decode(record.data)
+            except UNREADABLE as error:
+                again = self._other(record, error, events)
+                if again is not None:
+                    self._chunk(record, again, events)
+                    self._halves.mend(events, since)
+                return
+            self._chunk(record, chunk, events)
+            if self._halves.open:
                 self._halves.mend(events, since)
-            return
-        self._chunk(record, chunk, events)
-        if self._halves.open:
-            self._halves.mend(events, since)
+
+    def _opens(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as the first text of the answer, and nothing else; whether it is that."""
+        first = self._first_choice
+        if not self._started or self._blocks or self.failing or self._halves.open:
+            return False
+        if first.finish.word is not None:
+            return False
+        try:
+            choice = decode_plain(data).choices[0]
+        except UNREADABLE:
+            return False
+        self._choices.setdefault(0, first)
+        if choice.delta.content:
+            events.append(TextDelta(choice.delta.content, self._block(first, TextDelta)))
+        if choice.content_filter_results or choice.content_filter_offsets:
+            self._filtered(choice)
+        return True
 
     def _usually(self, data: bytes, events: list[Event]) -> bool:
         """Take `data`, where all of it is to be looked at, as what nearly all servers send then;
         whether it is that. The rest is for `_chunk`, which would say the same of it."""
         opens = not self._started
-        closes = self._plain or self._pieces or self._thinks or self._over()
-        if self.failing or self._halves.open or not (opens or closes):
+        closes = opens or self._plain or self._pieces or self._thinks or self._over()
+        if not closes or self.failing or self._halves.open:
             return False
         try:
             chunk = decode_usual(data)
@@ -383,17 +398,3 @@ class ChatParser(ContentParser):
         first = self._first
         reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
         events.append(Done(reason, self._usage, first.finish.word))
-
-    def _close(self, state: Alternative, choice: int, events: list[Event]) -> None:
-        """The choice is over: its calls, and the reasoning to send back."""
-        events += state.calls.end(state.finish)
-        self._close_reasoning(state, events, choice)
-
-    def _close_reasoning(self, state: Alternative, events: list[Event], choice: int = 0) -> None:
-        for sealed in state.sealed.values():
-            data = sealed.data()
-            if data is not None:
-                events.append(RedactedThinkingDone(data, self._new_block(state), choice))
-            else:
-                merge(self.metadata, sealed.facts())
-        state.sealed = {}

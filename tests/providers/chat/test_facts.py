@@ -58,6 +58,14 @@ STREAMS = {
     "the model late": [chunk(ROLE, id="", model=""), chunk(TEXT), chunk(STOP)],
     "logprobs": [chunk(ROLE), chunk({**STOP, "logprobs": {"content": [{"token": "a"}]}})],
     "half a pair": [chunk(ROLE), b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', chunk(STOP)],
+    "empty text first": [chunk(ROLE), chunk({"delta": {"content": ""}}), chunk(TEXT), chunk(STOP)],
+    "filtered text first": [chunk(ROLE), chunk({**TEXT, "content_filter_offsets": {"a": 1}}),
+                            chunk(STOP)],
+    "text of the second first": [chunk(ROLE), chunk(other(1, TEXT)), chunk(TEXT), chunk(STOP)],
+    "text after a bare beginning": [chunk(), chunk(TEXT), chunk(TEXT), chunk(STOP)],
+    "text after a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}), chunk(TEXT),
+                          chunk(STOP)],
+    "text after an error": [chunk(ROLE), chunk(error={"message": "no"}), chunk(TEXT)],
     "whole": [chunk({"message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"})],
 }  # fmt: skip
 
@@ -77,7 +85,8 @@ def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) 
     def refuse(data: bytes) -> Any:
         raise msgspec.ValidationError("looked at closely")
 
-    monkeypatch.setattr(chat_parser, "decode_usual", refuse)
+    for short in ("decode_usual", "decode_plain", "decode_piece", "decode_thought"):
+        monkeypatch.setattr(chat_parser, short, refuse)
     assert told(STREAMS[name]) == at_once
 
 
