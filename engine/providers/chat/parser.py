@@ -216,13 +216,12 @@ class ChatParser(ContentParser):
             return False
         try:
             choice = decode_plain(data).choices[0]
+            self._found(choice)
         except UNREADABLE:
             return False
         self._choices.setdefault(0, first)
         if choice.delta.content:
             events.append(TextDelta(choice.delta.content, self._block(first, TextDelta)))
-        if choice.content_filter_results or choice.content_filter_offsets:
-            self._filtered(choice)
         return True
 
     def _usually(self, data: bytes, events: list[Event]) -> bool:
