@@ -280,6 +280,8 @@ def test_of_the_commands(tmp_path: Path) -> None:
         asked = ("--base-url", url, "--api-key-env", "MY_KEY", "-m", "m")
         for command in (
             ("providers",),
+            ("doctor",),
+            ("doctor", "--json"),
             ("chat", *asked, "hi"),
             ("chat", "-m", "openai/gpt-4o", "hi"),
             ("agent", *asked, "hi"),

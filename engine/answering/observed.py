@@ -18,7 +18,7 @@ from engine.telemetry.told import Asked, Attempt
 from engine.wire.headers import Head
 from engine.wire.redaction import clean_bytes, redact, secrets_of
 
-__all__ = ["Observed", "observed", "tell_retry"]
+__all__ = ["Observed", "asked_of", "observed", "tell_retry"]
 
 
 Read = Callable[[bytes], list[Event]]
@@ -37,22 +37,7 @@ class Observed:
     __slots__ = ("_asked", "_attempts", "_chunks", "_head_told", "_note")
 
     def __init__(self, rendered: Rendered) -> None:
-        body: Any = {}
-        if hooks.wants_spans():
-            try:
-                body = msgspec.json.decode(rendered.http.body or b"{}")
-            except msgspec.DecodeError:
-                pass
-        self._asked = Asked(
-            provider=rendered.provider,
-            model=rendered.model,
-            format=rendered.dialect.name,
-            host=rendered.http.peer,
-            body=body if isinstance(body, dict) else {},
-            streaming=rendered.streaming,
-            began=monotonic(),
-            context=hooks.context(),
-        )
+        self._asked = asked_of(rendered)
         self._attempts: list[Attempt] = []
         self._chunks: list[float] = []
         self._head_told = False
@@ -105,6 +90,27 @@ class Observed:
                 attempt.ended, attempt.error = monotonic(), completion.error
                 attempt.http_status = completion.http_status
         hooks.ended(self._asked, completion, self._attempts, self._chunks)
+
+
+def asked_of(rendered: Rendered, operation: str | None = None) -> Asked:
+    """What is told of the question `rendered`, which begins now; `operation` as in `Asked`."""
+    body: Any = {}
+    if hooks.wants_spans():
+        try:
+            body = msgspec.json.decode(rendered.http.body or b"{}")
+        except msgspec.DecodeError:
+            pass
+    return Asked(
+        provider=rendered.provider,
+        model=rendered.model,
+        format=rendered.dialect.name,
+        host=rendered.http.peer,
+        body=body if isinstance(body, dict) else {},
+        streaming=rendered.streaming,
+        began=monotonic(),
+        context=hooks.context(),
+        operation=operation,
+    )
 
 
 def observed(rendered: Rendered) -> Observed | None:

@@ -25,6 +25,7 @@ from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
 from engine.batch.reask import mended, told_what_was_wrong
 from engine.batch.showing.summary import Stopped
+from engine.batch.telling import telling
 from engine.batch.verdict import Verdict, is_nobodys, verdict
 from engine.batch.waiting import long_wait
 from engine.errors import Category, ConfigError, EngineError
@@ -97,7 +98,7 @@ class Flow:
         send_by: SendBy | None = None,
     ) -> None:
         now = monotonic()
-        self._send_by: SendBy = send_by or partial(send, multi)
+        self._send_by: SendBy = telling(send_by or partial(send, multi))
         self._options = options
         self._wake_at = wake_at
         self._notice = notice

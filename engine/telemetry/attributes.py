@@ -54,7 +54,7 @@ def error_type(error: EngineError) -> str:
 def common_attributes(asked: Asked, done: Completion) -> dict[str, Any]:
     host, _, port = asked.host.rpartition(":")
     common: dict[str, Any] = {
-        "gen_ai.operation.name": _OPERATIONS.get(asked.format, "chat"),
+        "gen_ai.operation.name": asked.operation or _OPERATIONS.get(asked.format, "chat"),
         "gen_ai.provider.name": _PROVIDERS.get(asked.provider, asked.provider),
         "gen_ai.request.model": asked.model,
         "server.address": host if port.isdigit() and host else asked.host,

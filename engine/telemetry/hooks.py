@@ -41,7 +41,8 @@ def instrument(
     """Tell OpenTelemetry of every request, run and tool of this process, until `uninstrument`.
 
     Spans: ``chat {model}`` for each question, with an event for each attempt, the usage and how it
-    ended, when it was cancelled too; ``invoke_agent`` and ``execute_tool``. Metrics:
+    ended, when it was cancelled too, and for each time a batch's row is asked; ``invoke_agent`` and
+    ``execute_tool``. Metrics:
     ``gen_ai.client.operation.duration``, ``….time_to_first_chunk``, ``….time_per_output_chunk``,
     ``gen_ai.client.token.usage``.
 
@@ -148,6 +149,16 @@ def ended(
         log.info("%s", _plain(_line(asked, completion)))
     if _spans is not None:
         _spans.question(asked, completion, attempts, chunks)
+
+
+@_safe
+def ended_quietly(
+    asked: Asked, completion: Callable[[], Completion], attempts: Sequence[Attempt]
+) -> None:
+    """A question is over whose line its plain request has; `completion` is asked for where
+    somebody listens."""
+    if _spans is not None:
+        _spans.question(asked, completion(), attempts, ())
 
 
 def _line(asked: Asked, done: Completion) -> str:

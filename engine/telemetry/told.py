@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
         streaming: a stream was asked for.
         began: when (seconds of time.monotonic).
         context: OpenTelemetry's at that moment, or None.
+        operation: what is asked for where it is no question; None: the format tells.
     """
 
     provider: str
@@ -45,3 +46,4 @@ class Asked(msgspec.Struct, frozen=True):
     streaming: bool
     began: float
     context: Any = None
+    operation: str | None = None
