@@ -46,6 +46,8 @@ _FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferSta
 # Seconds a server may leave the connection open after the end marker, or after an error that it
 # told, before it is dropped.
 _LINGER = 1.0
+# One for all: an empty set of its own weighs 216 bytes a stream.
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Attempts:
@@ -93,7 +95,7 @@ class Attempts:
         self._error: EngineError | None = None
         self._status: Status | None = None
         self._linger: Timer | None = None
-        self._holds: frozenset[str] = frozenset()  # why the server is held back
+        self._holds = _NOTHING  # why the server is held back
         self._first_event: float | None = None
         self._last_event: float | None = None
 

@@ -149,7 +149,7 @@ class Calls:
 
     def __init__(self, choice: int = 0) -> None:
         self._choice = choice
-        self._ids: set[str] = set()
+        self._ids: set[str] | None = None  # of those opened; most answers open none
         self.opened: list[OpenCall] = []
         self.astray: bool = False
 
@@ -172,9 +172,10 @@ class Calls:
             index: its content block.
             seed: what an id is made of where the provider gave none, see `made_up_id`.
         """
-        if not id or id in self._ids:
+        ids = self._ids = self._ids or set()
+        if not id or id in ids:
             id = made_up_id(f"{seed}/{id or ''}", index)
-        self._ids.add(id)
+        ids.add(id)
         call = OpenCall(id, name, index, self._choice)
         self.opened.append(call)
         return call
