@@ -204,8 +204,10 @@ class Ticket(Generic[P]):
 
     def tell(self, began_at: float, error: EngineError | None) -> None:
         """The attempt that began then brought content (None), or failed."""
-        if self.gate is not None:
-            self.gate.ended(monotonic(), began_at, error)
+        lane = self.gate
+        if lane is not None:
+            # Whoever waits may be refused once, on an average: so many go out at once elsewhere.
+            lane.ended(monotonic(), began_at, error, spare=len(lane) + lane.in_flight)
 
     def retry_delay(self, attempt: int, error: EngineError, sent: Sent) -> float | None:
         """Seconds until the next attempt, nothing having been delivered, or None to give up; see

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 
@@ -174,6 +175,19 @@ def test_a_host_that_watches_the_descriptor_alone_sees_it_open(multi: Multi) -> 
             multi.perform()
             multi.info_read()
         assert {c.text for c in ended(streams)} == {TEXT}
+
+
+def test_who_refuses_by_number_is_not_asked_one_by_one(multi: Multi) -> None:
+    """The first hundred, whatever the time: a wait for each would take twenty seconds."""
+    storm = Storm("429 Too Many Requests", "Retry-After: 0.2\r\n", requests=100)
+    with serve(storm) as server:
+        client = engine.Client(multi, base_url=server.url, retry=Retry(max_attempts=5))
+        streams = [client.stream("m", "hi") for _ in range(150)]
+        multi.run()
+        assert {c.text for c in ended(streams)} == {TEXT}
+        assert len(storm.asked) == 250
+        waits = sum(b - a > 0.1 for a, b in pairwise(sorted(storm.asked)))
+        assert waits <= 12
 
 
 @pytest.mark.slow
