@@ -91,7 +91,7 @@ class Book:
                 **self._beside(item, outcome),
             ),
         )
-        self.meter.done += 1
+        self.meter.answered(outcome.finish_reason)
 
     def failed(self, item: Item, outcome: Outcome, error: EngineError) -> None:
         """Write a failure, with what came and was paid."""

@@ -188,6 +188,7 @@ class Flow:
             "seconds": meter.seconds(now),
             "errors": dict(meter.errors),
             "reasons": dict(meter.reasons),
+            "partial": dict(meter.partial),
         }
 
     def _land(self) -> None:

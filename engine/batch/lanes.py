@@ -118,7 +118,10 @@ class Lanes:
     @property
     def limit(self) -> int:
         """Requests that may be in flight."""
-        return min(self.most, sum(lane.pace.allowed for lane in self.all) or self.most)
+        allowed = 0
+        for lane in self.all:  # asked for twice a row
+            allowed += lane.pace.allowed
+        return min(self.most, allowed or self.most)
 
     @property
     def closed(self) -> list[Lane]:
@@ -128,12 +131,16 @@ class Lanes:
     # ----------------------------------------------------------------------------------------
 
     def _room_ahead(self) -> bool:
-        if self._exhausted or self.again > 100 + 2 * self.limit:
+        if self._exhausted:
             return False
-        fresh = sum(lane.fresh for lane in self.all)
-        return fresh < _MOST_AHEAD and (
-            fresh < 2 or sum(lane.waiting_bytes for lane in self.all) < _MOST_BYTES_AHEAD
-        )
+        fresh = again = size = 0
+        for lane in self.all:
+            fresh += lane.fresh
+            again += lane.again
+            size += lane.waiting_bytes
+        if again > 100 and again > 100 + 2 * self.limit:
+            return False
+        return fresh < _MOST_AHEAD and (fresh < 2 or size < _MOST_BYTES_AHEAD)
 
     def _enter(self, row: Row) -> Lane | BadRow | None:
         """Write `row` as a request, in its lane; a row that cannot be is a bad one; None: its lane

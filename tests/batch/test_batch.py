@@ -45,6 +45,22 @@ def errors_of(output: Path) -> list[dict[str, Any]]:
     return read(output.with_suffix(".errors.jsonl"))
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_answers_that_are_cut_off_are_done_and_told(tmp_path: Path, stream: bool) -> None:
+    """Of a model that thinks up to its limit nothing at all may be left (wippyai/framework#115)."""
+    reasons = {"a": "stop", "b": "length", "c": "content_filter", "d": "length"}
+
+    def handler(peer: Peer) -> None:
+        name = json.loads(peer.request.body)["messages"][0]["content"].rpartition(" ")[2]
+        peer.json(answer("" if name == "b" else "Some", reasons[name]))
+
+    rows = [openai_row(name, f"say {name}") for name in reasons]
+    with provider(handler) as server:
+        summary = run_batch(rows, tmp_path / "out.jsonl", server, stream=stream)
+    assert (summary.done, summary.exit_code) == (4, 0)
+    assert summary.partial == {"LENGTH": 2, "CONTENT_FILTER": 1}
+
+
 def test_an_output_row_is_openais_with_facts_beside(output: Path) -> None:
     row = {**openai_row("a"), "metadata": {"label": 3}}
     with provider(lambda peer: peer.json(answer(), headers="x-request-id: req_1\r\n")) as server:

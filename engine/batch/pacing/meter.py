@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from engine.errors import Category
+from engine.messages import FinishReason
 
 if TYPE_CHECKING:
     from engine.batch.outcome import Outcome
@@ -18,6 +19,8 @@ _BINS_A_DECADE: Final = 20
 _LEAST: Final = 1e-4  # seconds; everything below is one bin
 _BINS: Final = 8 * _BINS_A_DECADE
 _MOST_SPANS: Final = 240
+# Why answers end that are not whole; what a model ends with a tool's call, or a refusal, is.
+_PARTIAL: Final = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
 
 
 class Histogram:
@@ -70,6 +73,7 @@ class Meter:
         requests: attempts that ended.
         errors: failed rows by category.
         reasons: the first row's words, by category.
+        partial: rows that were answered, but not to the end, by finish reason.
         ttft, itl, e2e: seconds to the first token, between tokens (mean of a row), of a request.
         spans: the time, in pieces of `span` seconds from the start; they double in length when
             there are too many.
@@ -83,6 +87,7 @@ class Meter:
         self.output_tokens: int = 0
         self.errors: dict[str, int] = {}
         self.reasons: dict[str, str] = {}
+        self.partial: dict[str, int] = {}
         self.ttft: Histogram = Histogram()
         self.itl: Histogram = Histogram()
         self.e2e: Histogram = Histogram()
@@ -114,6 +119,13 @@ class Meter:
             span.refused += 1
         else:
             span.failures += 1
+
+    def answered(self, finish_reason: FinishReason | None) -> None:
+        """A row has an answer."""
+        self.done += 1
+        if finish_reason is not None and finish_reason in _PARTIAL:
+            name = finish_reason.value
+            self.partial[name] = self.partial.get(name, 0) + 1
 
     def fail(self, category: Category, why: str) -> None:
         """A row failed for good."""

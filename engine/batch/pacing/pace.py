@@ -69,6 +69,7 @@ class Pace:
         self._failures = 0
         # What the provider said is left, of requests and of tokens, and until when that holds.
         self._left = [(-math.inf, 0), (-math.inf, 0)]
+        self._told_until = -math.inf  # the later of both
 
     @property
     def allowed(self) -> int:
@@ -78,10 +79,12 @@ class Pace:
     def wait(self, now: float, in_flight: int, tokens: float) -> float | None:
         """Seconds until a request of about `tokens` may go; 0.0: now; None: not before one of
         those in flight ends."""
-        if in_flight >= self.limit.value or not self._fits(now, in_flight, tokens):
+        if in_flight >= self.limit.value:
+            return None
+        if now < self._told_until and not self._fits(now, in_flight, tokens):
             return None
         wait = self._road.wait(now)
-        if wait != 0.0:
+        if wait != 0.0 or (self._requests is None and self._tokens is None):
             return wait
         return max(
             self._requests.wait(now, 1) if self._requests is not None else 0.0,
@@ -153,6 +156,7 @@ class Pace:
             if left is None or left.remaining is None or left.reset is None:
                 continue
             self._left[place] = (now + left.reset, left.remaining)
+            self._told_until = max(self._told_until, now + left.reset)
             if left.remaining <= 0 and left.reset <= _LONGEST_HOLD:
                 self.gate.until = max(self.gate.until, now + left.reset)
         left = rate_limit.tokens

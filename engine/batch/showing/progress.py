@@ -252,6 +252,10 @@ def summary_lines(summary: Summary) -> list[str]:
     for name, count in sorted(summary.errors.items(), key=lambda item: -item[1]):
         why = summary.reasons.get(name)
         lines.append(f"failed: {count} {name}" + (f", the first: {_short(why)}" if why else ""))
+    for name, count in sorted(summary.partial.items(), key=lambda item: -item[1]):
+        lines.append(
+            f"done, but not whole: {count} {name}, {_PARTIAL.get(name, 'see their lines')}"
+        )
     lines.append(
         f"{settled} in {duration(summary.seconds)} ({speed:.1f} rows/s), {summary.requests} "
         f"requests, {summary.refused} of them refused (429)"
@@ -261,6 +265,12 @@ def summary_lines(summary: Summary) -> list[str]:
         + (f", ${summary.cost:.4f} so far" if summary.cost else "")
     )
     return lines
+
+
+_PARTIAL: Final = {
+    "LENGTH": "cut off at their limit of tokens (--max-tokens; reasoning counts)",
+    "CONTENT_FILTER": "held back by the provider's filter",
+}
 
 
 def _short(words: str) -> str:

@@ -31,6 +31,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         seconds: since the start.
         errors: failures of this run by category.
         reasons: the words of the first of each.
+        partial: answers of this run that are not whole, by their finish reason: ``LENGTH``,
+            ``CONTENT_FILTER``. They are done, and may be empty.
     """
 
     rows: int = 0
@@ -50,6 +52,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     errors: dict[str, int] = {}
     reasons: dict[str, str] = {}
+    partial: dict[str, int] = {}
 
     @property
     def left(self) -> int:

@@ -30,6 +30,13 @@ def shown(mode: str, stream: io.StringIO) -> str:
     return stream.getvalue()
 
 
+def test_a_summary_tells_of_answers_that_are_not_whole() -> None:
+    lines = summary_lines(Summary(rows=9, done=9, partial={"CONTENT_FILTER": 1, "LENGTH": 3}))
+    assert lines[1].startswith("done, but not whole: 3 LENGTH, cut off at their limit of tokens")
+    assert lines[2].startswith("done, but not whole: 1 CONTENT_FILTER, held back")
+    assert not any("not whole" in line for line in summary_lines(Summary(rows=9, done=9)))
+
+
 def test_a_line_has_what_the_table_has() -> None:
     first, said, last, *_ = shown("plain", io.StringIO()).splitlines()
     for part in ("4/10 done", "1 failed", "3 in flight (limit 8)", "100 tokens/s", "2 refused"):
