@@ -27,8 +27,7 @@ R = TypeVar("R")
 _FOLD, _FOLD_READ = 8, 256
 # Events that callbacks get between two looks at the clock, where those take less than `_FAST`
 # seconds.
-_LOOK = 8
-_FAST = 0.0005
+_LOOK, _FAST = 8, 0.0005
 
 
 class Delivery(Generic[E, R]):
@@ -60,10 +59,10 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_folded", "_handed_in", "_history", "_joined"),
-        *("_let_go", "_max_unread", "_notes", "_readers", "_source", "_stepping", "_watchers"),
-        *("awaited", "backlog", "base", "callbacks", "completion", "cursor", "driver"),
-        *("multi", "over", "paused", "queue"),
+        *("__weakref__", "_deliver_soon", "_disturbed", "_folded", "_handed_in", "_history"),
+        *("_joined", "_let_go", "_max_unread", "_notes", "_readers", "_source", "_stepping"),
+        *("_watchers", "awaited", "backlog", "base", "callbacks", "completion", "cursor"),
+        *("driver", "multi", "over", "paused", "queue"),
     )
 
     def __init__(
@@ -87,6 +86,7 @@ class Delivery(Generic[E, R]):
         self.over: bool = False
         self._handed_in = False
         self.paused: bool = False
+        self._disturbed = False  # by a callback: paused, or what waits was dropped
         self.completion: R | None = None
         self._stepping = False
         self._notes: list[Callable[[], None]] | None = None
@@ -122,6 +122,7 @@ class Delivery(Generic[E, R]):
 
     def drop(self) -> None:
         """Forget what is not delivered."""
+        self._disturbed = True
         del self.queue[self.cursor - self.base :]
 
     def finish(self) -> None:
@@ -133,7 +134,7 @@ class Delivery(Generic[E, R]):
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""
         if not self.paused and not self.over:
-            self.paused = True
+            self.paused = self._disturbed = True
             self._source.hold_back("pause")
 
     def resume(self) -> None:
@@ -347,28 +348,27 @@ class Delivery(Generic[E, R]):
             if not self._stepping:  # nobody looks
                 self.cursor = self.base + len(queue)
                 return False
-        face, cursor, looked, left, stride = callbacks.face, self.cursor, 0.0, 1, 1
-        while (position := cursor - self.base) < len(queue):  # `fold`, `drop` change it in place
-            if not left:
-                # Slow callbacks have the clock looked at after each.
-                now = monotonic()
-                if now > until:
-                    return True
-                left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
-                looked = now
-            left -= 1
-            item = queue[position]
-            # Before the call: what interrupts it must not make the event come twice.
-            self.cursor = cursor = cursor + 1
-            if type(item) is Step:
-                self._take(item)
-                continue
-            if on_event is not None and on_event(item, face) is STOP:
-                self._source.cancel()
-            if callbacks.others is not None:
-                callbacks.others(item)
-            if self.paused:
-                return False
+        face, cursor, looked, stride = callbacks.face, self.cursor, 0.0, 1
+        # `fold` and `drop` change the queue in place.
+        while not self.paused and (position := cursor - self.base) < len(queue):
+            now = monotonic()
+            if looked and now > until:
+                return True
+            # Slow callbacks have the clock looked at after each.
+            stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
+            looked, self._disturbed = now, False
+            for item in queue[position : position + stride]:
+                # Before the call: what interrupts it must not make the event come twice.
+                self.cursor = cursor = cursor + 1
+                if type(item) is Step:
+                    self._take(item)
+                else:
+                    if on_event is not None and on_event(item, face) is STOP:
+                        self._source.cancel()
+                    if callbacks.others is not None:
+                        callbacks.others(item)
+                if self._disturbed:
+                    break
         return False
 
     def _noted(self, until: float) -> bool:

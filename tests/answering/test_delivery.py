@@ -113,6 +113,37 @@ def test_a_pause_in_a_callback_holds_from_the_next_event_on() -> None:
     assert fixture.source.asked == ["hold back: pause", "go on: pause", "hold back: pause"]
 
 
+@pytest.mark.parametrize("at", range(20))
+@pytest.mark.parametrize("what", ["pause", "stop", "fold", "more"])
+def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(
+    what: str, at: int
+) -> None:
+    fixture, seen = Fixture(), list[Any]()
+    many = texts(*map(str, range(20)))
+
+    def on_event(event: Any, _: Any) -> object:
+        seen.append(event)
+        if len(seen) == at + 1:
+            if what == "pause":
+                fixture.delivery.pause()
+            elif what == "fold":
+                fixture.delivery.fold_now()
+            elif what == "more":
+                fixture.delivery.post(texts("more"))
+        return STOP if what == "stop" and len(seen) == at + 1 else None
+
+    fixture.callbacks.on_event = on_event
+    fixture.delivery.post(many)
+    fixture.multi.turn()
+    if what == "pause":
+        assert seen == many[: at + 1]
+        fixture.delivery.resume()
+        fixture.multi.turn()
+    if what == "more":
+        many += texts("more")
+    assert seen == (many[: at + 1] if what == "stop" else many)
+
+
 @pytest.mark.parametrize("called", [False, True])
 def test_what_was_delivered_leaves_the_queue_while_more_comes(called: bool) -> None:
     fixture = Fixture()

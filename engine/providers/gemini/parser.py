@@ -51,6 +51,9 @@ _TOLD_OF_CANDIDATE: Final = frozenset(
 
 _NEEDED: Final = frozenset({"candidates", "content", "parts", "text", "index", "response"})
 
+# The longest count that says nothing: {} and null.
+_NOTHING: Final = len(b"null")
+
 _decoder = TypedDecoder(Chunk, _NEEDED)
 _list_decoder = TypedDecoder(list[msgspec.Raw])
 
@@ -86,7 +89,8 @@ class GeminiParser(ContentParser):
                 except UNREADABLE:
                     pass
                 else:
-                    self._count(plain.usageMetadata)
+                    if len(plain.usageMetadata) > _NOTHING:
+                        self._raw_usage = plain.usageMetadata
                     events.append(TextDelta(plain.candidates[0].content.parts[0].text, first.block))
                     continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
@@ -146,17 +150,13 @@ class GeminiParser(ContentParser):
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         if not self._started or chunk.candidates is None or chunk.error is not None:
             chunk = self._envelope(chunk, record, events)
-        self._count(chunk.usageMetadata)
+        if len(chunk.usageMetadata) > _NOTHING:
+            self._raw_usage = chunk.usageMetadata
         try:
             for candidate in chunk.candidates or ():
                 self._candidate(candidate, chunk, record.data, events)
         except ProtocolError as error:  # in a field that the typed look passes over
             self._fail(error, events)
-
-    def _count(self, usage: msgspec.Raw) -> None:
-        """Keep the last count; neither {} nor null says anything."""
-        if usage is not ABSENT and len(bytes(usage)) > len(b"null"):
-            self._raw_usage = usage
 
     def _wrapped(self, record: SSERecord, error: Exception, events: list[Event]) -> Chunk | None:
         """What can be mended, or an error that Google wraps in a list."""
