@@ -33,7 +33,6 @@ class Probes:
     def answered(self) -> None:
         """A request was answered that was sent since the last wait began: it is at work."""
         self.waits = self._refusals = self._most = 0
-        self._number = 1
 
     def refused(self) -> None:
         """One was refused."""
@@ -48,7 +47,7 @@ class Probes:
         """
         self._most = max(self._most, in_flight)
         left = min(spare, _TIMES * self._most, 1.5 * self._most + _MANY) - self._refusals
-        if self.waits and left >= 1:
+        if self.waits and left > 1:
             self._number = int(min(_GROWTH * self._number, 2 * self._most, left))
         else:
             self._number = 1
