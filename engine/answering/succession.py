@@ -106,7 +106,7 @@ class Succession:
         delay = self._resumed(transfer, cursor, broke)
         if delay is not None:
             self._broke, self.resuming = broke, True
-            transfer.request = request
+            transfer.ask(request)
         return delay
 
     def next(self, transfer: Transfer, failure: EngineError, *, delivered: bool) -> float | None:
@@ -188,7 +188,7 @@ class Succession:
         self.resuming = False
         if self.cursor is not None:
             self.cursor = _cursor(self.rendered)
-        transfer.request = self._asked
+        transfer.ask(self._asked)
 
     def _mend(self, transfer: Transfer, failure: EngineError) -> bool:
         """Once: whether the same question without a field the server does not know is worth
@@ -197,7 +197,8 @@ class Succession:
         if mended is None:
             return False
         self._mended = True
-        transfer.request = self._asked = mended
+        self._asked = mended
+        transfer.ask(mended)
         return True
 
 

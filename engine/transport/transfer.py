@@ -63,7 +63,8 @@ class Transfer:
     """One request on its way. Made by a `Driver`; see `Owner` for what it tells.
 
     Attributes:
-        request: what is asked; the owner may put another in its place between attempts.
+        request: what is asked; see `ask`.
+        host: its scheme, host and port, and the unix socket where it goes to one.
         state: see `State`.
         attempt: number of the current attempt, from 1; 0 before the first.
         began_at: when the attempt left the queue (seconds of time.monotonic).
@@ -97,6 +98,7 @@ class Transfer:
         "attempt",
         "began_at",
         "created",
+        "host",
         "lane",
         "over",
         "owner",
@@ -132,7 +134,7 @@ class Transfer:
         self._key = ""
         self.work: Work = work
         self._connect_timeout = connect_timeout
-        self.request: HttpRequest = request
+        self.ask(request)
         self.owner: Owner = owner
         self._take = owner.received
         self.state: State = _QUEUED
@@ -152,10 +154,10 @@ class Transfer:
     def __repr__(self) -> str:
         return f"<Transfer {self.state.value} {self.request!r} attempt {self.attempt}>"
 
-    @property
-    def host(self) -> str:
-        """Scheme, host and port of the request, and the unix socket where it goes to one."""
-        return _host_of(self.request.url, self.request.unix_socket)
+    def ask(self, request: HttpRequest) -> None:
+        """Let the next attempt ask `request`."""
+        self.request: HttpRequest = request
+        self.host: str = _host_of(request.url, request.unix_socket)
 
     @property
     def head(self) -> Head | None:
@@ -190,9 +192,7 @@ class Transfer:
         carrier, request, templates = self._carrier, self.request, self._carrier.templates
         self.began_at = monotonic()
         self._queued += self.began_at - self._since
-        self._lines = []
-        self._head = None
-        self._flooded = False
+        self._lines, self._head, self._flooded = [], None, False
         self._sending = _NOTHING_SENT
         key = templates.key(request, self._connect_timeout)
         prepared = templates.handle(key)
@@ -393,7 +393,7 @@ class Transfer:
             self.lane.left()
 
 
-@lru_cache(maxsize=256)  # asked five times a request, and mostly of one address
+@lru_cache(maxsize=256)  # mostly of one address
 def _host_of(url: str, unix_socket: str | None) -> str:
     scheme, _, rest = url.partition("//")
     host = f"{scheme}//{rest.partition('/')[0]}"

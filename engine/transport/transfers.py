@@ -27,6 +27,9 @@ _MOST: Final = 48
 # Seconds that one takes, before it is known, and how much the last ones count.
 _A_BEGINNING: Final = 0.0003
 _WEIGHT: Final = 0.5
+# Descriptors that are not used up within a moment (seconds), by us or others of the process.
+_AMPLE: Final = 2000
+_MOMENT: Final = 0.01
 # Seconds that a process without a free descriptor is waited for, where none of ours will come free,
 # and between two looks.
 _PATIENCE: Final = 2.0
@@ -44,6 +47,7 @@ class Transfers:
     __slots__ = (
         "_a_beginning",
         "_admission",
+        "_ample_until",
         "_hosts",
         "_inbox",
         "_of_easy",
@@ -63,6 +67,7 @@ class Transfers:
         self._out_of_descriptors = False
         self._out_since: float | None = None
         self._a_beginning = _A_BEGINNING
+        self._ample_until = 0.0
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.more_ended: bool = False
 
@@ -105,7 +110,7 @@ class Transfers:
             return
         while True:
             begun = monotonic()
-            room = descriptors_left()
+            room = self._descriptors_left(begun)
             if room is not None:
                 # Those that are connecting have taken, or will take, a descriptor each.
                 room = max(room - self.counts[State.CONNECTING], 0)
@@ -127,6 +132,16 @@ class Transfers:
                 self._a_beginning += _WEIGHT * ((now - begun) / made - self._a_beginning)
             if not self._admission.waiting or self._out_of_descriptors or now >= until:
                 break
+
+    def _descriptors_left(self, now: float) -> int | None:
+        """As `descriptors_left`, which makes three system calls; None also where it found many a
+        moment ago."""
+        if now < self._ample_until:
+            return None
+        left = descriptors_left()
+        if left is None or left > _AMPLE:
+            self._ample_until = now + _MOMENT
+        return left
 
     def _without_room(self, now: float) -> int:
         """How many begin all the same: one, that is told why, where waiting was in vain."""
