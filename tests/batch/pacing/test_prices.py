@@ -77,6 +77,22 @@ def test_a_model_is_found_by_each_of_its_names(name: str) -> None:
     assert find_price(name, {}) == Price(0.15, 0.6, cached=0.075, max_output=16_384)
 
 
+@pytest.mark.parametrize(
+    ("model", "usage", "dollars"),
+    [
+        # As the vendor's page has them for a million tokens: read 0.50, written 6.25.
+        ("claude-opus-5", Usage(input_tokens=10**6, cached_tokens=10**6), 0.5),
+        ("claude-opus-5", Usage(input_tokens=10**6, cache_write_tokens=10**6), 6.25),
+        ("claude-opus-5", Usage(input_tokens=10**6, output_tokens=10**6), 30.0),
+        ("text-embedding-3-small", Usage(input_tokens=10**6, output_tokens=10**6), 0.02),
+        ("gpt-5", Usage(input_tokens=10**6, cached_tokens=10**6, output_tokens=0), 0.125),
+    ],
+)
+def test_the_table_says_what_the_vendors_say(model: str, usage: Usage, dollars: float) -> None:
+    price = find_price(model, {})
+    assert price is not None and price.cost(usage) == pytest.approx(dollars)
+
+
 def test_a_price_of_ones_own_goes_before_the_tables() -> None:
     own = {"gpt-4o": Price(input=1, output=1), "a/b": Price(input=2, output=2)}
     assert find_price("openai/gpt-4o", own) == Price(input=1, output=1)
