@@ -14,6 +14,7 @@ queue on the way, and callbacks work as everywhere else. Loops that are asyncio'
 from __future__ import annotations
 
 import asyncio
+import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -42,6 +43,8 @@ class _AsyncioHost:
         return self.loop.is_closed()
 
     def watch(self, fd: int, call: Callable[[], None]) -> None:
+        if isinstance(getattr(self.loop, "_selector", None), selectors.SelectSelector):
+            host.for_select(fd)
         self.loop.add_reader(fd, call)
 
     def unwatch(self, fd: int) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Protocol, TypeVar
 
 from engine.errors import MisuseError, ResourceError
 from engine.transport.multi import Multi, driver_of
+from engine.transport.poller import FD_SETSIZE
 
-__all__ = ["Attachment", "Cancellable", "Host", "Then", "attach"]
+__all__ = ["Attachment", "Cancellable", "Host", "Then", "attach", "for_select"]
 
 B = TypeVar("B")
 
@@ -58,6 +59,18 @@ class Host(Protocol):
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Cancellable:
         """Call `call` once, so many seconds from now."""
+
+
+def for_select(fd: int) -> int:
+    """`fd`, for `watch` in a loop that waits by select(), which takes no number of 1,024 or more:
+    Tk ends the process then, others raise in the middle of the loop.
+
+    Raises:
+        NotImplementedError: so that timers do.
+    """
+    if fd >= FD_SETSIZE:
+        raise NotImplementedError
+    return fd
 
 
 class Attachment:

@@ -4,7 +4,8 @@
     client.stream(model, question, on_text=lambda delta: view.insert("end", delta))
     root.mainloop()
 
-Where Tk can watch a descriptor it does; elsewhere (Windows) its timers do.
+Where Tk can watch a descriptor it does; elsewhere (Windows; a number of 1,024 or more) its timers
+do.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _TkHost:
         create = getattr(self.loop, "createfilehandler", None)
         if create is None:
             raise NotImplementedError
-        create(fd, tkinter.READABLE, lambda *_: call())
+        create(host.for_select(fd), tkinter.READABLE, lambda *_: call())
 
     def unwatch(self, fd: int) -> None:
         self.loop.deletefilehandler(fd)

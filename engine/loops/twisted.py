@@ -69,6 +69,9 @@ class _TwistedHost:
         reactor.addSystemEventTrigger("after", "shutdown", self._over)
 
     def watch(self, fd: int, call: Callable[[], None]) -> None:
+        # By its name: not every platform can import it.
+        if type(reactor).__name__ == "SelectReactor":
+            fd = host.for_select(fd)
         self._descriptor = _Descriptor(fd, call)
         reactor.addReader(self._descriptor)
 

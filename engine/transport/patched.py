@@ -45,3 +45,8 @@ def wait_with_others(descriptor: Any, timeout: float | None) -> None:
     except RuntimeError:
         # eventlet lets one greenlet wait for a descriptor; those that share a client take turns.
         time.sleep(_TURNS if timeout is None else min(_TURNS, timeout))
+    except ValueError:
+        # gevent asks the real select() first, which takes no number of 1,024 or more.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(None if timeout is None else timeout * 1000)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from engine.errors import ResourceError
 from engine.transport.patched import original, wait_with_others, waits_are_shared
 
-__all__ = ["IN", "OUT", "PEER_LEFT", "Poller", "new_poller"]
+__all__ = ["FD_SETSIZE", "IN", "OUT", "PEER_LEFT", "Poller", "new_poller"]
 
 # libcurl's CURL_CSELECT_* (what is ready) and CURL_POLL_* (what to wait for) agree in these two.
 IN: Final = 1
@@ -61,13 +61,13 @@ def new_poller() -> Poller:
 
 
 # What a descriptor of select() must be less than; Windows counts differently.
-_FD_SETSIZE: Final = 1024
+FD_SETSIZE: Final = 1024
 
 
 def _for_select(fd: int) -> tuple[list[int], list[int], list[int]]:
-    if fd >= _FD_SETSIZE:
+    if fd >= FD_SETSIZE:
         raise ResourceError(
-            f"the descriptor of this Multi is {fd}, and select() takes none of {_FD_SETSIZE} or "
+            f"the descriptor of this Multi is {fd}, and select() takes none of {FD_SETSIZE} or "
             "more; wait with select.poll() or select.epoll() for fileno(), or make the Multi "
             "before so many files are open"
         )
@@ -221,9 +221,9 @@ class SelectPoller:
         )
 
     def fdset(self) -> tuple[list[int], list[int], list[int]]:
-        if sys.platform != "win32" and max(self._masks, default=0) >= _FD_SETSIZE:
+        if sys.platform != "win32" and max(self._masks, default=0) >= FD_SETSIZE:
             raise ResourceError(
-                f"a socket has a number of {_FD_SETSIZE} or more, which select() cannot "
+                f"a socket has a number of {FD_SETSIZE} or more, which select() cannot "
                 "wait for; open fewer files or connections (max_connections=)"
             )
         rlist = [fd for fd, mask in self._masks.items() if mask & IN]

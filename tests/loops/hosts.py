@@ -238,32 +238,54 @@ def qasync_host(scenario: Scenario) -> None:
         loop.run_until_complete(_in_asyncio(scenario))
 
 
+class _Leaving:
+    """Ticks where an exception that a timer raises does not leave the loop: `stop` does, and what
+    was raised is raised afterwards.
+
+    Attributes:
+        left: what was raised.
+    """
+
+    def __init__(self, scenario: Scenario, stop: Callable[[], object]) -> None:
+        self.left: list[Left] = []
+        self._scenario = scenario
+        self._stop = stop
+
+    def tick(self) -> bool:
+        """True: as GLib wants it, once more."""
+        try:
+            over = self._scenario.tick()
+        except Left as error:
+            self.left.append(error)
+            over = True
+        if over:
+            self._stop()
+        return True
+
+    def leave(self) -> None:
+        """Raise what was raised."""
+        if self.left:
+            raise self.left[0]
+
+
 def tornado_host(scenario: Scenario) -> None:
     from tornado.ioloop import IOLoop, PeriodicCallback
 
     from engine.loops.asyncio import attach
 
-    left: list[Left] = []
-
-    def tick() -> None:
-        try:
-            over = scenario.tick()
-        except Left as error:
-            left.append(error)
-            over = True
-        if over:
-            timer.stop()
-            IOLoop.current().stop()
+    def stop() -> None:
+        timer.stop()
+        loop.stop()
 
     scenario.attach = attach
-    timer = PeriodicCallback(tick, PERIOD * 1000)
+    leaving = _Leaving(scenario, stop)
+    timer = PeriodicCallback(leaving.tick, PERIOD * 1000)
     loop = IOLoop.current()
     loop.asyncio_loop.set_exception_handler(lambda *_: None)  # type: ignore[attr-defined]
     loop.add_callback(timer.start)
     loop.start()
     loop.close()
-    if left:
-        raise left[0]
+    leaving.leave()
 
 
 def textual_host(scenario: Scenario) -> None:
@@ -450,23 +472,11 @@ def glib_host(scenario: Scenario) -> None:
     from engine.loops.glib import attach
 
     loop = GLib.MainLoop()
-    left: list[Left] = []
-
-    def tick() -> bool:
-        try:
-            over = scenario.tick()
-        except Left as error:
-            left.append(error)
-            over = True
-        if over:
-            loop.quit()
-        return True
-
+    leaving = _Leaving(scenario, loop.quit)
     scenario.attach = attach
-    GLib.timeout_add(round(PERIOD * 1000), tick)
+    GLib.timeout_add(round(PERIOD * 1000), leaving.tick)
     loop.run()
-    if left:
-        raise left[0]
+    leaving.leave()
 
 
 def twisted_host(scenario: Scenario) -> None:

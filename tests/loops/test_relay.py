@@ -128,18 +128,20 @@ async def browser(session: ClientSession, url: str, relay: Relay, number: int) -
 TIMEOUT = ClientTimeout(total=60)
 
 
-async def lag(longest: list[float]) -> None:
-    """Note how much longer than it should the loop takes for a pass: it has browsers, relay and
-    engine in it, and a loaded machine."""
+async def lag(passes: list[tuple[float, float]]) -> None:
+    """Note when the loop took longer than it should for a pass, and how much: it has browsers,
+    relay and engine in it, and a loaded machine."""
     while True:
         before = time.monotonic()
         await asyncio.sleep(0.01)
-        longest[0] = max(longest[0], time.monotonic() - before - 0.01)
+        passes.append((before, time.monotonic() - before - 0.01))
 
 
-async def relayed(provider: FaultServer, browsers: int, longest: list[float]) -> list[str | float]:
+async def relayed(
+    provider: FaultServer, browsers: int, passes: list[tuple[float, float]]
+) -> list[str | float]:
     relay = Relay(provider.url)
-    lagging = asyncio.create_task(lag(longest))
+    lagging = asyncio.create_task(lag(passes))
     every = TCPConnector(limit=0)  # aiohttp's own limit is 100
     async with ClientSession(timeout=TIMEOUT, connector=every) as session:
         async with relay.serving() as url:
@@ -160,19 +162,20 @@ async def relayed(provider: FaultServer, browsers: int, longest: list[float]) ->
 def latest(browsers: int, pause: float) -> dict[str, float]:
     """Seconds beyond what is allowed from leaving to the end of the upstream, of those that were
     late, the latest of each way; whoever stays has all of his answer."""
-    longest = [0.0]
+    passes: list[tuple[float, float]] = []
     with play(lambda request: provider(request, pause)) as server:
-        results = asyncio.run(relayed(server, browsers, longest))
+        results = asyncio.run(relayed(server, browsers, passes))
         left = {_number(path): when for path, when in server.left}
     leavers = [number for number in range(browsers) if number % 2 == 0]
     assert sorted(left) == leavers
     assert [results[n] for n in range(1, browsers, 2)] == ["".join(WORDS)] * (browsers // 2)
-    # A closed tab ends its upstream in three passes of the loop: aiohttp notices it, the handler
-    # leaves, the engine closes.
-    limit = LIMIT + 3 * longest[0]
     late: dict[str, float] = {}
     for number in leavers:
-        way, beyond = way_of(number) or "", left[number] - float(results[number]) - limit
+        since, until = float(results[number]), left[number]
+        # A closed tab ends its upstream in three passes of the loop: aiohttp notices it, the
+        # handler leaves, the engine closes.
+        longest = max((long for at, long in passes if since - 1 < at < until), default=0.0)
+        way, beyond = way_of(number) or "", until - since - LIMIT - 3 * longest
         if beyond > 0:
             late[way] = max(late.get(way, 0.0), beyond)
     return late
