@@ -80,6 +80,16 @@ def test_a_wait_that_the_caller_set_is_not_cut_short() -> None:
     assert gate.wait(10.0, 0) == 80.0
 
 
+@pytest.mark.parametrize(("second", "opens"), [(30.0, 31.2), (0.5, 2.0), (None, 2.0)])
+def test_the_longest_wait_that_one_of_them_was_asked_for_counts(
+    second: float | None, opens: float
+) -> None:
+    gate = Gate()
+    gate.close(1.0, 0.5, 3, 1.0)
+    assert not gate.close(1.2, 0.5, 2, second)
+    assert gate.until == pytest.approx(opens)
+
+
 def test_what_was_good_a_minute_ago_says_nothing_of_now() -> None:
     gate = Gate()
     gate.wait(0.0, 0)
