@@ -258,6 +258,20 @@ def test_reading_on_after_a_rest_counts_from_this_moment_and_not_from_the_turns_
     assert expired == ["idle"]
 
 
+@pytest.mark.parametrize("shorter", ["first_event", "content"])
+def test_a_limit_shorter_than_the_one_before_has_a_timer_of_its_own(shorter: str) -> None:
+    clock = HandClock()
+    limits = {"connect": 100.0, "first_event": 100.0, "idle": 100.0, "content": 100.0, shorter: 5.0}
+    made, expired = deadlines(clock, **limits)
+    made.connecting()
+    clock.go(1)
+    made.waiting()
+    clock.go(4)
+    assert expired == []
+    clock.go(2)
+    assert expired == [shorter]
+
+
 def test_while_it_rests_nothing_but_the_total_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = HandClock()
     monkeypatch.setattr("engine.transport.deadlines.monotonic", lambda: clock.now)
