@@ -47,6 +47,8 @@ STREAMS = {
             chunk(other(1, STOP)), chunk(usage=USAGE)],
     "the end takes words": [chunk(ROLE), chunk(TEXT), chunk({**STOP, "delta": {"content": "b"}})],
     "words after the end": [chunk(ROLE), chunk(STOP), chunk(TEXT), chunk(STOP)],
+    "words after the end, and no other": [chunk(ROLE), chunk(STOP), chunk(TEXT)],
+    "the second begins": [chunk(other(1, ROLE)), chunk(TEXT), chunk(STOP), chunk(other(1, STOP))],
     "a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}),
                chunk({"delta": {}, "finish_reason": "tool_calls"})],
     "thinking": [chunk({"delta": {"reasoning_content": "t"}}), chunk(TEXT), chunk(STOP)],
