@@ -11,10 +11,11 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 import engine.emulator
 from engine import telemetry
-from engine.batch import Options, run
+from engine.batch import Batch, Options, run
 from engine.batch.telling import telling
 
 ROWS = [{"custom_id": f"r{n}", "prompt": f"Say {n}."} for n in range(3)]
@@ -119,6 +120,21 @@ def test_a_refused_key_is_in_no_span(emulator: engine.emulator.Emulator, tmp_pat
     (span,) = told.spans
     assert KEY not in span.to_json()
     assert dict(span.attributes or {})["error.type"] == "auth"
+
+
+def test_a_row_that_is_cancelled_ends_so(
+    emulator: engine.emulator.Emulator, tmp_path: Path
+) -> None:
+    options = Options(base_url=emulator.base_url, api_key=KEY, model="demo-ttft=60")
+    with Told() as told, engine.Multi() as multi:
+        batch = Batch(multi, ROWS[:1], tmp_path / "out.jsonl", options).start()
+        while not multi.statistics().streaming:
+            multi.poll(0.05)
+        batch.cancel()
+        multi.run()
+    (span,) = told.spans
+    assert dict(span.attributes or {})["engine.status"] == "cancelled"
+    assert span.status.status_code is StatusCode.UNSET
 
 
 def test_off_nothing_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
