@@ -90,6 +90,16 @@ def test_the_longest_wait_that_one_of_them_was_asked_for_counts(
     assert gate.until == pytest.approx(opens)
 
 
+def test_a_wait_of_nothing_is_honoured_once() -> None:
+    gate, now, waits = Gate(), 1.0, []
+    for _ in range(4):
+        assert gate.close(now, now - 0.005, 1, 0.0)
+        waits.append(round(gate.until - now, 3))
+        now = gate.until + 0.01
+        assert gate.wait(now, 0) == 0.0
+    assert waits == [0.0, 0.2, 0.4, 0.4]
+
+
 def test_what_was_good_a_minute_ago_says_nothing_of_now() -> None:
     gate = Gate()
     gate.wait(0.0, 0)

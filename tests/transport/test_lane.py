@@ -184,7 +184,8 @@ def test_who_has_not_so_much_patience_is_told_at_once_and_not_sent(world: World)
     lane.enqueue(one)
     assert one.error is None  # not from inside enqueue
     world.timers[-1].call()  # type: ignore[misc]
-    assert one.error is not None and one.error.__cause__ is refused
+    assert isinstance(one.error, ProviderError) and one.error.__cause__ is refused
+    assert one.error.provider == "p"
     assert one.error.category is Category.RATE_LIMIT
     assert one.error.retry_after == pytest.approx(3600, abs=5)
     assert (world.passed, len(lane)) == ([], 0)
