@@ -48,7 +48,7 @@ STREAMS = {
     "the end takes words": [chunk(ROLE), chunk(TEXT), chunk({**STOP, "delta": {"content": "b"}})],
     "words after the end": [chunk(ROLE), chunk(STOP), chunk(TEXT), chunk(STOP)],
     "words after the end, and no other": [chunk(ROLE), chunk(STOP), chunk(TEXT)],
-    "the second begins": [chunk(other(1, ROLE)), chunk(TEXT), chunk(STOP), chunk(other(1, STOP))],
+    "the second ends alone": [chunk(other(1, ROLE)), chunk(TEXT), chunk(other(1, STOP))],
     "a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}),
                chunk({"delta": {}, "finish_reason": "tool_calls"})],
     "thinking": [chunk({"delta": {"reasoning_content": "t"}}), chunk(TEXT), chunk(STOP)],
@@ -72,12 +72,17 @@ STREAMS = {
 }  # fmt: skip
 
 
-def told(records: list[bytes]) -> tuple[str, dict[str, Any], bool]:
+def told(records: list[bytes]) -> tuple[str, dict[str, Any], bool, bool]:
     parser = ChatParser()
-    events: list[Event] = [
-        event for record in (*records, b"[DONE]") for event in parser.feed([record])
-    ]
-    return repr(events), parser.metadata, parser.complete  # errors are equal by their words
+    events: list[Event] = [event for record in records for event in parser.feed([record])]
+    might_end = parser.may_end
+    events += parser.feed([b"[DONE]"])
+    return (
+        repr(events),
+        parser.metadata,
+        parser.complete,
+        might_end,
+    )  # errors are equal by their words
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -94,7 +99,7 @@ def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_usual_answer_is_decoded_once_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChatParser, "_aside", None)  # the closer look would be called
-    events, metadata, complete = told(STREAMS["padded"])
+    events, metadata, complete, _ = told(STREAMS["padded"])
     assert complete and "UsageUpdate" in events
     assert metadata["usage"] == USAGE and metadata["system_fingerprint"] == "fp"
 
