@@ -60,16 +60,37 @@ def test_what_is_cut_is_left_out_or_shown_as_far_as_it_came(text: str, value: An
 
 
 def test_a_look_costs_what_is_new() -> None:
-    def cost(size: int) -> float:
+    def cost(members: int) -> float:
+        growing = GrowingJson()
+        growing.feed('{"a": "b"')
+        begin = time.thread_time()
+        for number in range(members):
+            growing.feed(f', "k{number}": [1, "x"]')
+            assert growing.value is not None
+        return time.thread_time() - begin
+
+    cost(100)
+    small, large = min(cost(200) for _ in range(3)), min(cost(1_600) for _ in range(3))
+    # Eight times the members: linear is 8, a decode of all of them at each look is 64.
+    assert large < 32 * small
+
+
+def test_a_look_at_a_long_string_costs_a_copy_and_no_decode() -> None:
+    def looks() -> float:
         growing = GrowingJson()
         growing.feed('{"a": "')
         begin = time.thread_time()
-        for _ in range(size // 50):
+        for _ in range(1_600):
             growing.feed("x" * 50)
             assert growing.value is not None
         return time.thread_time() - begin
 
-    cost(1000)
-    small, large = min(cost(20_000) for _ in range(3)), min(cost(160_000) for _ in range(3))
-    # Eight times the text: linear is 8, a decode of all of it at each look is 64.
-    assert large < 32 * small
+    def decodes() -> float:
+        text = '{"a": "'
+        begin = time.thread_time()
+        for _ in range(1_600):
+            text += "x" * 50
+            assert json.loads(text + '"}') is not None
+        return time.thread_time() - begin
+
+    assert 3 * min(looks() for _ in range(3)) < decodes()  # alone: 12 to 18 times less
