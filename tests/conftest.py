@@ -4,8 +4,10 @@ signals that do what they do in a terminal."""
 from __future__ import annotations
 
 import gc
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,7 @@ from hypothesis import settings
 import engine
 from tests import volume
 
+_SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 _FOREIGN = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -35,6 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("fast", max_examples=volume.examples(100))
     if not volume.whole:
         settings.load_profile("fast")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    # A file that is slow as a whole is not even imported where nothing slow is asked for: each of
+    # several workers imports all files, with what they import, and rewrites their asserts.
+    if volume.whole or collection_path.suffix != ".py":
+        return None
+    return bool(_SLOW.search(collection_path.read_text())) or None
 
 
 def pytest_collection_finish() -> None:

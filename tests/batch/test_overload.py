@@ -24,14 +24,11 @@ def refuse(peer: Peer) -> None:
     peer.json(REFUSED, status="429 Too Many Requests", headers="retry-after-ms: 100\r\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(
     "status",
-    [
-        "429 Too Many Requests",
-        "503 Service Unavailable",
-        pytest.param("429 and 503 in turn", marks=pytest.mark.slow),
-    ],
+    ["429 Too Many Requests", "503 Service Unavailable", "429 and 503 in turn"],
 )
 def test_a_storm_costs_few_requests(tmp_path: Path, status: str, stream: bool) -> None:
     """Everything is refused from the 100th request on, for so many requests as a second of storm
@@ -64,16 +61,13 @@ def test_a_storm_costs_few_requests(tmp_path: Path, status: str, stream: bool) -
 
 
 def _case(status: int, wait: bool, streams: bool, concurrency: int, refusals: int) -> Any:
-    # One of each in the fast part; the others differ from them in one thing.
-    slow = (status == 429) != wait or streams != (concurrency == 20)
     name = f"{status}-{'wait' if wait else 'none'}-{'streamed' if streams else 'whole'}"
     return pytest.param(
-        *(status, wait, streams, concurrency, refusals),
-        id=f"{name}-{concurrency}-{refusals}",
-        marks=[pytest.mark.slow] if slow else [],
+        status, wait, streams, concurrency, refusals, id=f"{name}-{concurrency}-{refusals}"
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "wait", "streams", "concurrency", "refusals"),
     [
@@ -220,6 +214,7 @@ def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:
     assert 0.8 * hidden <= mean <= 1.2 * hidden, limits
 
 
+@pytest.mark.slow
 def test_a_row_that_alone_is_refused_fails_in_the_end_and_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_wait_of_a_day_is_said_before_it_is_obeyed(tmp_path: Path) -> None:
     assert batch.summary is not None and batch.summary.exit_code == 130
 
 
+@pytest.mark.slow
 def test_the_last_row_that_is_refused_for_ever_ends_after_its_attempts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

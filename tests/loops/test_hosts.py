@@ -86,6 +86,7 @@ def holds(told: Any, count: int) -> None:
     assert told["ticks"]["busy"] >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", FAST)
 def test_each_stream_ends_once_and_mistakes_end_nothing_else(name: str, tmp_path: Path) -> None:

@@ -357,6 +357,7 @@ def test_cancel_in_on_done_and_after_the_end_changes_nothing(client: engine.Clie
     assert client.multi.info_read() == []
 
 
+@pytest.mark.slow
 def test_a_thousand_streams_added_in_a_callback_all_run() -> None:
     with paced_server() as url, Multi() as multi:
         done: dict[int, str] = {}

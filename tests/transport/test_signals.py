@@ -326,6 +326,7 @@ _STORM = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["alone", "thread"])
 def test_a_storm_of_interrupts_loses_no_byte_of_fifty_streams(threads: str) -> None:
     with paced_server() as url:

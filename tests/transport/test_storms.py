@@ -90,6 +90,7 @@ def test_the_budget_is_a_keys_and_a_models(multi: Multi) -> None:
             assert len(storm.asked) - before == (15 if number < 3 else 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["408 Timeout", "504 Gateway Timeout"])
 def test_a_servers_timeout_is_not_asked_again_at_once(multi: Multi, status: str) -> None:
     storm = Storm(status)
@@ -183,6 +184,7 @@ def test_a_host_that_watches_the_descriptor_alone_sees_it_open(multi: Multi) -> 
         assert {c.text for c in ended(streams)} == {TEXT}
 
 
+@pytest.mark.slow
 def test_who_refuses_by_number_is_not_asked_one_by_one(multi: Multi) -> None:
     """The first hundred, whatever the time: a wait for each would take twenty seconds."""
     storm = Storm("429 Too Many Requests", "Retry-After: 0.2\r\n", requests=100)
@@ -257,6 +259,7 @@ def run_batch(multi: Multi, home: Path, options: Options, rows: int) -> Summary:
     return batch.summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", ["", "Retry-After: 0.2\r\n"])
 @pytest.mark.parametrize("status", ["503 Overloaded", "429 Too Many Requests"])
 def test_a_storm_costs_a_batch_each_refusal_once_more(

@@ -49,6 +49,7 @@ def test_output_cut_at_every_byte_of_its_last_two_lines_resumes(memory: Path) ->
     cut_output(memory, every=1)
 
 
+@pytest.mark.slow
 def test_output_cut_in_its_last_two_lines_resumes(memory: Path) -> None:
     cut_output(memory, every=13)
 
