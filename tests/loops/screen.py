@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageGrab
 from Xlib import X, Xatom
 from Xlib.display import Display
+from Xlib.error import BadDrawable, BadWindow
 from Xlib.ext import xtest
 from Xlib.protocol.event import ClientMessage
 
@@ -38,10 +39,9 @@ class Screen:
 
     def window(self) -> tuple[int, int, int, int] | None:
         """Left, top, right, bottom of the one application's window that is shown."""
-        found = self._top()
-        if found is None:
+        _, at = self._top()
+        if at is None:
             return None
-        at = found.get_geometry()
         return at.x, at.y, at.x + at.width, at.y + at.height
 
     def click(self, x: int, y: int) -> None:
@@ -59,7 +59,7 @@ class Screen:
 
     def close_window(self) -> None:
         """As the button of its frame does."""
-        window = self._top()
+        window, _ = self._top()
         assert window is not None
         protocols = self._display.get_atom("WM_PROTOCOLS")
         delete = self._display.get_atom("WM_DELETE_WINDOW")
@@ -70,20 +70,24 @@ class Screen:
     def close(self) -> None:
         self._display.close()
 
-    def _top(self) -> Any:
-        """The largest window that says how it is to be closed."""
+    def _top(self) -> tuple[Any, Any]:
+        """The largest window that says how it is to be closed, and where it is; None twice where
+        there is none."""
         protocols = self._display.get_atom("WM_PROTOCOLS")
         found = []
         todo = list(self._display.screen().root.query_tree().children)
         while todo:
             window = todo.pop()
-            if window.get_attributes().map_state != X.IsViewable:
-                continue
-            if window.get_full_property(protocols, Xatom.ATOM) is not None:
-                found.append(window)
-            else:
-                todo.extend(window.query_tree().children)
-        return max(found, key=lambda w: w.get_geometry().width, default=None)
+            try:
+                if window.get_attributes().map_state != X.IsViewable:
+                    continue
+                if window.get_full_property(protocols, Xatom.ATOM) is not None:
+                    found.append((window, window.get_geometry()))
+                else:
+                    todo.extend(window.query_tree().children)
+            except (BadWindow, BadDrawable):
+                pass  # of a program that ended a moment ago
+        return max(found, key=lambda pair: pair[1].width, default=(None, None))
 
 
 @contextmanager
