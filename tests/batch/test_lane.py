@@ -23,14 +23,19 @@ def item(number: int) -> Item:
     return Item(row)
 
 
+def one_again(multi: Multi) -> tuple[Lane, Item, Item]:
+    """A lane of two rows; the first was asked, and is to be asked again at 5 s."""
+    waiting, first, second = lane(multi), item(1), item(2)
+    waiting.add(first)
+    waiting.add(second)
+    waiting.take(first)
+    waiting.put_back(first, 5.0)
+    return waiting, first, second
+
+
 def test_rows_to_be_asked_again_come_first_when_it_is_time() -> None:
     with Multi() as multi:
-        waiting = lane(multi)
-        first, second = item(1), item(2)
-        waiting.add(first)
-        waiting.add(second)
-        waiting.take(first)
-        waiting.put_back(first, 5.0)
+        waiting, first, second = one_again(multi)
         assert (waiting.when(), waiting.fresh, waiting.again) == (5.0, 1, 1)
         assert waiting.peek(1.0) is second
         assert waiting.peek(5.0) is first
@@ -72,12 +77,7 @@ def test_a_closed_lane_keeps_the_first_reason() -> None:
 
 def test_while_nothing_is_answered_rows_go_first_that_were_not_asked() -> None:
     with Multi() as multi:
-        waiting = lane(multi)
-        first, second = item(1), item(2)
-        waiting.add(first)
-        waiting.add(second)
-        waiting.take(first)
-        waiting.put_back(first, 5.0)
+        waiting, first, second = one_again(multi)
         waiting.road.ended(4.0, 3.0, ProviderError("no", retry_after=1.0))
         assert waiting.peek(6.0) is second
         waiting.take(second)

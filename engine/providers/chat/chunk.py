@@ -15,6 +15,7 @@ from engine.wire.json import TypedDecoder
 
 __all__ = [
     "UNSAID",
+    "ChoiceWords",
     "Chunk",
     "ChunkUsage",
     "Delta",
@@ -111,8 +112,8 @@ class ChunkUsage(msgspec.Struct):
     estimated_cost: float | None = None  # DeepInfra
 
 
-class StreamChoice(msgspec.Struct, gc=False):
-    """One alternative of a chunk."""
+class ChoiceWords(msgspec.Struct, gc=False):
+    """One alternative of a chunk: its words, and why they ended."""
 
     index: int | None = 0
     delta: Delta | None = None
@@ -120,6 +121,11 @@ class StreamChoice(msgspec.Struct, gc=False):
     text: str | None = None
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
+
+
+class StreamChoice(ChoiceWords, gc=False):
+    """One alternative of a chunk, with what some servers put beside its words."""
+
     usage: ChunkUsage | None = None  # Moonshot
     error: Any = None  # OpenRouter
     content_filter_results: dict[str, Any] | None = None  # Azure

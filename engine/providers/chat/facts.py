@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from engine.providers.chat.chunk import ChunkUsage, Delta, StreamChoice
+from engine.providers.chat.chunk import ChoiceWords, ChunkUsage, StreamChoice
 
 __all__ = ["UsualChoice", "UsualChunk", "as_counts", "decode_usual", "facts_of", "finishes"]
 
@@ -19,15 +19,9 @@ _TOLD_OF_CHOICE: Final = frozenset(
 )
 
 
-class UsualChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class UsualChoice(ChoiceWords, gc=False, forbid_unknown_fields=True):
     """A choice of which there is nothing to tell but its words: a `StreamChoice` without more."""
 
-    index: int | None = 0
-    delta: Delta | None = None
-    message: Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
     usage: ClassVar[None] = None
     error: ClassVar[None] = None
     content_filter_results: ClassVar[None] = None
