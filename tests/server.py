@@ -125,12 +125,12 @@ class Server:
         while True:
             try:
                 connection, _ = listener.accept()
+                if connection.family is not socket.AF_UNIX:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 if self._closing:
                     return
-                continue  # a client that left a TLS handshake
-            if connection.family is not socket.AF_UNIX:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                continue  # a client that left, in a TLS handshake for one
             self.connections += 1
             self._sockets.add(connection)
             threading.Thread(target=self._serve, args=(connection, handler), daemon=True).start()

@@ -129,7 +129,7 @@ class H2Server:
             try:
                 plain, _ = self._listener.accept()
             except OSError:
-                return
+                continue  # a client that left before
             threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:

@@ -57,7 +57,7 @@ class _Connection:
     request: Request | None = None
     inbox: bytes = b""
     outbox: memoryview = field(default_factory=lambda: memoryview(b""))
-    until: float = 0.0  # nothing is sent before
+    until: float = 0.0  # nothing is sent before; 0: no pause
     handshaking: bool = False
     stalled: bool = False
     interest: int = _READ
@@ -67,13 +67,16 @@ class FaultServer:
     """What `play` gives.
 
     Attributes:
-        url: without a trailing slash.
+        url: without a trailing slash; RuntimeError where its thread has ended by a mistake.
         requests: all that came, in order.
         connections: how many were accepted.
         left: (path, seconds of time.monotonic) of each connection its client closed while a
             script still ran.
         bytes_sent: by path.
         random: for scripts that draw; seeded.
+        errors: what ended its thread, a mistake of a script for one. All its connections are reset
+            then and none is accepted any more, so that nobody waits for its answer; `play` raises
+            it.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class FaultServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16384)
         self._listener.setblocking(False)
         scheme = "http" if tls is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, _READ)
         self._due: list[tuple[float, int, _Connection]] = []
@@ -104,6 +107,11 @@ class FaultServer:
         self._open: set[_Connection] = set()
         self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def url(self) -> str:
+        self._check()
+        return self._url
 
     @property
     def open_connections(self) -> int:
@@ -120,7 +128,12 @@ class FaultServer:
 
         self._calls.append(kill)
         self._ring.send(b"!")
-        done.wait()
+        while not done.wait(0.1):
+            self._check()
+
+    def _check(self) -> None:
+        if self.errors:
+            raise RuntimeError("the thread of this server has ended") from self.errors[0]
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -137,11 +150,16 @@ class FaultServer:
                 while self._calls:
                     self._calls.popleft()()
                 while self._due and self._due[0][0] <= monotonic():
-                    connection = heapq.heappop(self._due)[2]
-                    if connection in self._open:
+                    when, _, connection = heapq.heappop(self._due)
+                    # This thread may have stood still for the length of a pause: it went on then
+                    # without waiting, and may be where its script has nothing to say.
+                    if connection in self._open and connection.until == when:
                         self._write(connection)
         except BaseException as error:
             self.errors.append(error)
+            self._listener.close()
+            for connection in list(self._open):
+                self._reset(connection)
 
     def _wait(self) -> float | None:
         return max(self._due[0][0] - monotonic(), 0.0) if self._due else None
@@ -152,13 +170,17 @@ class FaultServer:
                 accepted, _address = self._listener.accept()
             except OSError:
                 return
-            accepted.setblocking(False)
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
-            if self._tls is not None:
-                accepted = self._tls.wrap_socket(
-                    accepted, server_side=True, do_handshake_on_connect=False
-                )
+            try:
+                accepted.setblocking(False)
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    accepted = self._tls.wrap_socket(
+                        accepted, server_side=True, do_handshake_on_connect=False
+                    )
+            except OSError:  # the client left meanwhile
+                accepted.close()
+                continue
             connection = _Connection(accepted, handshaking=self._tls is not None)
             self._open.add(connection)
             self._selector.register(accepted, _READ, connection)
@@ -215,6 +237,7 @@ class FaultServer:
         for _ in range(64):  # then others have their turn
             if connection.until > monotonic():
                 return self._watch(connection, _READ)
+            connection.until = 0.0
             if not connection.outbox:
                 self._step(connection)
             if connection not in self._open or connection.stalled:
@@ -248,13 +271,20 @@ class FaultServer:
         elif step is RESET:
             self._reset(connection)
         elif step is SHUT:
-            connection.socket.shutdown(socket.SHUT_WR)
-            self._stall(connection)
+            self._shut_down(connection)
         elif step is STALL:
             self._stall(connection)
         else:
             connection.script = None
             self._next_request(connection)
+
+    def _shut_down(self, connection: _Connection) -> None:
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._leave(connection)
+        else:
+            self._stall(connection)
 
     def _stall(self, connection: _Connection) -> None:
         connection.stalled = True

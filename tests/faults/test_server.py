@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +23,11 @@ def ask(url: str) -> socket.socket:
     connection = socket.create_connection((host, int(port)), timeout=10)
     connection.sendall(_GET)
     return connection
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def everything(connection: socket.socket) -> bytes:
@@ -65,6 +73,83 @@ def test_who_leaves_is_noted() -> None:
         while not server.left:
             pass
     assert server.left[0][0] == "/x"
+
+
+@pytest.mark.parametrize("end", [KEEP, STALL])
+def test_a_pause_that_is_over_before_it_is_looked_at_is_none(end: Action) -> None:
+    """The thread of the server may stand still between the two, on a machine with much to do."""
+    steps: list[Step] = [b"one", 0.0, b"two", 0.0, end]
+    with (
+        play(lambda _: iter(steps)) as server,
+        ask(server.url) as connection,
+        ask(server.url) as other,
+    ):
+        for each in (connection, other):  # the second after what the first left behind
+            assert each.recv(3) + each.recv(3) == b"onetwo"
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            connection.recv(1)
+        connection.setblocking(True)
+        connection.sendall(_GET)
+        assert end is STALL or connection.recv(3) == b"one"
+
+
+def test_a_script_that_fails_is_told_at_the_next_use_and_keeps_nobody_waiting() -> None:
+    def mistaken(_: Request) -> Iterator[Step]:
+        yield b"one"
+        raise LookupError("a mistake of mine")
+
+    with pytest.raises(LookupError, match="a mistake of mine"), play(mistaken) as server:
+        url = server.url
+        with ask(url) as connection, pytest.raises(ConnectionResetError):
+            everything(connection)
+        with pytest.raises(ConnectionRefusedError):
+            ask(url)
+        for use in (lambda: server.url, server.kill_all):
+            with pytest.raises(RuntimeError, match="thread of this server") as told:
+                use()
+            assert isinstance(told.value.__cause__, LookupError)
+
+
+def test_who_left_in_the_middle_of_a_step_does_not_end_the_server() -> None:
+    waiting, gone = threading.Event(), threading.Event()
+
+    def half(_: Request) -> Iterator[Step]:
+        yield b"one"
+        yield 0.001
+        waiting.set()
+        gone.wait(10)
+        yield SHUT
+
+    with play(half) as server:
+        connection = ask(server.url)
+        assert connection.recv(3) == b"one"
+        assert waiting.wait(10)
+        reset(connection)
+        gone.set()
+        with ask(server.url) as other:
+            assert everything(other) == b"one"
+
+
+def test_who_left_before_it_was_accepted_does_not_end_the_server() -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def held() -> None:
+        begun.set()
+        gone.wait(10)
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with play(lambda _: iter([CLOSE]), tls) as server:
+        server._calls.append(held)
+        server._ring.send(b"!")
+        assert begun.wait(10)
+        host, _, port = server.url.removeprefix("https://").partition(":")
+        connection = socket.create_connection((host, int(port)))
+        connection.sendall(b"x")
+        reset(connection)
+        gone.set()
+        server.kill_all()
+    assert server.connections == 1
 
 
 def test_an_endless_answer_waits_for_its_reader() -> None:

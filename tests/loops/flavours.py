@@ -14,6 +14,7 @@ import trio
 import engine
 import engine.loops.asyncio
 import engine.loops.trio
+from engine.loops.faces import AsyncClientBase
 
 
 class Plain:
@@ -62,14 +63,27 @@ class Asyncio(Plain):
     """Tasks in asyncio."""
 
     name = "asyncio"
+    client_class: type[AsyncClientBase] = engine.loops.asyncio.AsyncClient
+    state = "no client"
 
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        try:
+            return self.limited(main)
+        except (TimeoutError, trio.TooSlowError) as error:
+            error.add_note(f"when it was left: {self.state}")
+            raise
+
+    def limited(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return asyncio.run(asyncio.wait_for(main(), 30))
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[Any]:
-        async with engine.loops.asyncio.AsyncClient(**options) as client:
-            yield client
+        async with self.client_class(**options) as client:
+            try:
+                yield client
+            finally:
+                multi = client.multi
+                self.state = f"{multi!r}, {multi.statistics()}, timeout {multi.timeout()}"
 
     async def each(self, source: Any) -> AsyncIterator[Any]:
         async for event in source:
@@ -95,18 +109,14 @@ class Trio(Asyncio):
     """Tasks in trio."""
 
     name = "trio"
+    client_class = engine.loops.trio.AsyncClient
 
-    def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    def limited(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         async def limited() -> Any:
             with trio.fail_after(30):
                 return await main()
 
         return trio.run(limited)
-
-    @asynccontextmanager
-    async def client(self, **options: Any) -> AsyncIterator[Any]:
-        async with engine.loops.trio.AsyncClient(**options) as client:
-            yield client
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
