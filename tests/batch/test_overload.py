@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
@@ -179,39 +179,62 @@ def test_headers_that_tell_what_is_left_are_heeded(tmp_path: Path) -> None:
     assert summary.refused <= 40
 
 
-@pytest.mark.slow
-def test_auto_finds_the_limit_of_a_server(tmp_path: Path) -> None:
-    hidden = 12
-    active = 0
-    lock = threading.Lock()
-    pause = threading.Event()
+class Narrow:
+    """Has room for so many at once, and works in step with who asks: when all that is under way is
+    held, the oldest is answered. However slow the machine is, both mean the same number.
 
-    def handler(peer: Peer) -> None:
-        nonlocal active
-        with lock:
-            active += 1
-            full = active > hidden
+    Args:
+        late: a place is free when what follows the answer has come, not when it is written.
+    """
+
+    def __init__(self, room: int, late: bool) -> None:
+        self._room = room
+        self._late = late
+        self._lock = threading.Lock()
+        self._held: deque[threading.Event] = deque()
+        self._leaving = 0
+
+    def __call__(self, peer: Peer) -> None:
+        answered = threading.Event()
+        with self._lock:
+            full = len(self._held) + self._leaving >= self._room
+            if not full:
+                self._held.append(answered)
         if full:
             refuse(peer)
         else:
-            pause.wait(0.02)  # the server's work
+            answered.wait()
             peer.json(answer())
-        with lock:
-            active -= 1
 
+    def step(self, in_flight: int) -> bool:
+        """Answer the oldest if all of `in_flight` are held; whether it did."""
+        with self._lock:
+            if not in_flight or len(self._held) < in_flight:
+                return False
+            self._leaving = int(self._late)
+            self._held.popleft().set()
+            return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True], ids=["freed at once", "freed late"])
+@pytest.mark.parametrize("hidden", [3, 12, 30])
+def test_auto_finds_the_limit_of_a_server(tmp_path: Path, hidden: int, late: bool) -> None:
+    narrow = Narrow(hidden, late)
     limits: list[int] = []
-    with provider(handler) as server, Multi() as multi:
+    with provider(narrow) as server, Multi() as multi:
         options = Options(base_url=f"{server.url}/v1")
         rows = map(openai_row, ids(700))
         batch = Batch(multi, rows, tmp_path / "out.jsonl", options).start()
         while batch.summary is None:
-            multi.poll(0.01)
+            multi.poll(0.001)
             progress = batch.progress()
-            if progress.done > 300:
+            if narrow.step(progress.in_flight) and progress.done > 300:
                 limits.append(progress.limit)
     assert batch.summary.exit_code == 0
     mean = sum(limits) / len(limits)
-    assert 0.8 * hidden <= mean <= 1.2 * hidden, limits
+    room = hidden - late  # who has just been answered takes the place of the next
+    assert 0.8 * room <= mean <= 1.2 * room, limits
 
 
 @pytest.mark.slow

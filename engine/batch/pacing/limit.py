@@ -19,7 +19,8 @@ _START: Final = 10.0
 _LEAST: Final = 1.0
 _GROWTH: Final = 1.05
 _CUT: Final = 0.8
-# A limit that is not used to this part says nothing about whether more would do.
+# A limit that is not used to this part says nothing about whether more would do: a part of the
+# requests there can be, since 1.6 of them are one.
 _USED: Final = 0.8
 # Seconds without growth after a failure of the server.
 _PAUSE: Final = 5.0
@@ -96,10 +97,10 @@ class AutoLimit:
         return int(self._limit)
 
     def answered(self, now: float, in_flight: int, ramp: float = math.inf) -> None:
-        if in_flight < _USED * min(self._limit, ramp):
+        if not self._used(in_flight, ramp):
             return
         self._refused -= self._refused * _WEIGHT
-        if not self._slow_start and in_flight < _USED * self._limit:
+        if not self._slow_start and not self._used(in_flight):
             return
         # A gate that slows down for a refusal by chance is no reason to stay small.
         if now < self._paused_until:
@@ -115,7 +116,7 @@ class AutoLimit:
     def refused(
         self, now: float, in_flight: int, ramp: float = math.inf, news: bool = True
     ) -> None:
-        if in_flight >= _USED * min(self._limit, ramp):
+        if self._used(in_flight, ramp):
             self._refused += (1.0 - self._refused) * _WEIGHT
         if news:
             self._may_cut, self._at_once = True, 0
@@ -132,6 +133,9 @@ class AutoLimit:
     def faltered(self, now: float) -> None:
         self._clean = 0
         self._paused_until = now + _PAUSE
+
+    def _used(self, in_flight: int, ramp: float = math.inf) -> bool:
+        return in_flight >= _USED * int(min(self._limit, ramp))
 
     def _set(self, now: float, limit: float, reason: str) -> None:
         limit = min(max(limit, _LEAST), self._most)
