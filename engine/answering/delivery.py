@@ -25,8 +25,7 @@ R = TypeVar("R")
 # Delivered events that are folded into the history at a time: each weighs 72 bytes until then; and
 # where a reader takes them one by one.
 _FOLD, _FOLD_READ = 8, 256
-# Events that callbacks get between two looks at the clock, where those take less than `_FAST`
-# seconds.
+# Events that callbacks get between two looks at the clock, where they take less than `_FAST` s.
 _LOOK, _FAST = 8, 0.0005
 
 
@@ -47,9 +46,7 @@ class Delivery(Generic[E, R]):
         max_unread_bytes: how far the slowest reader may be behind before the source is held back.
 
     Attributes:
-        multi: as given.
-        base: number of the first item in the queue.
-        queue: the items from `base` on.
+        base, queue: number of the first item in the queue, and the items from it on.
         cursor: number of the first item that is not delivered.
         over: nothing more comes.
         paused: no callback of an event is called.
@@ -59,10 +56,10 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_disturbed", "_folded", "_handed_in", "_history"),
-        *("_joined", "_let_go", "_max_unread", "_notes", "_readers", "_source", "_stepping"),
-        *("_watchers", "awaited", "backlog", "base", "callbacks", "completion", "cursor"),
-        *("driver", "multi", "over", "paused", "queue"),
+        *("__weakref__", "_deliver_soon", "_disturbed", "_due", "_folded", "_handed_in"),
+        *("_history", "_joined", "_let_go", "_max_unread", "_notes", "_readers", "_source"),
+        *("_stepping", "_watchers", "awaited", "backlog", "base", "callbacks", "completion"),
+        *("cursor", "driver", "multi", "over", "paused", "queue"),
     )
 
     def __init__(
@@ -84,16 +81,15 @@ class Delivery(Generic[E, R]):
         self.cursor: int = 0
         self._folded = 0
         self.over: bool = False
-        self._handed_in = False
+        self._handed_in = self._stepping = self._let_go = False
         self.paused: bool = False
         self._disturbed = False  # by a callback: paused, or what waits was dropped
+        self._due = False  # the driver will call `deliver`, or it hands over just now
         self.completion: R | None = None
-        self._stepping = False
         self._notes: list[Callable[[], None]] | None = None
         self._watchers: list[Callable[[], None]] | None = None
         self._readers: list[Reading[E]] | None = None  # those that hold the source back
         self._joined: list[Reading[E]] | None = None  # those that were let go
-        self._let_go = False
         self.awaited: int = 0
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
@@ -107,7 +103,9 @@ class Delivery(Generic[E, R]):
             self.fold()
         if self._readers and self.backlog.add(self.base + len(self.queue), size):  # type: ignore[union-attr]  # there is one then
             self._source.hold_back("reader")
-        self._deliver_soon(self)
+        if not self._due:
+            self._deliver_soon(self)
+            self._due = True
 
     def step(self, work: Callable[[], None]) -> None:
         """Take the step `work` once everything posted before was handed over."""
@@ -128,8 +126,7 @@ class Delivery(Generic[E, R]):
     def finish(self) -> None:
         """Nothing more will come."""
         self.over = True
-        if not (self._called and self.cursor - self.base < len(self.queue)) or self.paused:
-            self._wanted()  # else it is: what waits was posted in this turn
+        self._wanted()
 
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""
@@ -171,8 +168,11 @@ class Delivery(Generic[E, R]):
                         self._source.cancel()
                     if callbacks.others is not None:
                         callbacks.others(item)
+                    more = self.cursor - self.base < len(queue)  # that a callback brought about
         except Exception as error:
+            more = True  # what came meanwhile, and what the source says of it
             self._source.failed(error)
+        self._due = more
         if self._watchers is not None:
             self.wake()
         if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
@@ -337,8 +337,6 @@ class Delivery(Generic[E, R]):
         with SignalsHeld():
             self.fold()
 
-    # ----------------------------------------------------------------------------------------
-
     def _to_callbacks(self, until: float) -> bool:
         callbacks, queue = self.callbacks, self.queue
         on_event, others = callbacks.on_event, callbacks.others
@@ -354,7 +352,6 @@ class Delivery(Generic[E, R]):
             now = monotonic()
             if looked and now > until:
                 return True
-            # Slow callbacks have the clock looked at after each.
             stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
             looked, self._disturbed = now, False
             for item in queue[position : position + stride]:
@@ -397,4 +394,7 @@ class Delivery(Generic[E, R]):
         return [item for item in items if type(item) is not Step] if self._stepping else items
 
     def _wanted(self) -> None:
-        self.driver.wants_delivery(self)
+        if not self._due:
+            self._deliver_soon(self)
+            self._due = True
+        self.driver.wake()

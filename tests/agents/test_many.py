@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter
-from typing import Any
+from collections import Counter, deque
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,6 +20,7 @@ from engine.agents import (
     ReActAgent,
     tool,
 )
+from engine.transport.multi import driver_of
 from tests.agents.support import add, call, check_order, kinds, script
 from tests.volume import examples
 
@@ -58,6 +59,26 @@ def test_many_agents_wait_for_tools_at_the_same_time(emulator: engine.emulator.E
             *("token", "answer", "complete"),
         ]
         assert [event.iteration for event in run_events][:4] == [1, 1, 2, 2]
+
+
+def test_a_turn_of_the_model_is_handed_over_by_its_stream_and_once_by_its_run(
+    emulator: engine.emulator.Emulator,
+) -> None:
+    class Counting(deque[Any]):
+        asked: ClassVar[Counter[str]] = Counter()
+
+        def append(self, work: Any) -> None:
+            self.asked[type(work.callbacks.face).__name__] += 1
+            super().append(work)
+
+    question = script(*[call("add", a=n, b=n) for n in range(9)], "Done.")
+    with engine.Client(base_url=emulator.base_url) as client:
+        driver_of(client.multi).deliverable = Counting()
+        run = FunctionAgent(client, "demo", [add]).run_stream(question, on_event=lambda event: None)
+        client.multi.run()
+    assert run.completion is not None and run.completion.status == "complete"
+    # What else is asked for: the beginning, and the words of the last turn, read in pieces.
+    assert Counting.asked["AgentRun"] <= 10 + 1 + 4
 
 
 def test_many_threads_wait_at_the_same_time(emulator: engine.emulator.Emulator) -> None:

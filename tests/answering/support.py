@@ -26,8 +26,8 @@ class FakeMulti:
         self.over: list[Any] = []
         self.soon: list[Callable[[], object]] = []
 
-    def wants_delivery(self, work: Any) -> None:
-        self.deliverable.append(work)
+    def wake(self) -> None:
+        pass
 
     def finished(self, work: Any) -> None:
         self.over.append(work)
@@ -40,7 +40,9 @@ class FakeMulti:
         while self.soon:
             self.soon.pop(0)()
         while self.deliverable:
-            self.deliverable.popleft().deliver()
+            if (work := self.deliverable[0]).deliver():
+                self.deliverable.append(work)
+            self.deliverable.popleft()
         while self.over:
             work = self.over.pop(0)
             work.conclude()

@@ -144,6 +144,64 @@ def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(
     assert seen == (many[: at + 1] if what == "stop" else many)
 
 
+@pytest.mark.parametrize("before", [0, 1, 9])
+@pytest.mark.parametrize("what", ["post", "step", "finish", "cancel", "raise", "pause"])
+def test_what_a_callback_brings_about_is_handed_over_without_another_asking(
+    what: str, before: int
+) -> None:
+    fixture, seen = Fixture(), list[Any]()
+    delivery = fixture.delivery
+
+    def on_event(event: Any, _: Any) -> None:
+        seen.append(event.text)
+        if event.text != "last":
+            return
+        if what == "post":
+            delivery.post(texts("more"))
+        elif what == "step":
+            delivery.step(lambda: seen.append("more"))
+        elif what == "finish":
+            delivery.post(texts("more"))
+            delivery.finish()
+        elif what == "cancel":
+            fixture.source.cancel()
+        elif what == "raise":
+            delivery.post(texts("more"))
+            raise ValueError
+        else:
+            delivery.pause()
+            delivery.post(texts("more"))
+            delivery.resume()
+
+    fixture.callbacks.on_event = on_event
+    delivery.post(texts(*map(str, range(before)), "last"))
+    fixture.multi.turn()
+    assert seen[before:] == (["last"] if what == "cancel" else ["last", "more"])
+    assert (delivery.completion is not None) is (what in ("finish", "cancel"))
+    delivery.post(texts("after"))  # and it is asked for again
+    fixture.multi.turn()
+    assert seen[-1] == "after"
+
+
+def test_what_is_posted_together_is_asked_for_once() -> None:
+    fixture, seen = Fixture(), list[Any]()
+
+    def on_event(event: Any, _: Any) -> None:
+        seen.append(event.text)
+        if len(seen) < 9:
+            fixture.delivery.post(texts("more"))
+            fixture.delivery.step(lambda: None)
+
+    fixture.callbacks.on_event = on_event
+    for _ in range(3):
+        fixture.delivery.post(texts("a"))
+        fixture.delivery.step(lambda: None)
+    assert list(fixture.multi.deliverable) == [fixture.delivery]
+    fixture.delivery.deliver()
+    assert list(fixture.multi.deliverable) == [fixture.delivery]
+    assert seen == [*"aaa", *["more"] * 8]
+
+
 @pytest.mark.parametrize("called", [False, True])
 def test_what_was_delivered_leaves_the_queue_while_more_comes(called: bool) -> None:
     fixture = Fixture()
