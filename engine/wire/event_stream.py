@@ -19,6 +19,9 @@ _MAX_STRANGE = 200  # bytes of a line that is nothing, kept to be shown
 # Bytes of a cut event that are put before the next read: beyond, to copy them costs more than to
 # go on line by line.
 _MAX_TAIL = 4096
+# Where one event in so many is none of the plain ones, to go on event by event costs less than to
+# cut out the others.
+_FEW = 4
 _LF = 10
 _CR = 13
 
@@ -85,21 +88,58 @@ class EventStreamDecoder(SSEDecoder):
 
     def _lines_of_lf(self, chunk: bytes) -> list[SSERecord | bytes]:
         """What is cut waits for the rest of its event; plain events are cut out in one go."""
-        head = self.head
-        end = chunk.rfind(b"\n\n")
+        head, end = self.head, chunk.rfind(b"\n\n")
         if self.limit < _MAX_TAIL or (end < 0 and not self._between):
             return self._feed(chunk)  # type: ignore[return-value]
-        if len(chunk) - end <= _MAX_TAIL:
-            self._tail_bytes = chunk[end + 2 :] if end >= 0 else chunk
-            if end < 0:
+        until = len(chunk)
+        if until - end <= _MAX_TAIL:
+            until = end + 2 if end >= 0 else 0
+            self._tail_bytes = chunk[until:]
+            if not until:
                 return []
-            chunk = chunk[: end + 2]
-        if self._between and chunk.startswith(head) and 0 <= end <= self.limit:
-            parts: list[Any] = chunk[len(head) : end].split(b"\n\n" + head)
-            if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
-                rest = chunk[end + 2 :]
-                return parts + self._feed(rest) if rest else parts
-        return self._feed(chunk)  # type: ignore[return-value]
+        plain = 0  # where the first plain event begins
+        if not self._between or not chunk.startswith(head):
+            plain = chunk.find(b"\n\n" + head, 0, max(end, 0)) + 2
+        if plain == 1 or not 0 <= end <= self.limit:
+            return self._feed(chunk[:until])  # type: ignore[return-value]
+        records: list[Any] = [*self._feed(chunk[:plain])] if plain else []
+        if self._failure is None:
+            records += self._runs(chunk[plain:end])
+            if end + 2 < until:
+                return self._and_more(records, chunk[end + 2 :])
+        return records
+
+    def _and_more(self, records: list[Any], chunk: bytes) -> list[Any]:
+        """`records`, and those of `chunk`; where that fails, the next call raises."""
+        try:
+            return records + self._feed(chunk)
+        except ProtocolError:
+            if not records:
+                raise
+            return records
+
+    def _runs(self, region: bytes) -> list[Any]:
+        """Events of which the first is plain, and most of the others."""
+        if not self._between:
+            return self._feed(region + b"\n\n")
+        separator = b"\n\n" + self.head
+        parts: list[Any] = region[len(self.head) :].split(separator)
+        if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
+            return parts
+        # With line ends in it, a part is more than one line of data, or others follow its event.
+        odd = [place for place, part in enumerate(parts) if _LF in part]
+        if len(odd) * _FEW > len(parts):
+            return self._feed(region + b"\n\n")
+        records: list[Any] = []
+        done = 0
+        for place in odd:
+            records += parts[done:place]
+            records += self._feed(self.head + parts[place] + b"\n\n")
+            done = place + 1
+            if not self._between and done < len(parts):  # an id was given, which stands for all
+                left = self.head + separator.join(parts[done:]) + b"\n\n"
+                return records + self._feed(left)
+        return records + parts[done:]
 
     def _without_tail(self, chunk: bytes) -> bytes:
         """`chunk` up to the end of its last event, where its lines end in CR LF; the rest waits."""

@@ -99,6 +99,65 @@ def test_any_cut_gives_what_the_standard_gives(
     assert read(*(body[i : i + 1] for i in range(len(body))), plain=plain) == wanted
 
 
+ODD = [
+    b"event: f\ndata: 2\n\n",
+    b"event: f\ndata: 2\n\nevent: g\ndata: 3\n\n",
+    b": ping\n\n",
+    b"\n",
+    b"data: a\ndata: b\n\n",
+    b"event: e\ndata: a\nid: 8\n\n",
+    b"event: e\nid: 9\ndata: a\n\n",
+    b"x: y\n\n",
+    b"event: e\ndata:a\n\n",
+    b"event: e\n\n",
+    b"error: gone\n\n",
+    b'{"a":1}\n\n',
+    b"data: r\r\r",
+]
+
+
+@given(
+    st.lists(st.one_of(st.integers(1, 12), st.sampled_from(ODD)), max_size=9),
+    st.data(),
+    st.sampled_from([b"event: e\ndata: ", b"data: "]),
+)
+def test_plain_events_are_cut_out_around_the_others_alike_in_any_cut(
+    runs: list[int | bytes], data: st.DataObject, head: bytes
+) -> None:
+    body = b""
+    for run in runs:
+        for event in [run] if isinstance(run, bytes) else [head] * run:
+            body += b"%b%d\n\n" % (head, len(body)) if event is head else event
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=3)))
+    pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    plain = "e" if head.startswith(b"event") else ""
+    assert read(*pieces, plain=plain) == read(
+        *(body[i : i + 1] for i in range(len(body))), plain=plain
+    )
+
+
+@pytest.mark.parametrize("before", [b"", b": begin\n\n", b"id: 7\n\n"])
+def test_an_event_too_large_takes_none_with_it_that_came_before_in_the_same_read(
+    before: bytes,
+) -> None:
+    decoder = EventStreamDecoder()
+    decoder.limit = 5000
+    decoder.feed(before)
+    got = decoder.feed(b"data: a\n\n" * 9 + b"data: " + b"x" * 6000)
+    assert [r if isinstance(r, bytes) else r.data for r in got] == [b"a"] * 9
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="max_event_bytes=5000"):
+            decoder.feed(b"y")
+
+
+def test_the_id_of_an_event_stands_for_those_after_it() -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(b": begin\n\n")
+    some = b"data: a\n\n" * 9
+    got = decoder.feed(some + b"data: b\nid: 7\n\n" + some)
+    assert got == [b"a"] * 9 + [SSERecord(b"b", id="7")] + [SSERecord(b"a", id="7")] * 9
+
+
 @pytest.mark.parametrize("size", [7, 100, 5000])
 def test_an_event_over_the_limit_is_refused_and_those_before_it_are_not(size: int) -> None:
     decoder = EventStreamDecoder()
