@@ -24,8 +24,8 @@ Park = Callable[[], tuple[Awaitable[None], Callable[[], None]]]
 
 
 class Place(Generic[E]):
-    """Where a reader is. The delivery knows the place only, so that a reader nobody holds any more
-    is dropped.
+    """Where a reader is, from `begin` on. The delivery knows the place only, so that a reader
+    nobody holds any more is dropped.
 
     Args:
         delivery: what is read.
@@ -38,15 +38,24 @@ class Place(Generic[E]):
         closed: it was left, or came to its end.
     """
 
-    __slots__ = ("_before", "_owns", "closed", "delivery", "position", "rest")
+    __slots__ = ("_before", "_begun", "_owns", "closed", "delivery", "position", "rest")
 
     def __init__(self, delivery: Delivery[E, Any], *, cancel: bool = True) -> None:
         self.delivery: Delivery[E, Any] = delivery
         self.position: int = 0
         self.rest: History[E] | None = None
         self.closed: bool = False
+        self._begun = False
         self._owns = cancel
-        self._before: deque[E] | None = deque(delivery.begin(self)) or None
+        self._before: deque[E] | None = None
+
+    def begin(self) -> None:
+        """Read from the beginning; nothing the second time. It is for the reader to call, once it
+        would be dropped: an interrupt may come between any two lines, and what no reader holds
+        would hold the source back for ever."""
+        if not self._begun:
+            self._begun = True
+            self._before = deque(self.delivery.begin(self)) or None
 
     def take(self) -> E | None:
         """The next event; None where none waits."""
@@ -143,8 +152,8 @@ class _Reader(Generic[E]):
     __slots__ = ("_moved", "_place", "take")
 
     def __init__(self, place: Place[E]) -> None:
-        self._moved = False
         self._place = place
+        self._moved = False
         self.take: Callable[[], E | None] = place.take
         """The next event; None where none waits."""
 
@@ -166,13 +175,18 @@ class _Reader(Generic[E]):
         """Read no more. Idempotent."""
         self._place.close()
 
-    def move(self) -> Place[E]:
-        """Its place, for a reader of another kind: this one is over, which is no leaving."""
-        self._moved = True
+    @property
+    def place(self) -> Place[E]:
+        """Its place, for a reader of another kind; see `move`."""
         return self._place
 
+    def move(self) -> None:
+        """It is over, which is no leaving: another reader has its place by now."""
+        self._moved = True
+
     def __del__(self) -> None:
-        if not self._moved:
+        # An interrupt may come before the first line of a constructor.
+        if not getattr(self, "_moved", True):
             self._place.drop()
 
 
@@ -188,6 +202,10 @@ class Reader(_Reader[E]):
     """
 
     __slots__ = ()
+
+    def __init__(self, place: Place[E]) -> None:
+        super().__init__(place)
+        place.begin()
 
     def __iter__(self) -> Reader[E]:
         return self
@@ -233,6 +251,7 @@ class AsyncReader(_Reader[E]):
         self.park: Park = park
         """How the host's tasks wait."""
         self._interrupted = interrupted  # called where a wait is cancelled first
+        place.begin()
 
     def __aiter__(self) -> AsyncReader[E]:
         return self

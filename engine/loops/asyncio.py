@@ -152,4 +152,4 @@ class AsyncioLoop:
     def events(self, source: Readable[E]) -> AsyncReader[E]:
         """The events of `source`, a `Stream` or an agent's run, from the beginning: see
         `AsyncReader`. To leave the loop over them before the end cancels `source`."""
-        return self._waiting.reader(source.events().move())
+        return self._waiting.moved(source.events())

@@ -73,10 +73,10 @@ class AsyncRun(Generic[E, R]):
             details: with those that only a user interface wants, from now on.
             cancel: False: to leave it cancels nothing.
         """
-        place: Place[E] = self.run.events(details=details, cancel=cancel).move()
+        reader: Reader[E] = self.run.events(details=details, cancel=cancel)
         if self._places is not None:
-            self._places.append((self._waiting.task(), place))
-        return self._waiting.reader(place)
+            self._places.append((self._waiting.task(), reader.place))
+        return self._waiting.moved(reader)
 
     async def __aenter__(self) -> Self:
         self._places = []

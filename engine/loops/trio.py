@@ -11,6 +11,7 @@ nurseries and ``move_on_after`` work on what awaits as they do elsewhere.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -44,9 +45,12 @@ class _TrioHost:
 
     def unwatch(self, fd: int) -> None:
         if self._watch is not None:
-            self._watch.cancel()
-            # The descriptor may be closed, and its number be another's, before the task runs.
-            trio.lowlevel.notify_closing(fd)
+            # After an internal error of trio's its epoll is closed, and no task was told. Where
+            # another loop drives trio, this may be between two of its steps.
+            with suppress(RuntimeError, ValueError):
+                self._watch.cancel()
+                # The descriptor may be closed, and its number be another's, before the task runs.
+                trio.lowlevel.notify_closing(fd)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> trio.CancelScope:
         scope = trio.CancelScope()
@@ -114,7 +118,13 @@ class _Bell:
         self._rung.set()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._rung.wait().__await__()
+        return self._wait().__await__()
+
+    # An interrupt between the lines of `Event.wait` (trio 0.35) leaves a task in the event that
+    # goes on elsewhere; `ring` then runs it twice, and trio ends with TrioInternalError.
+    @trio.lowlevel.enable_ki_protection
+    async def _wait(self) -> None:
+        await self._rung.wait()
 
 
 class AsyncClient(AsyncClientBase):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from engine.answering.delivery import Delivery
-from engine.answering.reader import AsyncReader, Place
+from engine.answering.reader import AsyncReader, Place, Reader
 from engine.errors import MisuseError
 from engine.loops.host import Attachment
 
@@ -73,6 +73,12 @@ class Waiting:
                 when_cancelled(maker, place.close)
 
         return AsyncReader(place, self.park, interrupted)
+
+    def moved(self, reader: Reader[E]) -> AsyncReader[E]:
+        """A reader in the place of `reader`, which is over."""
+        mine = self.reader(reader.place)
+        reader.move()  # after it: an interrupt between leaves two that are dropped, not none
+        return mine
 
     def park(self) -> tuple[Awaitable[None], Callable[[], None]]:
         """What is awaited until the other is called, maybe more than once; which is to be called

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final
@@ -121,8 +122,31 @@ def _handled() -> list[int]:
             for number, handler in zip(_NUMBERS, handlers, strict=True)
             if callable(handler) and not isinstance(handler, int) and handler is not left_alone
         ]
-        _seen = handlers
+        _seen = [*map(_as_seen, handlers)]
     return _to_exchange
+
+
+class _Seen:
+    """A handler as the last look found it, equal to itself. It is not kept alive: trio's holds
+    the outcome of its run, asyncio's the main task, and either what the user's code had."""
+
+    __slots__ = ("_handler",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, handler: object) -> None:
+        self._handler = weakref.ref(handler)
+
+    def __eq__(self, other: object) -> bool:
+        return self._handler() is other
+
+
+def _as_seen(handler: object) -> object:
+    if handler is None or isinstance(handler, int) or handler is signal.default_int_handler:
+        return handler
+    try:
+        return _Seen(handler)
+    except TypeError:  # it takes no weak reference
+        return object()  # looked at anew each time
 
 
 def _let_go(raised: BaseException | None) -> None:

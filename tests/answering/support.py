@@ -108,7 +108,9 @@ class Fixture:
         self.source.delivery = self.delivery
 
     def place(self, **options: Any) -> Place[Any]:
-        return Place(self.delivery, **options)
+        place = Place(self.delivery, **options)
+        place.begin()
+        return place
 
 
 def drained(place: Place[Any]) -> list[Any]:

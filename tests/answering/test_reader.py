@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine import events
-from engine.answering.reader import Reader, Texts
+from engine.answering.reader import Place, Reader, Texts
 from engine.errors import EngineError, MisuseError, NetworkError
 from tests.answering.support import Fixture, drained
 from tests.server import HEALTHY, chat, serve
@@ -53,9 +53,25 @@ def test_a_drop_in_a_forked_child_is_nobodys() -> None:
 def test_a_reader_that_moved_leaves_nothing_when_it_is_dropped() -> None:
     fixture = Fixture()
     fixture.delivery.post([TEXT("a")])
-    place = Reader(fixture.place()).move()
+    reader = Reader(fixture.place())
+    place = reader.place
+    reader.move()
+    del reader
     assert fixture.source.asked == []
     assert drained(place) == [TEXT("a")]
+
+
+def test_a_place_that_no_reader_has_yet_holds_nothing_back() -> None:
+    fixture = Fixture()
+    place = Place(fixture.delivery)
+    fixture.delivery.post([TEXT("a")])
+    assert not fixture.delivery.is_read
+    reader = Reader(place)
+    assert fixture.delivery.is_read
+    place.begin()  # once: it would be read twice
+    assert [*drained(place)] == [TEXT("a")]
+    reader.close()
+    assert not fixture.delivery.is_read
 
 
 def test_texts_are_the_first_choices_and_an_error_is_raised() -> None:

@@ -179,3 +179,128 @@ def test_where_it_does_not_its_task_is_cancelled_and_the_multi_is_whole(
 ) -> None:
     with paced_server() as url:
         assert run_script(_UNHANDLED, url, kind, "30", str(presses)) == "whole\n"
+
+
+_AT_A_LINE = """
+    import gc, signal, sys, warnings
+    import trio
+    import engine
+    from engine.loops import trio as in_trio
+    from tests.transport.paced import text_of
+
+    url, way, step = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
+    once = engine.Retry(max_attempts=1)
+
+    # Python runs handlers where a function is entered, where a loop goes on, and after some calls
+    # of C: between two lines of a turn, which are traced too, it does not.
+    moment = "call" if way == "select" else "line"
+
+    class Finger:
+        # Presses Ctrl-C at that moment, in the engine or in trio, of what its task runs.
+        def __init__(self, count):
+            self.left, self.task, self.pressed = count, None, False
+
+        def begin(self, task=None):
+            self.task = task
+            sys._getframe(1).f_trace = self.trace
+            sys.settrace(self.trace)
+
+        def mine(self):
+            try:
+                return self.task is None or trio.lowlevel.current_task() is self.task
+            except RuntimeError:  # between two tasks
+                return False
+
+        def trace(self, frame, event, _):
+            if event == moment and not self.pressed and self.mine():
+                self.left -= 1
+                if self.left <= 0 and not in_finalizer(frame):
+                    self.pressed = True
+                    signal.raise_signal(signal.SIGINT)
+            return self.trace
+
+    def in_finalizer(frame):
+        # Python prints what is raised there, and drops it.
+        while frame is not None and frame.f_code.co_name != "__del__":
+            frame = frame.f_back
+        return frame is not None
+
+    def in_select(multi, finger, done):
+        client = engine.Client(multi, base_url=f"{url}/7/3/2", retry=once)
+        stream = client.stream("m", "hi", on_done=done.append)
+        streams.append(stream)
+        try:
+            finger.begin()
+            for _ in stream:
+                pass
+        finally:
+            sys.settrace(None)
+
+    async def in_task(multi, finger, done):
+        client = in_trio.AsyncClient(multi, base_url=f"{url}/7/3/2", retry=once)
+        stream = client.stream("m", "hi", on_done=done.append)
+        streams.append(stream)
+
+        async def read():
+            if way == "late":
+                await trio.sleep(0.01)
+            try:
+                finger.begin(trio.lowlevel.current_task())
+                if way == "result":
+                    await stream
+                elif way == "merged":
+                    async for _ in engine.merged(stream):
+                        pass
+                elif way == "texts":
+                    async for _ in stream.text_deltas():
+                        pass
+                else:
+                    async for _ in stream:
+                        pass
+            finally:
+                sys.settrace(None)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+
+    def run(count):
+        multi, finger, done = engine.Multi(), Finger(count), []
+        interrupted = False
+        try:
+            if way == "select":
+                in_select(multi, finger, done)
+            else:
+                trio.run(in_task, multi, finger, done)
+        except KeyboardInterrupt:
+            interrupted = True
+        except BaseExceptionGroup as group:
+            interrupted = group.split(KeyboardInterrupt)[1] is None
+        assert interrupted == finger.pressed, count
+        finger.task = None  # it leads to all that its run left
+        gc.collect()
+        multi.run()  # nobody holds a reader by now
+        stream = streams.pop()
+        assert stream.completion.status in ("complete", "cancelled"), (count, stream)
+        assert text_of(7, 3).startswith(stream.completion.text), count
+        # Where a loop of one's own runs it, Ctrl-C may come on the way into the callback: it is
+        # called once, which has happened then.
+        assert len(done) == 1 or (way == "select" and not done), (count, done)
+        assert len(multi) == 0
+        multi.close()
+        return interrupted
+
+    streams = []
+    run(10**9)  # imports what is imported late
+    count = 1
+    while run(count):
+        count += step
+    print("moments enough" if count > 100 else count)
+"""
+
+
+@pytest.mark.parametrize("way", ["select", "result", "for", "late", "texts", "merged"])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
+def test_at_whatever_moment_of_a_reader_it_comes_nothing_waits_for_it(way: str, step: int) -> None:
+    with paced_server() as url:
+        assert run_script(_AT_A_LINE, url, way, str(step)) == "moments enough\n"

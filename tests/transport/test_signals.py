@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -331,3 +335,48 @@ _STORM = """
 def test_a_storm_of_interrupts_loses_no_byte_of_fifty_streams(threads: str) -> None:
     with paced_server() as url:
         assert run_script(_STORM, url, threads, timeout=20) == "exact\n"
+
+
+class _Handler:
+    def __call__(self, number: int, frame: FrameType | None) -> None: ...
+
+    def method(self, number: int, frame: FrameType | None) -> None: ...
+
+
+def _handler(kind: str) -> tuple[Any, weakref.ref[_Handler]]:
+    held = _Handler()
+    handlers: dict[str, Any] = {
+        "object": held,
+        "method": held.method,
+        "partial": partial(lambda held, number, frame: None, held),
+        "closure": lambda number, frame: held.method(number, frame),
+    }
+    return handlers[kind], weakref.ref(held)
+
+
+@pytest.mark.parametrize("kind", ["object", "method", "partial", "closure"])
+def test_a_handler_that_is_set_no_more_is_not_kept(kind: str) -> None:
+    handler, held = _handler(kind)
+    signal.signal(ONE, handler)
+    for _ in range(2):  # the second look finds what the first did
+        with SignalsHeld():
+            assert signal.getsignal(ONE) is not handler
+        assert signal.getsignal(ONE) is handler
+    signal.signal(ONE, raising)
+    del handler
+    gc.collect()
+    assert held() is None
+
+
+def test_one_that_takes_no_weak_reference_is_held_too() -> None:
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self, number: int, frame: FrameType | None) -> None: ...
+
+    handler = Slotted()
+    signal.signal(ONE, handler)
+    for _ in range(2):
+        with SignalsHeld():
+            assert signal.getsignal(ONE) is not handler
+        assert signal.getsignal(ONE) is handler
