@@ -22,6 +22,8 @@ __all__ = ["Lane", "Lanes", "Passenger", "Ticket"]
 
 # Lanes that are empty and open are forgotten when there are more than so many.
 _MOST_LANES: Final = 1000
+# Refusals that are few whatever was asked: what asking soon may cost those that wait.
+_FEW: Final = 250
 
 
 class Passenger(Queued, Protocol):
@@ -206,8 +208,13 @@ class Ticket(Generic[P]):
         """The attempt that began then brought content (None), or failed."""
         lane = self.gate
         if lane is not None:
-            # Whoever waits may be refused once, on an average: so many go out at once elsewhere.
-            lane.ended(monotonic(), began_at, error, spare=len(lane) + lane.in_flight)
+            lane.ended(monotonic(), began_at, error, self._spare(lane) if error else 0.0)
+
+    def _spare(self, lane: Lane[P]) -> float:
+        # Whoever waits may be refused once, on an average: so many go out at once elsewhere. Few
+        # that have many attempts may spend half of them.
+        many = len(lane) + lane.in_flight
+        return max(many, min(many * (self._retry.max_attempts - 1) / 2, _FEW))
 
     def retry_delay(self, attempt: int, error: EngineError, sent: Sent) -> float | None:
         """Seconds until the next attempt, nothing having been delivered, or None to give up; see

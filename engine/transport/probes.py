@@ -22,17 +22,20 @@ class Probes:
         waits: waits since the last answer.
     """
 
-    __slots__ = ("_most", "_number", "_refusals", "waits")
+    __slots__ = ("_most", "_number", "_refusals", "_spare", "waits")
 
     def __init__(self) -> None:
         self.waits: int = 0
         self._number = 1
         self._refusals = 0
+        # The most of each since the last answer: who was refused may wait elsewhere for a while.
         self._most = 0
+        self._spare = 0.0
 
     def answered(self) -> None:
         """A request was answered that was sent since the last wait began: it is at work."""
         self.waits = self._refusals = self._most = 0
+        self._spare = 0.0
 
     def refused(self) -> None:
         """One was refused."""
@@ -46,7 +49,8 @@ class Probes:
             spare: refusals that may be spent since the last answer, before one goes at a time.
         """
         self._most = max(self._most, in_flight)
-        left = min(spare, _TIMES * self._most, 1.5 * self._most + _MANY) - self._refusals
+        self._spare = max(self._spare, spare)
+        left = min(self._spare, _TIMES * self._most, 1.5 * self._most + _MANY) - self._refusals
         if self.waits and left > 1:
             self._number = int(min(_GROWTH * self._number, 2 * self._most, left))
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -255,6 +256,29 @@ def test_who_is_not_gated_tells_the_gate_nothing(world: World) -> None:
     free = lanes.ticket(1, Retry(), gated=False)
     free.tell(monotonic(), refusal(60.0))
     assert free.gate is None and lanes.lane(1, Retry()).wait(monotonic()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("attempts", "waiting", "spare"),
+    [(1, 20, 20), (3, 20, 20), (5, 20, 40), (20, 20, 190), (20, 500, 500), (5, 150, 250)],
+)
+def test_each_may_be_refused_once_and_few_that_have_many_attempts_spend_half_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, attempts: int, waiting: int, spare: float
+) -> None:
+    lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 1000), world.call_at)
+    ticket = lanes.ticket(1, Retry(max_attempts=attempts), gated=True)
+    lane = lanes.lane(1, Retry())
+    lane.in_flight = waiting
+    spared: list[float] = []
+    close = lane.gate.close
+
+    def note(*arguments: Any) -> bool:
+        spared.append(arguments[-1])
+        return close(*arguments)
+
+    monkeypatch.setattr(lane.gate, "close", note)
+    ticket.tell(monotonic(), refusal(1.0))
+    assert spared == [spare]
 
 
 def test_one_of_many_under_way_that_is_refused_does_not_make_the_others_start_again(

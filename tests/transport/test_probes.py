@@ -57,6 +57,17 @@ def test_refusals_that_can_be_spared_are_not_overspent() -> None:
     assert asked(20, 60, spare=35.0)[:4] == [1, 8, 6, 1]
 
 
+def test_who_waits_elsewhere_for_a_while_can_be_refused_all_the_same() -> None:
+    """Those that were refused first rest, and are not among those that wait when the next is."""
+    probes = Probes()
+    for _ in range(20):
+        probes.refused()
+    assert [probes.next(20, spare) for spare in (190.0, 5.0, 3.0)] == [1, 8, 40]
+    probes.answered()
+    probes.refused()
+    assert [probes.next(20, 0.0) for _ in range(3)] == [1, 1, 1]
+
+
 def test_an_answer_ends_it() -> None:
     probes = Probes()
     probes.refused()
