@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -177,6 +178,32 @@ def test_what_says_no_word_of_the_answer_is_not_handed_over_before_it(
         assert stream.result().text == TEXT
     assert seen == [[]]
     assert type(told[0]) is events.Start
+
+
+def test_the_first_and_the_last_event_have_their_own_times(multi: engine.Multi) -> None:
+    seen: list[float] = []
+
+    def in_two(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk("first"))
+        while not seen:
+            pass
+        peer.chunk(b"".join(chat("last")))
+        peer.end()
+
+    with serve(in_two) as server:
+        client = engine.Client(multi, base_url=server.url)
+        before = monotonic()
+        stream = client.stream("m", "hi")
+        after = monotonic()
+        while not stream.text:
+            multi.poll()
+        seen.append(monotonic())
+        timing = stream.result().timing
+    assert timing.first_event is not None
+    assert timing.last_event is not None
+    assert 0 < timing.first_event <= seen[0] - before
+    assert seen[0] - after <= timing.last_event <= timing.total
 
 
 def test_bytes_after_a_cancel_are_nobodys(multi: engine.Multi) -> None:

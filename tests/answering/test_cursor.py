@@ -54,6 +54,8 @@ def read(format: str, *records: SSERecord) -> Cursor:
         ),
         (read("responses", numbered(None)), BACKGROUND, None, "", None),
         (read("chat", numbered(3)), BACKGROUND, None, "", None),
+        (read("responses", numbered(3)), ASKED.with_body(b"no JSON"), None, "", None),
+        (read("responses", numbered(3)), ASKED.with_body(b'{"background":"yes"}'), None, "", None),
     ],
 )
 def test_what_asks_for_the_rest(
@@ -114,6 +116,26 @@ def test_the_rest_is_told_by_its_numbers(
     else:
         assert cursor.passed([numbered(n) for n in came], None) == [numbered(n) for n in taken]
         assert cursor.advanced is bool(taken)
+
+
+# As a server ends a stream that has no end marker of its own, and what a proxy may put in between.
+UNNUMBERED = [b"[DONE]", b"{cut", b"", b"[]", b'{"sequence_number":"4"}', b"\xff"]
+
+
+@pytest.mark.parametrize("data", UNNUMBERED)
+def test_where_the_last_record_has_no_number_the_rest_cannot_be_asked_for(data: bytes) -> None:
+    cursor = read("responses", numbered(3))
+    cursor.passed([data], None)
+    assert cursor.request(BACKGROUND) is None
+
+
+@pytest.mark.parametrize("data", UNNUMBERED)
+def test_what_has_no_number_is_not_the_rest(data: bytes) -> None:
+    cursor = read("responses", numbered(3))
+    assert cursor.request(BACKGROUND) is not None
+    cursor.expect_rest()
+    with pytest.raises(ProtocolError, match="have no number"):
+        cursor.passed([data], None)
 
 
 def test_a_replay_in_pieces_is_passed_over() -> None:

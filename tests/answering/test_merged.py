@@ -91,3 +91,36 @@ def test_a_stream_that_is_silent_costs_nothing_while_another_speaks() -> None:
     reader: Merged[str, events.Event] = Merged(pairs)
     assert [next(reader)[0] for _ in range(100)] == ["speaks"] * 100
     assert asked == {"silent": 3, "watched": 3}  # once each, until there is news
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), MisuseError("no news could come")])
+@pytest.mark.parametrize("where", ["take", "drive"])
+def test_what_breaks_in_is_raised_and_leaves_each(where: str, raised: BaseException) -> None:
+    closed: list[int] = []
+
+    class Reader:
+        ended = False
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def take(self) -> None:
+            if where == "take" and self.number:
+                raise raised
+
+        def watch(self, call: Callable[[], None]) -> None:
+            pass
+
+        def drive(self) -> None:
+            raise raised
+
+        def close(self) -> None:
+            closed.append(self.number)
+
+    pairs: Any = [(number, Reader(number)) for number in range(3)]
+    reader: Merged[int, events.Event] = Merged(pairs)
+    with pytest.raises(type(raised)) as told:
+        next(reader)
+    assert told.value is raised
+    assert sorted(closed) == [0, 1, 2]
+    assert list(reader) == []  # it was left

@@ -74,6 +74,20 @@ def test_a_place_that_no_reader_has_yet_holds_nothing_back() -> None:
     assert not fixture.delivery.is_read
 
 
+def test_who_was_let_go_waits_where_nothing_is_new() -> None:
+    fixture = Fixture()
+    place = fixture.place()
+    fixture.delivery.let_go()
+    assert place.take() is None
+    fixture.delivery.post([TEXT("a"), TEXT("b")])
+    fixture.multi.turn()
+    assert drained(place) == [TEXT("ab")]
+    assert place.take() is None
+    fixture.delivery.post([TEXT("c")])
+    fixture.multi.turn()
+    assert drained(place) == [TEXT("c")]
+
+
 def test_texts_are_the_first_choices_and_an_error_is_raised() -> None:
     fixture = Fixture()
     texts = Texts(Reader(fixture.place()))

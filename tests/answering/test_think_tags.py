@@ -68,3 +68,16 @@ def test_alternatives_are_split_apart() -> None:
     first, second = TextDelta("<think>a", 0, 0), TextDelta("b", 1, 1)
     events = tags.split([first, second, TextDelta("</think>c", 0, 0)], last=True)
     assert events == [ThinkingDelta("a", 0, 0), TextDelta("b", 2, 1), TextDelta("c", 1, 0)]
+
+
+def test_at_the_end_each_alternative_gets_what_was_held_for_a_tag() -> None:
+    tags = ThinkTags()
+    pieces = ["whole", "<thi", "<think>a</thi", "<", "whole too"]
+    events = [e for n, piece in enumerate(pieces) for e in tags.split([TextDelta(piece, 0, n)])]
+    events += tags.split([DONE])
+    for choice, piece in enumerate(pieces):
+        told = [e for e in events if getattr(e, "choice", None) == choice]
+        within = piece.startswith("<think>")
+        kind = ThinkingDelta if within else TextDelta
+        assert {type(e) for e in told} == {kind}, piece
+        assert "".join(e.text for e in told) == piece.removeprefix("<think>")  # type: ignore[union-attr]
