@@ -153,7 +153,7 @@ class Attempts:
                 events = self._read(data)
                 if events and type(last := events[-1]) is TextDelta and last.text:  # nearly always
                     self._deadlines.content_at = self._driver.now
-                    self.delivery.post(events, len(data))
+                    self.delivery.post(events, data)
                     return
             elif self._reads():
                 events = self._answer.feed(data)
@@ -166,7 +166,7 @@ class Attempts:
         if self._answer.failing:
             self._deadlines.hurry(_LINGER)
         if events:
-            self._received(events, len(data))
+            self._received(events, data)
 
     def attempt_ended(self, error: EngineError | None) -> float | None:
         if self._state is _OVER:
@@ -274,7 +274,7 @@ class Attempts:
 
     # -- what has come -------------------------------------------------------------------------
 
-    def _received(self, events: list[Event], size: int) -> None:
+    def _received(self, events: list[Event], data: bytes) -> None:
         last = events[-1]
         if type(last) is StreamError:
             events.pop()
@@ -284,7 +284,7 @@ class Attempts:
             events = self._after_preamble(events)
         elif any(map(is_content, events)):
             self._deadlines.content_at = self._driver.now
-        self.delivery.post(events, size)
+        self.delivery.post(events, data)
         if type(last) is Done:
             self._move(_LINGERING)
             self._done = last

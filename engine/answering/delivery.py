@@ -56,10 +56,10 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_disturbed", "_due", "_folded", "_handed_in"),
-        *("_history", "_joined", "_let_go", "_max_unread", "_notes", "_readers", "_source"),
-        *("_stepping", "_watchers", "awaited", "backlog", "base", "callbacks", "completion"),
-        *("cursor", "driver", "multi", "over", "paused", "queue"),
+        *("__weakref__", "_deliver_soon", "_disturbed", "_due", "_fold_at", "_folded"),
+        *("_handed_in", "_history", "_joined", "_let_go", "_max_unread", "_notes", "_readers"),
+        *("_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
+        *("completion", "cursor", "driver", "multi", "over", "paused", "queue"),
     )
 
     def __init__(
@@ -79,7 +79,7 @@ class Delivery(Generic[E, R]):
         self.queue: list[Any] = []
         self.base: int = 0
         self.cursor: int = 0
-        self._folded = 0
+        self._folded, self._fold_at = 0, _FOLD
         self.over: bool = False
         self._handed_in = self._stepping = self._let_go = False
         self.paused: bool = False
@@ -96,12 +96,12 @@ class Delivery(Generic[E, R]):
 
     # -- for the source ------------------------------------------------------------------------
 
-    def post(self, events: list[E], size: int = 0) -> None:
-        """Hand `events` over, after all that came before; they were `size` bytes on the wire."""
+    def post(self, events: list[E], data: bytes = b"") -> None:
+        """Hand `events` over, after all that came before; on the wire they were `data`."""
         self.queue += events
-        if self.cursor - self._folded > _FOLD:
+        if self.cursor > self._fold_at:
             self.fold()
-        if self._readers and self.backlog.add(self.base + len(self.queue), size):  # type: ignore[union-attr]  # there is one then
+        if self._readers and self.backlog.add(self.base + len(self.queue), len(data)):  # type: ignore[union-attr]  # there is one then
             self._source.hold_back("reader")
         if not self._due:
             self._deliver_soon(self)
@@ -154,16 +154,16 @@ class Delivery(Generic[E, R]):
             if self.driver.texts is not None:
                 more = self._noted(until)
             elif not self.paused:
-                callbacks, queue, cursor = self.callbacks, self.queue, self.cursor
+                callbacks, queue, after = self.callbacks, self.queue, self.cursor + 1
                 on_event = callbacks.on_event
                 if (
                     on_event is None
-                    or cursor - self.base + 1 != len(queue)
+                    or after != self.base + len(queue)
                     or type(item := queue[-1]) is Step
                 ):
                     more = self._to_callbacks(until)
                 else:  # one event for `on_event`, as nearly always: what the loop would do
-                    self.cursor = cursor + 1
+                    self.cursor = after
                     if on_event(item, callbacks.face) is STOP:
                         self._source.cancel()
                     if callbacks.others is not None:
@@ -325,7 +325,7 @@ class Delivery(Generic[E, R]):
             for reader in self._joined or ():
                 assert reader.rest is not None
                 reader.rest.extend(events)
-            self._folded = cursor
+            self._folded, self._fold_at = cursor, cursor + _FOLD
         if self._readers is not None:
             cursor = min(cursor, *(reader.position for reader in self._readers))
         if base < cursor:

@@ -22,7 +22,7 @@ from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
 from engine.transport.lane import Lane, Lanes
 from engine.transport.owner import Owner
-from engine.transport.poller import PEER_LEFT
+from engine.transport.poller import IN, PEER_LEFT
 from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
@@ -337,29 +337,34 @@ class Driver:
         """Ready sockets, until the clock says `until` or there is much to deliver; whether all
         had their turn and all that came was handed over."""
         sockets, inbox = self.sockets, self.inbox
-        ready, pieces = sockets.ready, inbox.pieces
+        pieces, rest = inbox.pieces, iter(sockets.ready)
         socket_action, masks = sockets.curl.socket_action, sockets.masks
         wakeup_fd = sockets.wakeup.fileno()
-        taken = served = 0
-        while ready:
-            fd, events = ready.pop()
-            if fd == wakeup_fd or events >= PEER_LEFT:
-                sockets.notice(fd)
-                continue
-            socket_action(fd, masks[events & 63])
-            served += 1
-            # Many small reads are taken together, so that libcurl's code and ours do not drive
-            # each other out of the processor's cache; large ones at once, while they are in it.
-            if pieces and (
-                len(pieces) >= _BATCH_READS
-                or len(pieces[-1][1]) > _LARGE_READ
-                or inbox.size > _BATCH_BYTES
-            ):
-                taken += inbox.size
-                if not inbox.hand_over(until) or taken > _DELIVER_BYTES:
+        taken = 0
+        try:
+            for fd, events in rest:
+                if events == IN and fd != wakeup_fd:  # as nearly always
+                    socket_action(fd, IN)
+                elif fd == wakeup_fd or events >= PEER_LEFT:
+                    sockets.notice(fd)
+                    continue
+                else:
+                    socket_action(fd, masks[events & 63])
+                # Many small reads are taken together, so that libcurl's code and ours do not drive
+                # each other out of the processor's cache; large ones at once, while they are in it.
+                if pieces:
+                    if (
+                        len(pieces) >= _BATCH_READS
+                        or len(pieces[-1][1]) > _LARGE_READ
+                        or inbox.size > _BATCH_BYTES
+                    ):
+                        taken += inbox.size
+                        if not inbox.hand_over(until) or taken > _DELIVER_BYTES:
+                            return False
+                elif monotonic() >= until:
                     return False
-            elif not served & 7 and monotonic() >= until:
-                return False
+        finally:
+            sockets.ready = list(rest)
         return inbox.hand_over(until)
 
     def shut(self) -> None:

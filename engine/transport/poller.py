@@ -36,7 +36,7 @@ class Poller(Protocol):
     `unwatch` does.
 
     Attributes:
-        masks: libcurl's mask for each value of the events that `poll` returns.
+        masks: libcurl's mask for each value of the events that `poll` returns; `IN` for `IN`.
     """
 
     masks: list[int]

@@ -220,11 +220,11 @@ class Transfer:
         inbox = self._inbox
         if self._held_back:
             return int(pycurl.WRITEFUNC_PAUSE)
-        if inbox.size > MOST or (inbox.behind and self.work in inbox.behind):
+        if (size := inbox.size) > MOST or (inbox.behind and self.work in inbox.behind):
             self._flooded = True
             inbox.flooded.append(self)
             return int(pycurl.WRITEFUNC_PAUSE)
-        inbox.size += len(data)
+        inbox.size = size + len(data)
         inbox.pieces.append((self._take, data))
         return None
 

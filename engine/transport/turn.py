@@ -251,22 +251,23 @@ class Turn:
                 self._raised(error)
 
     def _deliver(self, until: float) -> None:
-        deliverable, looked, stride, left = self._driver.deliverable, 0.0, 1, 1
+        deliverable, looked, stride = self._driver.deliverable, 0.0, 1
         while deliverable and not self._marked:
-            self._delivering = work = deliverable[0]
-            more = work.deliver(until)
-            self._delivering = None
-            deliverable.popleft()  # not before: what interrupts it must not lose its place
-            if more:
-                deliverable.append(work)
-            left -= 1
-            if not left:
-                now = monotonic()
-                if now >= until:
+            for _ in range(stride):
+                self._delivering = work = deliverable[0]
+                more = work.deliver(until)
+                deliverable.popleft()  # not before: what interrupts it must not lose its place
+                if more:
+                    deliverable.append(work)
+                if not deliverable or self._marked:
                     break
-                # Where they take long, the clock is looked at after each.
-                left = stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
-                looked = now
+            now = monotonic()
+            if now >= until:
+                break
+            # Where they take long, the clock is looked at after each.
+            stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
+            looked = now
+        self._delivering = None
 
     def _conclude(self) -> None:
         driver = self._driver

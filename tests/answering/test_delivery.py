@@ -360,7 +360,7 @@ def test_the_slowest_reader_holds_back_by_bytes_and_lets_go_at_half() -> None:
     fixture = Fixture(max_unread_bytes=100)
     fast, slow = fixture.place(), fixture.place()
     for n in range(3):
-        fixture.delivery.post(texts(str(n)), 50)
+        fixture.delivery.post(texts(str(n)), bytes(50))
     drained(fast)
     assert fixture.source.asked == ["hold back: reader"]
     assert fixture.delivery.stalled
@@ -374,13 +374,13 @@ def test_the_slowest_reader_holds_back_by_bytes_and_lets_go_at_half() -> None:
 def test_who_reads_no_more_holds_nobody_back(how: str) -> None:
     fixture = Fixture(max_unread_bytes=100)
     fast, slow = fixture.place(), fixture.place()
-    fixture.delivery.post(texts("a", "b"), 150)
+    fixture.delivery.post(texts("a", "b"), bytes(150))
     drained(fast)
     if how == "close":
         slow.close()
     else:
         fixture.delivery.let_go()
-        fixture.delivery.post(texts("c"), 1000)
+        fixture.delivery.post(texts("c"), bytes(1000))
     assert fixture.source.asked == ["hold back: reader", "go on: reader"]
 
 

@@ -35,6 +35,15 @@ def ready(poller: Poller) -> dict[int, int]:
     return found
 
 
+def test_what_is_merely_readable_is_told_by_one_number(poller: Poller) -> None:
+    assert poller.masks[IN] == IN  # a turn looks for it before it looks anything up
+    near, far = socket.socketpair()
+    with near, far:
+        far.send(b"x")
+        poller.watch(near.fileno(), IN)
+        assert poller.poll(0) == [(near.fileno(), IN)]
+
+
 def test_what_is_ready_is_told_until_it_is_read(
     poller: Poller, pair: tuple[socket.socket, socket.socket]
 ) -> None:
