@@ -498,7 +498,7 @@ def test_joined_by_kind_and_block_every_reader_gets_the_same(
     for action in [[START], *actions, "begin", [DONE], "end"]:
         if isinstance(action, list):
             came += action
-            fixture.delivery.post(action, len(action))
+            fixture.delivery.post(action, bytes(len(action)))
         elif action == "begin":
             readers.append((fixture.place(), []))
         elif action == "let go":
