@@ -51,6 +51,11 @@ def call(arguments: str, **more: Any) -> Any:
     return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}, **more}]}
 
 
+def _text(**fields: Any) -> bytes:
+    """A piece of text to Responses, or another event."""
+    return _json({"type": "response.output_text.delta", "delta": "t", **fields})
+
+
 # By dialect: the data of events, the usual ones first.
 DATA: dict[str, list[bytes]] = {
     "chat": [
@@ -113,6 +118,18 @@ DATA: dict[str, list[bytes]] = {
         _json({"type": "response.output_text.delta", "output_index": 1, "delta": "b"}),
         _json({"type": "response.output_text.delta", "delta": "c", "logprobs": [{"token": "c"}]}),
         b'{"type":"response.output_text.delta","output_index":0,"delta":"\\ud83d"}',
+        *(_text(item_id=id) for id in ("a", "b", [None], 5)),
+        *(_text(item_id=id, output_index=0) for id in ("a", "b", [None], 5)),
+        _text(item_id="b", output_index=1),
+        _text(item_id="a", output_index=0, content_index=1),
+        _text(item_id="a", output_index=0, type="response.refusal.delta"),
+        _text(item_id="a", output_index=0, type="response.output_text.done", text="t"),
+        _text(item_id="b", type="response.function_call_arguments.delta"),
+        *(
+            _text(type=f"response.output_item.{step}", output_index=0, item={"id": id, "type": t})
+            for step in ("added", "done")
+            for id, t in (("a", "message"), ("b", "message"), ("c", "function_call"))
+        ),
         _json({"type": "response.created", "response": {"id": "r", "model": "m"}}),
         _json({"type": "response.completed", "response": {"id": "r", "status": "completed"}}),
         _json({"type": "error", "message": "no"}),
@@ -193,7 +210,7 @@ def cut(units: list[bytes], rng: random.Random) -> list[bytes]:
 
 # Fields of a text's event that say nothing of it: one of another type is told as `Unknown` where
 # the event is looked at closely, and not where it is taken for a piece of text.
-_NOT_READ = ("item_id", "responseId", "modelVersion")
+_NOT_READ = ("responseId", "modelVersion")
 
 
 def told(events: list[Any], failure: str, parser: Any) -> Told:

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -48,14 +48,13 @@ KINDS: Final = {
 }
 
 
-class TextPiece(msgspec.Struct, gc=False):
-    """``response.output_text.delta``, nine of ten events."""
+class TextPiece(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
+    """An event of this type without logprobs, nine of ten; its fields in the order they come in."""
 
-    type: Literal["response.output_text.delta"] | None = None
-    delta: str = ""
     output_index: int = -1  # not said
     content_index: int = 0
-    logprobs: list[dict[str, Any]] | None = None
+    delta: str = ""
+    logprobs: tuple[()] | None = None
 
 
 class InputDetails(msgspec.Struct):
@@ -104,7 +103,7 @@ class StreamEvent(msgspec.Struct):
 
     type: str | None = None
     output_index: int | None = None
-    item_id: str | None = None
+    item_id: Any = None
     content_index: int = 0
     summary_index: int = 0
     delta: Any = None

@@ -214,19 +214,26 @@ class Item:
 
 
 class Outputs:
-    """The items of one response, by what the events call them.
+    """The items of one response, by what the events call them: a number, an id, both or neither.
+
+    The number counts. An id counts where there is no number, and where several open items were
+    given the same one. Ids of items stand; of those that come beside a number, an item's last one
+    does, since some give each event another. What had only an id gets the number that comes with
+    it.
 
     Args:
         new_block, calls: as of `Item`.
     """
 
-    __slots__ = ("_by_id", "_calls", "_items", "_latest", "_new_block")
+    __slots__ = ("_by_id", "_calls", "_items", "_latest", "_new_block", "_said", "_strays")
 
     def __init__(self, new_block: Callable[[], int], calls: Calls) -> None:
         self._new_block = new_block
         self._calls = calls
         self._items: dict[int, Item] = {}
         self._by_id: dict[str, int] = {}  # item id → its key in _items
+        self._said: dict[int, str] = {}  # key → the id in the last event with its number
+        self._strays: list[Item] = []  # those under keys of ours
         self._latest = -1
 
     def __iter__(self) -> Iterator[Item]:
@@ -235,30 +242,56 @@ class Outputs:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether each open item has a number of its own, by which its pieces are known."""
+        return not self._strays or all(item.done for item in self._strays)
+
     def of(self, event: StreamEvent) -> Item:
         """The item an event is about: by its number, else by its id, else the latest."""
-        id = text_of((event.item or {}).get("id")) or event.item_id
-        key = event.output_index
-        known = self._by_id.get(id) if id else None
-        if key is None or (known is not None and known < 0):
-            key = known
+        data, number = event.item, event.output_index
+        id = text_of((data or {}).get("id")) or text_of(event.item_id)
+        key = self._key(number, id, whole=data is not None)
         if key is None:
-            key = self._beyond() if event.item is not None or id else self._latest
-        if event.item is not None and event.type == "response.output_item.added":
-            self._make_room(key, event.item)
-        if id:
-            self._by_id[id] = key
+            key = self._beyond() if data is not None or id else self._latest
+        if data is not None and event.type == "response.output_item.added":
+            self._make_room(key, data)
         self._latest = key
+        if number is None or data is not None:
+            if id:
+                self._by_id[id] = key
+        else:
+            self._said[key] = id
         return self._items.get(key) or self.begin(key)
 
     def of_whole(self, number: int, data: dict[str, Any]) -> Item | None:
         """The item `data`, the one at `number` of the whole; None where it has not begun."""
-        return self._items.get(self._by_id.get(text_of(data.get("id")), number))
+        known = self._known(text_of(data.get("id")))
+        return self._items.get(number if known is None else known)
 
     def begin(self, key: int) -> Item:
         """A new item under `key`."""
         item = self._items[key] = Item(self._new_block, self._calls)
+        if key < 0:
+            self._strays.append(item)
         return item
+
+    def _key(self, number: int | None, id: str, *, whole: bool) -> int | None:
+        """The key of the item an event is about, which is `whole` or a piece of one."""
+        if number is not None and not self._strays:
+            return number
+        known = self._known(id)
+        if number is None:
+            return known
+        if known is None or known >= 0 or (self._items[known].done and not whole):
+            return number
+        return known if number in self._items else self._move(known, number)
+
+    def _known(self, id: str) -> int | None:
+        """The key of the item with this id."""
+        if not id or id in self._by_id:
+            return self._by_id.get(id)
+        return next((key for key, said in self._said.items() if said == id), None)
 
     def _beyond(self) -> int:
         """A key that is no number of the provider's."""
@@ -270,11 +303,16 @@ class Outputs:
         item = self._items.get(key)
         if item is None or not item.kind:
             return
-        if all(item.data.get(name) == data.get(name) for name in ("id", "call_id")):
-            return
-        moved = self._beyond()
-        self._items = {moved if k == key else k: item for k, item in self._items.items()}
-        self._by_id = {id: moved if k == key else k for id, k in self._by_id.items()}
+        if any(item.data.get(name) != data.get(name) for name in ("id", "call_id")):
+            self._move(key, self._beyond())
+
+    def _move(self, old: int, new: int) -> int:
+        """Give the item under `old` the key `new`; its place among the others stays."""
+        self._items = {new if k == old else k: item for k, item in self._items.items()}
+        self._by_id = {id: new if k == old else k for id, k in self._by_id.items()}
+        self._said = {new if k == old else k: id for k, id in self._said.items()}
+        self._strays = [item for k, item in self._items.items() if k < 0]
+        return new
 
 
 _TOOLS: Final = ("_call", "_output", "_list_tools")

@@ -40,6 +40,9 @@ __all__ = ["ResponsesParser"]
 
 _TEXT_DELTA: Final = "response.output_text.delta"
 
+# Where the text grows: item, part, and our block; no piece is of this one.
+_NOWHERE: Final[tuple[int | None, int, int]] = (None, 0, 0)
+
 _NEEDED: Final = frozenset({"item", "response", "content_index", "summary_index"})
 
 _text_decoder = TypedDecoder(TextPiece)
@@ -55,38 +58,37 @@ _TOLD_OF_ITEM: Final = frozenset({"content", "summary", "encrypted_content", "ar
 class ResponsesParser(AnswerParser):
     """Turns the events of one stream into ours."""
 
-    __slots__ = ("_outputs", "_text_block", "_text_item", "_text_part")
+    __slots__ = ("_last", "_outputs", "_text")
 
     def __init__(self) -> None:
         super().__init__()
         self._outputs = Outputs(lambda: self._new_block(self._first), self._first.calls)
-        self._text_item = -2  # where the text grows: item, part, and our block
-        self._text_part = -1
-        self._text_block = 0
+        self._text = _NOWHERE
+        self._last: bytes | None = None  # the last piece of text that was not looked at closely
 
     def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
-        decode = _text_decoder.decode
+        if self._ended:
+            return events
+        decode, (number, part, block), last = _text_decoder.decode, self._text, self._last
         for record in records:
+            if type(record) is bytes:
+                try:
+                    piece = decode(record)
+                    if piece.output_index == number and piece.content_index == part:
+                        if piece.delta:
+                            events.append(TextDelta(piece.delta, block))
+                        last = record
+                        continue
+                except UNREADABLE:
+                    pass  # there is more in it
+                record = SSERecord(record, _TEXT_DELTA)
+            self._last = last
+            self._record(record, events)  # type: ignore[arg-type]
             if self._ended:
                 break
-            if type(record) is not bytes:
-                self._record(record, events)  # type: ignore[arg-type]
-                continue
-            try:
-                piece = decode(record)
-            except UNREADABLE:
-                self._record(SSERecord(record, _TEXT_DELTA), events)
-                continue
-            if (
-                piece.output_index == self._text_item
-                and piece.content_index == self._text_part
-                and not piece.logprobs
-            ):
-                if piece.delta:
-                    events.append(TextDelta(piece.delta, self._text_block))
-            else:
-                self._record(SSERecord(record, _TEXT_DELTA), events)
+            (number, part, block), last = self._text, self._last
+        self._last = last
         return events
 
     def finish(self) -> list[Event]:
@@ -122,25 +124,35 @@ class ResponsesParser(AnswerParser):
     # ----------------------------------------------------------------------------------------
 
     def _record(self, record: SSERecord, events: list[Event]) -> None:
-        since = len(events)
+        since, odd = len(events), False
+        if self._last is not None:
+            self._catch_up(self._last)
         try:
             event = _event_decoder.decode(record.data)
         except UNREADABLE as error:
             if record.data.strip() == b"[DONE]":  # OpenRouter, LM Studio: after the end
                 return
             again = self._unreadable(_event_decoder, record.event, record.data, error, events)
-            if again is not None:
-                self._event(again, record, events)
-                self._mend(events, since)
-            return
+            if again is None:
+                return
+            event, odd = again, True
         self._event(event, record, events)
-        if self._halves.open:
-            self._mend(events, since)
+        if odd or self._halves.open:
+            self._halves.mend(events, since)
+        if self._halves.open or not self._outputs.numbered:
+            self._text = _NOWHERE  # each further piece must come this way
 
-    def _mend(self, events: list[Event], since: int) -> None:
-        self._halves.mend(events, since)
-        if self._halves.open:
-            self._text_item = -2  # each further piece must come this way
+    def _catch_up(self, last: bytes) -> None:
+        """Note which item the pieces were about that went the short way, as the last one says."""
+        self._last = None
+        try:
+            event = _event_decoder.decode(last)
+        except UNREADABLE as error:
+            try:
+                event = _event_decoder.recover(last, error)
+            except ProtocolError:  # in what no piece of text has
+                event = StreamEvent(output_index=self._text[0])
+        self._outputs.of(event)
 
     def _event(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
         kind = event.type or ("error" if event.error is not None else record.event)
@@ -193,8 +205,7 @@ class ResponsesParser(AnswerParser):
         if logprobs and step == "delta":
             events.append(LogprobsDelta(logprobs, block))
         if kind == "text" and event.output_index is not None:
-            self._text_item, self._text_part = event.output_index, number
-            self._text_block = block
+            self._text = (event.output_index, number, block)
 
     def _no_words(self, kind: str, given: Any, data: bytes, events: list[Event]) -> None:
         if kind == "text" and not self._over():
@@ -225,7 +236,7 @@ class ResponsesParser(AnswerParser):
             item.add_arguments(given)
 
     def _item_added(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
-        self._text_item = -2  # it may take the number of another
+        self._text = _NOWHERE  # it may take the number of another
         events += self._outputs.of(event).begin(event.item or {})
 
     def _item_done(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
