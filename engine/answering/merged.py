@@ -83,8 +83,11 @@ class _Turns(Generic[S, E]):
         return None
 
     def drive(self) -> None:
-        """Wait for news of any: they are of one `Multi`."""
-        next(iter(self.pairs.values()))[1].drive()
+        """Wait for news of any: they are of one `Multi`. One that another reader holds up is no
+        mistake while another may go on."""
+        pairs = self.pairs.values()
+        going_on = (reader for _, reader in pairs if not reader.held_back)
+        next(going_on, next(iter(pairs))[1]).drive()
 
     def close(self) -> None:
         """Leave all."""

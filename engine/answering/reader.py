@@ -83,14 +83,21 @@ class Place(Generic[E]):
         """Where nothing can be taken: nothing will come either, and how it ended is known."""
         return self.closed or self.delivery.completion is not None
 
+    @property
+    def held_back(self) -> bool:
+        """Whether the source waits for the slowest reader; where nothing can be taken here, that
+        is another one, or this one has news."""
+        backlog = self.delivery.backlog
+        return backlog is not None and backlog.held_back
+
     def drive(self) -> None:
         """Wait for news, where nothing can be taken.
 
         Raises:
             MisuseError: none could come, or this is a callback.
         """
-        backlog = self.delivery.backlog
-        if backlog is not None and backlog.held_back:
+        # 0: the last turn ended in the middle of its work; there may be news of this reader in it.
+        if self.held_back and self.delivery.multi.timeout() != 0:
             raise MisuseError(
                 "this reader has read all there is, and another one is max_unread_bytes behind it; "
                 "read that one too, close it, or call result()"
@@ -166,6 +173,11 @@ class _Reader(Generic[E]):
     def ended(self) -> bool:
         """Where nothing can be taken: nothing will come either."""
         return self._place.ended
+
+    @property
+    def held_back(self) -> bool:
+        """See `Place.held_back`."""
+        return self._place.held_back
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, when there is news."""

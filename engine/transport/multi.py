@@ -343,7 +343,8 @@ class Multi:
         works = self._driver.works
         if not len(self):
             return
-        if timeout is None and works:
+        # What waits to be handed over is no reason: a turn ends in the middle of it.
+        if timeout is None and works and not self._turn.pending:
             for work in works.values():
                 if not work.stalled:
                     break

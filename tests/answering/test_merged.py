@@ -71,6 +71,41 @@ def test_in_a_callback_it_is_refused(client: engine.Client) -> None:
     assert len(refused) == len(HEALTHY)
 
 
+@pytest.mark.parametrize("max_unread_bytes", [1, 1 << 20])
+def test_what_a_turn_did_not_come_to_is_no_reason_to_give_up(max_unread_bytes: int) -> None:
+    """A turn of no time, as on a machine that stands still for the length of one."""
+    with (
+        serve(lambda peer: peer.stream(chat(*HEALTHY))) as server,
+        engine.Multi(turn_seconds=0) as multi,
+    ):
+        client = engine.Client(multi, base_url=server.url, max_unread_bytes=max_unread_bytes)
+        for _ in range(5):
+            streams = [client.stream("m", "hi") for _ in range(3)]
+            told = list(engine.merged(*streams))
+            assert [read_of(told, stream) for stream in streams] == [TEXT] * 3
+
+
+def read_of(told: list[Any], stream: engine.Stream) -> str:
+    return "".join(
+        event.text
+        for source, event in told
+        if source is stream and isinstance(event, events.TextDelta)
+    )
+
+
+def test_one_that_another_reader_holds_up_does_not_keep_the_others(multi: engine.Multi) -> None:
+    with serve(lambda peer: peer.stream(chat(*HEALTHY * 4000))) as server:
+        client = engine.Client(multi, base_url=server.url, max_unread_bytes=1)
+        held_up, other = (client.stream("m", "hi") for _ in range(2))
+        still = iter(held_up)
+        told: list[Any] = []
+        with pytest.raises(MisuseError, match="max_unread_bytes"):
+            for pair in engine.merged(held_up, other):
+                told.append(pair)
+        assert read_of(told, other) == TEXT * 4000
+        assert isinstance(next(still), events.Start)  # which goes on, now as then
+
+
 def test_a_stream_that_is_silent_costs_nothing_while_another_speaks() -> None:
     asked: Counter[str] = Counter()
 
