@@ -134,7 +134,7 @@ def test_what_breaks_in_is_raised_and_leaves_each(where: str, raised: BaseExcept
     closed: list[int] = []
 
     class Reader:
-        ended = False
+        ended = held_back = False
 
         def __init__(self, number: int) -> None:
             self.number = number
