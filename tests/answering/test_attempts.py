@@ -203,6 +203,7 @@ def test_the_first_and_the_last_event_have_their_own_times(multi: engine.Multi) 
     assert timing.first_event is not None
     assert timing.last_event is not None
     assert 0 < timing.first_event <= seen[0] - before
+    assert timing.first_event < timing.last_event
     assert seen[0] - after <= timing.last_event <= timing.total
 
 
