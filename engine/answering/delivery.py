@@ -152,7 +152,7 @@ class Delivery(Generic[E, R]):
                 for note in notes:
                     note()
             if self.driver.texts is not None:
-                more = self._noted(until)
+                self._due = more = self._noted(until)
             elif not self.paused:
                 callbacks, queue, after = self.callbacks, self.queue, self.cursor + 1
                 on_event = callbacks.on_event
@@ -161,18 +161,18 @@ class Delivery(Generic[E, R]):
                     or after != self.base + len(queue)
                     or type(item := queue[-1]) is Step
                 ):
-                    more = self._to_callbacks(until)
+                    self._due = more = self._to_callbacks(until)
                 else:  # one event for `on_event`, as nearly always: what the loop would do
-                    self.cursor = after
+                    self.cursor, self._due = after, False  # what it brings about asks anew
                     if on_event(item, callbacks.face) is STOP:
                         self._source.cancel()
                     if callbacks.others is not None:
                         callbacks.others(item)
-                    more = self.cursor - self.base < len(queue)  # that a callback brought about
+            else:
+                self._due = False
         except Exception as error:
-            more = True  # what came meanwhile, and what the source says of it
+            self._due = more = True  # what came meanwhile, and what the source says of it
             self._source.failed(error)
-        self._due = more
         if self._watchers is not None:
             self.wake()
         if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
