@@ -104,7 +104,7 @@ class EventStreamDecoder(SSEDecoder):
             return self._feed(chunk[:until])  # type: ignore[return-value]
         records: list[Any] = [*self._feed(chunk[:plain])] if plain else []
         if self._failure is None:
-            records += self._runs(chunk[plain:end])
+            records += self._runs(chunk, plain, end)
             if end + 2 < until:
                 return self._and_more(records, chunk[end + 2 :])
         return records
@@ -118,18 +118,18 @@ class EventStreamDecoder(SSEDecoder):
                 raise
             return records
 
-    def _runs(self, region: bytes) -> list[Any]:
-        """Events of which the first is plain, and most of the others."""
+    def _runs(self, chunk: bytes, begin: int, end: int) -> list[Any]:
+        """The events between `begin` and `end`, the first plain, and most of the others too."""
         if not self._between:
-            return self._feed(region + b"\n\n")
+            return self._feed(chunk[begin : end + 2])
         separator = b"\n\n" + self.head
-        parts: list[Any] = region[len(self.head) :].split(separator)
+        parts: list[Any] = chunk[begin + len(self.head) : end].split(separator)
         if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
             return parts
         # With line ends in it, a part is more than one line of data, or others follow its event.
         odd = [place for place, part in enumerate(parts) if _LF in part]
         if len(odd) * _FEW > len(parts):
-            return self._feed(region + b"\n\n")
+            return self._feed(chunk[begin : end + 2])
         records: list[Any] = []
         done = 0
         for place in odd:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from engine.events import (
     AudioDelta,
     CitationDelta,
@@ -66,15 +68,17 @@ class ContentParser(AnswerParser):
         super().__init__(first)
         self._findings = UNSAID  # what Azure found in the last piece, where that was plain text
 
-    def _found(self, choice: PlainChoice) -> None:
+    def _found(self, choice: PlainChoice) -> msgspec.Raw:
         """What Azure found in a plain piece of text; nothing where it is the same as in the last.
-        Raises one of `UNREADABLE` where it is no finding."""
+        Gives what the next one's are held against. Raises one of `UNREADABLE` where it is no
+        finding."""
         results, offsets = choice.content_filter_results, choice.content_filter_offsets
         if results is not UNSAID and results != self._findings:
             merge(self.metadata, {"content_filter_results": decode_findings(results)})
             self._findings = results.copy()
         if offsets is not UNSAID:
             merge(self.metadata, {"content_filter_offsets": decode_findings(offsets)})
+        return self._findings
 
     def _filtered(self, choice: StreamChoice | UsualChoice) -> None:
         """The same of a choice that was looked at closely."""

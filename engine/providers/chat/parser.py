@@ -70,17 +70,17 @@ class ChatParser(ContentParser):
         events: list[Event] = []
         if self._ended:
             return events
-        plain, block = self._plain, self._first.block
+        plain, block, findings = self._plain, self._first.block, self._findings
         for record in records:
             data = record if type(record) is bytes else record.data  # type: ignore[union-attr]
             if plain:
                 try:
                     choice = decode_plain(data).choices[0]
-                    if (
-                        choice.content_filter_results is not UNSAID
-                        or choice.content_filter_offsets is not UNSAID
+                    results = choice.content_filter_results
+                    if choice.content_filter_offsets is not UNSAID or (
+                        results is not UNSAID and results != findings
                     ):
-                        self._found(choice)
+                        findings = self._found(choice)
                 except UNREADABLE:
                     self._misses += 1  # counted, since some servers never send a plain one
                 else:
@@ -93,7 +93,7 @@ class ChatParser(ContentParser):
             ):
                 continue
             self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
-            self._findings = UNSAID  # this one may have said others
+            self._findings = findings = UNSAID  # this one may have said others
             if self._ended:
                 self._plain = False
                 break
@@ -112,9 +112,9 @@ class ChatParser(ContentParser):
             if _LF not in data and _CR not in data and len(data) <= self._room:
                 try:
                     choice = decode_plain(data).choices[0]
-                    if (
-                        choice.content_filter_results is not UNSAID
-                        or choice.content_filter_offsets is not UNSAID
+                    results = choice.content_filter_results
+                    if choice.content_filter_offsets is not UNSAID or (
+                        results is not UNSAID and results != self._findings
                     ):
                         self._found(choice)
                 except UNREADABLE:
