@@ -113,7 +113,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     ``required`` or the name of one tool; `response_format` is ``"json"`` or a JSON schema with the
     keys ``name``, ``schema`` and ``strict``; `extra_body` is merged into the JSON body last;
     `bound` is what only some dialects can say; `before` is how many messages stand before those of
-    the user's input, whose places errors name.
+    the user's input, whose places errors name; `rendered` is what a dialect may remember from one
+    turn of a dialogue to the next, in which what did not change is the same object (None: there is
+    no next one).
     """
 
     model: str
@@ -131,6 +133,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     extra_body: Mapping[str, Any] = {}
     bound: list[Bound] = []
     before: int = 0
+    rendered: dict[Any, Any] | None = None
 
 
 @lru_cache(maxsize=128)  # a client asks for the same address again and again

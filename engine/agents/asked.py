@@ -11,6 +11,7 @@ from engine.agents.limits import turn_usage
 from engine.agents.plan import Plan
 from engine.agents.telling import Telling
 from engine.agents.turn import Said, Turn
+from engine.asking.dialogue import Dialogue, Known
 from engine.completion import Completion
 from engine.errors import Category
 from engine.events import Event, Restarted, RetryScheduled, ToolCallDelta, ToolCallStart
@@ -26,6 +27,7 @@ class Asked:
 
     Args:
         shown: the conversation as the model is shown it.
+        known: what of it was checked in earlier turns.
         summary: of what was before, or None.
         then: called once, as a step, when it is over; never after `cancel`.
         forced: a `tool_choice` that leaves no choice still holds.
@@ -40,6 +42,7 @@ class Asked:
         plan: Plan,
         telling: Telling,
         shown: list[Message],
+        known: Known,
         summary: str | None,
         then: Callable[[], None],
         *,
@@ -59,7 +62,7 @@ class Asked:
         self._answer = GrowingJson() if typed else None
         self._stream = plan.client.stream(
             plan.model,
-            plan.fit(shown),
+            Dialogue(plan.fit(shown), known),
             system=plan.instructions(summary),
             on_event=self._hear,
             on_done=self._heard,

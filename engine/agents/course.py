@@ -26,6 +26,7 @@ from engine.agents.summing import SummaryWanted, Summing
 from engine.agents.telling import Telling
 from engine.agents.turn import Decision
 from engine.answering.delivery import Delivery
+from engine.asking.dialogue import Known
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, Category, EngineError, describe
 from engine.events import RetryScheduled
@@ -71,6 +72,7 @@ class Course:
         self._record = Record(saved, conversation.messages, plan.price)
         self._telling = Telling(self.delivery, callbacks, span)
         self._began = monotonic()
+        self._known = Known()
         self._asked: Asked | None = None
         self._summing: Summing | None = None
         self._sums = True  # summaries are asked for
@@ -146,7 +148,8 @@ class Course:
         shown, summary = self._conversation.show(saved), self._conversation.told_summary(saved)
         with inside(self._telling.span):
             self._asked = Asked(
-                self._plan, self._telling, shown, summary, self._heard, forced=not saved.called
+                *(self._plan, self._telling, shown, self._known, summary, self._heard),
+                forced=not saved.called,
             )
 
     def _may_ask(self) -> bool:
@@ -291,6 +294,7 @@ class Course:
         self._move(RunState.DONE)
         if self._timer is not None:
             self._timer.cancel()
+        self._known = Known()  # it weighs as much as the messages
         if error is not None:
             self._leave(error)
         saved = self.saved

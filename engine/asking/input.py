@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.asking.calls import as_call, as_result
+from engine.asking.dialogue import Dialogue
 from engine.asking.items import is_item, read_item
 from engine.asking.parts import as_base64, as_part
 from engine.asking.reasoning import REASONING, reasoning_of
@@ -59,13 +60,15 @@ def read_input(input: Input, system: System | None) -> tuple[list[Message], list
     messages = [_system(system, bound)] if system else []
     if isinstance(input, str):
         messages.append(Message.user(input))
+    elif type(input) is Dialogue:
+        messages += _dialogue(input, bound)
     elif isinstance(input, Message | Mapping):
         messages.append(_message(input, "input", bound))
     elif isinstance(input, Iterable) and not isinstance(input, bytes | bytearray):
         messages += [_message(item, f"input[{number}]", bound) for number, item in enumerate(input)]
     else:
         raise ConfigError(f"input must be a string or messages, not {type(input).__name__}")
-    if all(message.role == "system" for message in messages):
+    if all([message.role == "system" for message in messages]):
         raise ConfigError("input is empty: there is no message to answer")
     return messages, bound
 
@@ -88,6 +91,21 @@ def _system(system: Any, bound: list[Bound]) -> Message:
         if not isinstance(part, Text):
             raise ConfigError(f"system[{number}] is no text")
     return message
+
+
+def _dialogue(dialogue: Dialogue, bound: list[Bound]) -> Iterable[Message]:
+    """The messages of `dialogue`; one that says the same as in an earlier turn is that turn's."""
+    known, given = dialogue.known, set[int]()
+    for number, item in enumerate(dialogue):
+        written, message = known.find(item)
+        # Two that say the same are two, whose calls may need ids of their own.
+        if message is None or id(message) in given:
+            before = len(bound)
+            message = _message(item, f"input[{number}]", bound)
+            if len(bound) == before:  # what is bound is told by its place, which may be another
+                known.keep(written, message)
+        given.add(id(message))
+        yield message
 
 
 def _message(item: Any, where: str, bound: list[Bound]) -> Message:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
+from engine.asking.dialogue import Dialogue
 from engine.asking.input import Input, System, read_input
 from engine.asking.schema import as_response_format, is_answer_type
 from engine.asking.tools import ToolLike, read_tools
@@ -94,6 +95,7 @@ def as_question(
         extra_body=dict(options.get("extra_body") or {}),
         bound=bound + bound_tools,
         before=1 if options.get("system") else 0,
+        rendered=input.known.rendered if type(input) is Dialogue else None,
     )
     _check_sense(request)
     return Question(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -90,7 +90,7 @@ FITS_ANTHROPIC: Final = IdRule("[a-zA-Z0-9_-]{1,64}", 24, _LETTERS, unique=True)
 _FITS_ALL: Final = IdRule(r"(?s).+", 24, _LETTERS)
 
 
-def fitting_ids(messages: Iterable[Message], rule: IdRule | None) -> Callable[[object], str]:
+def fitting_ids(messages: Iterable[Message], rule: IdRule | None) -> FittingIds:
     """The id to send for each call and each result of `messages`, given the part itself.
 
     A result without an id belongs to the first call of its name that has none yet, and else to the
@@ -100,11 +100,18 @@ def fitting_ids(messages: Iterable[Message], rule: IdRule | None) -> Callable[[o
         messages: the conversation.
         rule: of who receives it; None: whatever is an id.
     """
-    return _Ids(rule or _FITS_ALL, messages).of
+    return FittingIds(rule or _FITS_ALL, messages)
 
 
-class _Ids:
+class FittingIds:
+    """Called with a part: see `fitting_ids`.
+
+    Attributes:
+        own: each has its own id.
+    """
+
     def __init__(self, rule: IdRule, messages: Iterable[Message]) -> None:
+        self.own: bool = True
         self._rule = rule
         self._sent: dict[int, str] = {}  # by the identity of the part
         self._used: set[str] = set()
@@ -114,12 +121,16 @@ class _Ids:
             turn: set[str] = set()  # no two calls of one turn have the same id anywhere
             for part in message.parts:
                 if isinstance(part, ToolCall):
-                    self._sent[id(part)] = self._call(part, turn)
+                    sent = self._call(part, turn)
                     self._open.append(part)
                 elif isinstance(part, ToolResult):
-                    self._sent[id(part)] = self._result(part)
+                    sent = self._result(part)
+                else:
+                    continue
+                self._sent[id(part)] = sent
+                self.own = self.own and sent == part.id
 
-    def of(self, part: object) -> str:
+    def __call__(self, part: object) -> str:
         return self._sent[id(part)]
 
     def _call(self, call: ToolCall, turn: set[str]) -> str:

@@ -22,7 +22,7 @@ from engine.agents import (
     tool,
 )
 from engine.errors import Category, ConfigError, MisuseError
-from engine.messages import ToolCall
+from engine.messages import Message, Text, ToolCall, ToolResult
 from engine.transport.multi import driver_of
 from tests.agents.support import (
     LOOP,
@@ -97,6 +97,41 @@ def test_every_result_goes_back_under_the_id_of_its_call(any_client: engine.Clie
 
 
 # -- seals and ids on the wire, as the vendors' documents want them --------------------------------
+
+
+@pytest.mark.parametrize("what", ["append", "edit", "exchange", "drop", "replace"])
+def test_what_a_callback_does_to_the_messages_is_what_is_sent_next(
+    any_client: engine.Client, what: str
+) -> None:
+    question = script(*[call("add", a=n, b=n) for n in range(3)], "Done.")
+    bodies, changes, gone = watch_bodies(any_client), list[int](), list[str]()
+
+    def heard(event: AgentEvent, run: AgentRun) -> None:
+        if event.type != "tool_end" or event.iteration != 2:
+            return
+        changes.append(len(bodies))
+        asked, first = run.messages[0], run.messages[2]
+        if what == "append":
+            asked.parts.append(Text("CHANGED"))
+        elif what == "edit":
+            asked.parts[0] = Text(f"CHANGED {asked.text}")
+        elif what == "exchange":
+            run.messages[0] = Message.user(Text(asked.text), Text("CHANGED"))
+        elif what == "drop":
+            gone.extend(call.id for call in run.messages[1].tool_calls)
+            asked.parts.insert(0, Text("CHANGED"))
+            del run.messages[1:3]
+        else:
+            result = first.parts[0]
+            assert isinstance(result, ToolResult)
+            first.parts[0] = ToolResult(result.id, "CHANGED", result.name)
+
+    FunctionAgent(any_client, "demo", [add]).run_stream(question, on_event=heard)
+    any_client.multi.run()
+    assert changes == [2] and len(bodies) >= 3
+    said = ["CHANGED" in json.dumps(body) for body in bodies]
+    assert said == [False, False, *[True] * (len(bodies) - 2)]
+    assert not any(id in json.dumps(bodies[2]) for id in gone)
 
 
 def last_body(emulator: engine.emulator.Emulator, dialect: str, suffix: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -64,19 +64,35 @@ _PLAIN_NAMES: Final = frozenset({"openai", "azure", "mistral"})
 
 
 def render_lines(
-    messages: Iterable[Message], provider: str, model: str = ""
+    messages: Sequence[Message],
+    provider: str,
+    model: str = "",
+    rendered: dict[Any, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The lines of `messages`; see
     https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages.
 
-    Reasoning and seals go back to the provider that gave them, under the name they came by.
+    Reasoning and seals go back to the provider that gave them, under the name they came by. Lines
+    that an earlier turn `rendered` (see `ModelRequest`) are not made again.
 
     Raises:
         ConfigError: a part cannot be said in this format.
     """
-    messages = with_calls_together(messages)
-    lines = _Lines(messages, provider, provider == "gemini-openai" and signs_calls(model))
-    return [line for message in messages for line in lines.of(message)]
+    turns = with_calls_together(messages)
+    signs = provider == "gemini-openai" and signs_calls(model)
+    lines = _Lines(turns, provider, signs)
+    # Ids that are made, and turns that are joined, depend on what stands around them.
+    if rendered is None or not lines.by_themselves or len(turns) < len(messages):
+        return [line for message in turns for line in lines.of(message)]
+    key = (FORMAT, provider, signs)
+    before: dict[int, _Rendered] = rendered.get(key, {})
+    made = [before.get(id(message)) or (message, lines.of(message)) for message in turns]
+    rendered[key] = {id(each[0]): each for each in made}
+    return [line for _, each in made for line in each]
+
+
+# A message, which holds its identity, and its lines.
+_Rendered = tuple[Message, list[dict[str, Any]]]
 
 
 class _Lines:
@@ -84,6 +100,7 @@ class _Lines:
         self._provider = provider
         self._signs_calls = signs_calls
         self._id = fitting_ids(messages, _rule(provider))
+        self.by_themselves = self._id.own
 
     def of(self, message: Message) -> list[dict[str, Any]]:
         """One message as the lines it takes: each tool result is a line of its own, before the

@@ -21,7 +21,7 @@ def render_chat(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     """
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": render_lines(request.messages, endpoint.name, request.model),
+        "messages": render_lines(request.messages, endpoint.name, request.model, request.rendered),
     }
     if request.stream:
         body["stream"] = True

@@ -1,0 +1,66 @@
+"""A dialogue: messages that are asked again and again, with more at their end each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from engine.messages import Message
+
+__all__ = ["Dialogue", "Known"]
+
+# Bytes of a message that is remembered; what checks a longer one costs less than to send it.
+_LONGEST: Final = 64 * 1024
+
+
+class Known:
+    """What of a dialogue was checked and rendered before, so that each turn has that to do for its
+    new messages only.
+
+    A message is known by all that it says, in bytes: whoever changes one between two turns, in
+    whatever depth, has another.
+
+    Attributes:
+        rendered: see `ModelRequest.rendered`.
+    """
+
+    __slots__ = ("_checked", "rendered")
+
+    def __init__(self) -> None:
+        self._checked: dict[bytes, Message] = {}
+        self.rendered: dict[Any, Any] = {}
+
+    def find(self, message: object) -> tuple[bytes, Message | None]:
+        """What it says, in bytes; and the message that was checked and says the same, or None.
+        No bytes: it is no message, or cannot be written, or is long."""
+        if type(message) is not Message:
+            return b"", None
+        try:
+            written = msgspec.json.encode(message)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return b"", None
+        if len(written) > _LONGEST:
+            return b"", None
+        return written, self._checked.get(written)
+
+    def keep(self, written: bytes, checked: Message) -> None:
+        """`checked` is what says `written`; nobody changes it."""
+        if written:
+            self._checked.setdefault(written, checked)
+
+
+class Dialogue(list[Message]):
+    """The messages of one turn.
+
+    Args:
+        messages: all of them.
+        known: the same in each turn.
+    """
+
+    __slots__ = ("known",)
+
+    def __init__(self, messages: Iterable[Message], known: Known) -> None:
+        super().__init__(messages)
+        self.known: Known = known
