@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
+from time import monotonic
 
 import pytest
 
@@ -84,6 +86,25 @@ def test_listeners_by_name(client: engine.Client) -> None:
         ("final_message", message, stream),
         ("end", stream),
     ]
+
+
+def test_the_result_is_there_when_all_were_told_however_long_they_take(
+    client: engine.Client,
+) -> None:
+    seen: list[str] = []
+
+    def slow(name: str, *_: object) -> None:
+        seen.append(name)
+        began = monotonic()
+        while monotonic() - began < 0.01:  # longer than a turn may take
+            pass
+        assert stream.result() is stream.completion  # told already, in a callback too
+
+    stream = client.stream("m", "hi", on_done=lambda: slow("done"))
+    for name in ("message", "final_message", "end"):
+        stream.on(name, partial(slow, name))
+    stream.result()
+    assert seen == ["message", "final_message", "done", "end"]
 
 
 def test_once_is_once_and_off_is_off(client: engine.Client) -> None:

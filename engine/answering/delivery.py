@@ -302,14 +302,14 @@ class Delivery(Generic[E, R]):
             watcher()
 
     def result(self) -> R:
-        """Drive the `Multi` until it is over, and let readers go.
+        """Drive the `Multi` until it is over and all were told, and let readers go.
 
         Raises:
             MisuseError: called from a callback.
         """
         if self.driver.running is None:
             self.let_go()
-        while self.completion is None:
+        while self.completion is None or (self._source is not _OVER and not self.driver.running):
             self.multi.poll()
         return self.completion
 
