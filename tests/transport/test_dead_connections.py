@@ -23,7 +23,7 @@ from engine import Category, HttpRequest, Multi, Retry
 from engine.batch import Batch, Options
 from engine.transport.multi import driver_of
 from engine.transport.transfer import Transfer
-from tests.server import HEALTHY, Peer, Server, chat, serve
+from tests.server import HEALTHY, OK_SSE, Peer, Server, chat, serve
 from tests.servers.certificate import certify
 
 TEXT = "".join(HEALTHY)
@@ -96,6 +96,31 @@ def test_a_server_that_closes_after_each_answer(gap: float, secure: bool, certif
         ask_in_turn(client, 5, gap, whole=True)
         assert len(server.requests) == 15
         assert len(set(keys(server))) == 15
+
+
+@pytest.mark.parametrize("text", ["", "All "])
+def test_what_breaks_off_after_its_head_was_read_and_is_not_repeated(text: str) -> None:
+    def handle(peer: Peer) -> None:
+        if len(peer.server.requests) == 1:
+            whole(peer)
+            return
+        peer.send(OK_SSE)
+        if text:
+            peer.chunk(chat(text)[0])
+        heard.wait(10)
+        peer.reset()
+
+    heard = threading.Event()
+    with asking(handle) as (client, server):
+        assert client.stream("m", "hi").result().status == "complete"
+        stream = client.stream("m", "hi")
+        while stream._attempts._transfer.head is None or stream.text != text:
+            client.multi.poll(0.01)
+        heard.set()
+        done = stream.result()
+        assert done.timing.reused
+        assert (done.status, done.text) == ("truncated", text)
+        assert (done.attempts, len(server.requests)) == (1, 2)
 
 
 @pytest.mark.slow
@@ -254,7 +279,7 @@ def test_a_deadline_may_strike_while_a_request_waits_to_go_out_again(
     with asking(handle) as (client, server):
         multi = client.multi
         assert client.stream("m", "hi").result().status == "complete"
-        limits = engine.Timeouts(first_event=0.2)
+        limits = engine.Timeouts(first_event=0.6)
         quick = engine.Client(
             multi, base_url=server.url, retry=Retry(max_attempts=2), timeouts=limits
         )

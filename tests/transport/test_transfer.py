@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pycurl
 import pytest
 
 from engine import HttpRequest, Multi
+from engine.errors import Category, ConfigError, EngineError, ResourceError
+from engine.transport import transfer as of_transfers
 from engine.transport.multi import driver_of
 from engine.transport.state import LEGAL_MOVES, State
 from tests.server import serve
@@ -37,6 +40,34 @@ def test_the_end_of_an_attempt_comes_after_its_bytes_wherever_they_lie(of_others
         assert exchange.response.body == b"late"
         other.cancel()
         multi.run()
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "category"),
+    [
+        (ConfigError("the file of certificates is missing"), ConfigError, Category.CONFIG),
+        (pycurl.error(27, "out of memory"), ResourceError, Category.RESOURCE),
+    ],
+)
+def test_what_could_not_start_is_told_as_what_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    multi: Multi,
+    raised: Exception,
+    kind: type[EngineError],
+    category: Category,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(of_transfers, "prepare", refuse)
+    exchange = multi.add(HttpRequest("GET", "http://127.0.0.1:9"))
+    multi.run()
+    assert exchange.response is not None
+    error = exchange.response.error
+    assert type(error) is kind
+    assert error.category is category
+    assert raised in (error, error.__cause__)
+    assert not error.retryable
 
 
 def test_a_state_that_may_not_follow_is_a_bug_that_shows() -> None:
