@@ -208,13 +208,8 @@ class Ticket(Generic[P]):
         """The attempt that began then brought content (None), or failed."""
         lane = self.gate
         if lane is not None:
-            lane.ended(monotonic(), began_at, error, self._spare(lane) if error else 0.0)
-
-    def _spare(self, lane: Lane[P]) -> float:
-        # Whoever waits may be refused once, on an average: so many go out at once elsewhere. Few
-        # that have many attempts may spend half of them.
-        many = len(lane) + lane.in_flight
-        return max(many, min(many * (self._retry.max_attempts - 1) / 2, _FEW))
+            spare = _spare(self._retry, error, len(lane) + lane.in_flight) if error else 0.0
+            lane.ended(monotonic(), began_at, error, spare)
 
     def retry_delay(self, attempt: int, error: EngineError, sent: Sent) -> float | None:
         """Seconds until the next attempt, nothing having been delivered, or None to give up; see
@@ -227,6 +222,14 @@ class Ticket(Generic[P]):
         if delay is not None and not free:
             budget.retried(now)
         return delay
+
+
+def _spare(retry: Retry, error: EngineError, waiting: int) -> float:
+    # Whoever waits may be refused once, on an average: so many go out at once elsewhere. Few that
+    # have many attempts may spend half of them, where an attempt costs nothing else.
+    if error.category is not Category.RATE_LIMIT:
+        return waiting
+    return max(waiting, min(waiting * (retry.max_attempts - 1) / 2, _FEW))
 
 
 class Lanes(Generic[P]):

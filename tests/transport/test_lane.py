@@ -259,11 +259,24 @@ def test_who_is_not_gated_tells_the_gate_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "waiting", "spare"),
-    [(1, 20, 20), (3, 20, 20), (5, 20, 40), (20, 20, 190), (20, 500, 500), (5, 150, 250)],
+    ("category", "attempts", "waiting", "spare"),
+    [
+        (Category.RATE_LIMIT, 1, 20, 20),
+        (Category.RATE_LIMIT, 3, 20, 20),
+        (Category.RATE_LIMIT, 5, 20, 40),
+        (Category.RATE_LIMIT, 20, 20, 190),
+        (Category.RATE_LIMIT, 20, 500, 500),
+        (Category.RATE_LIMIT, 5, 150, 250),
+        (Category.SERVER, 20, 20, 20),  # which costs the budget of all
+    ],
 )
 def test_each_may_be_refused_once_and_few_that_have_many_attempts_spend_half_of_them(
-    world: World, monkeypatch: pytest.MonkeyPatch, attempts: int, waiting: int, spare: float
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    category: Category,
+    attempts: int,
+    waiting: int,
+    spare: float,
 ) -> None:
     lanes: Lanes[Passenger] = Lanes(Admission(0, 0, 1000), world.call_at)
     ticket = lanes.ticket(1, Retry(max_attempts=attempts), gated=True)
@@ -277,7 +290,7 @@ def test_each_may_be_refused_once_and_few_that_have_many_attempts_spend_half_of_
         return close(*arguments)
 
     monkeypatch.setattr(lane.gate, "close", note)
-    ticket.tell(monotonic(), refusal(1.0))
+    ticket.tell(monotonic(), refusal(1.0, category))
     assert spared == [spare]
 
 
