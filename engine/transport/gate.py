@@ -22,6 +22,12 @@ _NEXT_WAIT: Final = 0.5
 # Where less than this part was refused the server is at work: a little less is enough, and nobody
 # need stop.
 _GRAZED: Final = 0.2
+# Seconds from an answer to the next request, where one alone that followed an answer was refused:
+# the server frees its place a moment after it has answered. Twice as long each time; a hundredth
+# less with each answer, since the refusal may have had another reason.
+_MOMENT: Final = 0.005
+_LONGEST_MOMENT: Final = 0.1
+_MOMENT_KEPT: Final = 0.99
 # What was answered and refused is remembered over so many outcomes, and for so many seconds (half
 # of it each time): what the server did a minute ago says nothing of now.
 _MEMORY: Final = 64
@@ -52,6 +58,8 @@ class Gate:
         self._under_way = self._refused = self._served = 0
         self._answers = self._refusals = 0.0  # of late
         self._now = -math.inf
+        self._answered_at = -math.inf
+        self._moment = 0.0  # to wait after an answer before one is asked alone
 
     @property
     def ramp(self) -> float:
@@ -74,7 +82,9 @@ class Gate:
                 self._probes.answered()
             self._under_way = 0
             self._answers = self._refusals = 0.0  # that was the episode that is over
-        return 0.0 if self._room.fits(now, in_flight) else None
+        if not self._room.fits(now, in_flight):
+            return None
+        return max(self._answered_at + self._moment - now, 0.0) if in_flight == 0 else 0.0
 
     def close(
         self,
@@ -112,6 +122,8 @@ class Gate:
                 self._closed_at, self._stopped = now, False
             self._room.refused(now, in_flight, news)
             return news
+        if in_flight == 1 and sent_at - self._answered_at <= _LONGEST_MOMENT:
+            self._moment = min(max(2 * self._moment, _MOMENT), _LONGEST_MOMENT)
         again = self._in_a_row > 0 or self._probes.waits > 0
         probes = self._probes.next(in_flight, spare)
         wait = _NEXT_WAIT if probes > 1 else self._own_wait()
@@ -132,9 +144,12 @@ class Gate:
         """One of those that were under way when it closed was not sent after all."""
         self._under_way -= self._under_way > 1
 
-    def answered(self, sent_at: float) -> None:
-        """A request was answered that was sent at `sent_at`."""
+    def answered(self, sent_at: float, now: float = -math.inf) -> None:
+        """A request was answered that was sent at `sent_at`; `now`: -inf: when it was last asked
+        whether one may go."""
         self._weigh(1.0, 0.0)
+        self._answered_at = max(now, self._now)
+        self._moment *= _MOMENT_KEPT
         if sent_at > self._closed_at:
             self._in_a_row = 0
             self._probes.answered()

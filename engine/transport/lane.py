@@ -137,7 +137,7 @@ class Lane(Generic[P]):
         """
         news = False
         if error is None:
-            self.gate.answered(sent_at)
+            self.gate.answered(sent_at, now)
         elif error.category is Category.RATE_LIMIT or (
             error.retry_after is not None and error.category is not Category.QUOTA
         ):

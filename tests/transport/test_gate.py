@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from engine.transport.gate import Gate
+from tests.transport.narrow import WAYS, Narrow, ask
 
 
 def answer(gate: Gate, times: int, sent_at: float = 0.0) -> None:
@@ -204,6 +205,70 @@ def test_a_server_that_has_room_for_a_few_is_kept_busy_and_refuses_few(
     # slowest, and for those that were refused last.
     assert took < 1.2 * 400 * 0.1 / room + 3
     assert sent < 400 + begun + 400 / 20
+
+
+class Client:
+    """Requests that wait at the gate and, refused, as they are told to, or at random."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        self.gate = Gate()
+        self.wait = self.gate.wait
+        self._retry_after = retry_after
+        self._dice = random.Random(1)
+
+    def answered(self, now: float, sent_at: float, in_flight: int) -> None:
+        self.gate.answered(sent_at, now)
+
+    def refused(self, now: float, sent_at: float, in_flight: int, waiting: int) -> float:
+        self.gate.close(now, sent_at, in_flight, self._retry_after, waiting + in_flight)
+        return now + (self._retry_after or self._dice.random() / 2)
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.1])
+@pytest.mark.parametrize("begun", [20, 400])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("room", [1, 2, 3, 8, 12, 30])
+def test_it_is_kept_busy_whenever_it_frees_its_places_and_however_late_one_looks(
+    room: int, way: str, begun: int, retry_after: float | None
+) -> None:
+    server = Narrow(room, *WAYS[way])
+    requests = 200 + 40 * room
+    took, sent = ask(server, Client(retry_after), requests, begun)
+    # A stop of ours is a second, and the first burst and the first answers cost one each.
+    assert took < 2.5 * server.least(requests) + (1.0 if retry_after else 5.0)
+    assert sent < 2 * requests + begun
+
+
+def test_one_alone_that_is_refused_after_an_answer_waits_a_moment_after_the_next() -> None:
+    gate = Gate()
+    moments = []
+    now = 0.0
+    for _ in range(8):
+        gate.answered(now, now)
+        gate.close(now + 0.002, now + 0.001, 1, 0.1)
+        now = gate.until + 1.0
+        assert gate.wait(now, 0) == 0.0  # long after
+        gate.answered(now, now)
+        moments.append(gate.wait(now, 0))
+        assert not gate.wait(now, 1)  # which is no matter where others are under way
+        now += 60.0
+    assert moments[:3] == [pytest.approx(0.005 * 2**n, rel=0.1) for n in range(3)]
+    assert moments[-1] == pytest.approx(0.1, rel=0.1)
+    for _ in range(500):
+        gate.answered(now, now)
+    assert gate.wait(now, 0) == pytest.approx(0.0, abs=0.001)
+
+
+@pytest.mark.parametrize(("in_flight", "after"), [(2, 0.001), (1, 0.5)])
+def test_a_refusal_of_several_or_long_after_an_answer_tells_nothing_of_a_moment(
+    in_flight: int, after: float
+) -> None:
+    gate = Gate()
+    gate.answered(1.0, 1.0)
+    gate.close(2.0, 1.0 + after, in_flight, 0.1)
+    assert gate.wait(3.0, 0) == 0.0
+    gate.answered(2.5, 3.0)
+    assert gate.wait(3.0, 0) == 0.0
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 8), (2, 20), (8, 2), (20, 3)])

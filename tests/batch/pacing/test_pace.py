@@ -16,6 +16,7 @@ from engine.response import Limit as HeaderLimit
 from engine.response import RateLimit
 from engine.transport.bucket import Bucket
 from engine.transport.gate import Gate
+from tests.transport.narrow import WAYS, Narrow, ask
 
 
 def refusal(retry_after: float | None = None) -> EngineError:
@@ -40,7 +41,7 @@ class Alone:
         self, now: float, sent_at: float, error: EngineError | None, spare: float = 0.0
     ) -> bool:
         if error is None:
-            self.gate.answered(sent_at)
+            self.gate.answered(sent_at, now)
         elif error.category is Category.RATE_LIMIT or error.retry_after is not None:
             return self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after, spare)
         return False
@@ -118,6 +119,42 @@ def test_auto_converges_to_within_a_fifth_of_a_hidden_limit(hidden: int) -> None
         simulation.run(rows=1_000_000, until=float(second))
         values.append(pace.allowed)
     assert 0.8 * hidden <= sum(values) / len(values) <= 1.2 * hidden
+
+
+class Auto:
+    """Rows of a batch at the limit it finds out."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        self._road = Alone()
+        self.pace = Pace(AutoLimit(1000), self._road)
+        self._error = refusal(retry_after)
+        self._dice = random.Random(1)
+
+    def wait(self, now: float, in_flight: int) -> float | None:
+        self._road.in_flight = in_flight
+        return self.pace.wait(now, in_flight, 1)
+
+    def answered(self, now: float, sent_at: float, in_flight: int) -> None:
+        self.pace.ended(now, sent_at, in_flight, None)
+
+    def refused(self, now: float, sent_at: float, in_flight: int, waiting: int) -> float:
+        self._road.in_flight = in_flight
+        self.pace.ended(now, sent_at, in_flight, self._error)
+        return max(self.pace.gate.until, now) + self._dice.random() / 2
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.1])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("room", [1, 2, 3, 8, 12, 30])
+def test_auto_keeps_a_server_busy_whenever_it_frees_its_places_and_however_late_one_looks(
+    room: int, way: str, retry_after: float | None
+) -> None:
+    server = Narrow(room, *WAYS[way])
+    requests = 200 + 40 * room
+    took, sent = ask(server, Auto(retry_after), requests, 1000)
+    # A stop of ours is a second, and the first burst and the first answers cost one each.
+    assert took < 2.5 * server.least(requests) + (2.0 if retry_after else 5.0)
+    assert sent < 2 * requests
 
 
 def test_auto_grows_to_its_bound_where_nothing_is_refused() -> None:
