@@ -112,9 +112,12 @@ class RunCallbacks:
     def _tell(self, event: AgentEvent) -> None:
         general = "detail" if event.type in _DETAILS else "event"
         for name in (general, event.type):
-            entries = self._by_name.get(name, ())
-            if any(entry.once for entry in entries):
-                self._keep(name, tuple(entry for entry in entries if not entry.once))
+            entries = self._by_name.get(name)
+            if entries is None:
+                continue
+            kept = [entry for entry in entries if not entry.once]
+            if len(kept) < len(entries):
+                self._keep(name, tuple(kept))
             for entry in entries:
                 self._call(entry, event)
 

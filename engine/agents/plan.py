@@ -98,7 +98,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def fit(self, messages: list[Message]) -> list[Message]:
         """`messages` as the formats of the models that may be asked take them: where one of them
         has no place for the pictures of a tool's result, the words for them are all there is."""
-        if not any(map(_has_pictures, messages)):
+        results = [part for each in messages for part in each.parts if type(part) is ToolResult]
+        if not [result for result in results if result.parts]:
             return messages
         place = self.client._target.place
         models = [self.model, *(self.options.get("fallback") or ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -119,9 +119,10 @@ def _other(value: Any) -> Any:
 
 def sum_usage(first: Usage, second: Usage) -> Usage:
     """Both together; what neither says stays None."""
-    sums: dict[str, Any] = {}
-    for name in Usage.__struct_fields__:
-        a, b = getattr(first, name), getattr(second, name)
-        sums[name] = a if b is None else b if a is None else a + b
-    sums["partial"] = first.partial or second.partial
-    return Usage(**sums)
+    both = zip(msgspec.structs.astuple(first), msgspec.structs.astuple(second), strict=True)
+    sums: list[Any] = [a if b is None else b if a is None else a + b for a, b in both]
+    sums[_PARTIAL] = first.partial or second.partial
+    return Usage(*sums)
+
+
+_PARTIAL: Final = Usage.__struct_fields__.index("partial")

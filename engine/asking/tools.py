@@ -78,6 +78,9 @@ def read_tools(
 
 
 def _read(tool: Any, where: str, shape: Shape) -> list[Tool | VendorTool]:
+    definition = getattr(tool, "definition", None)
+    if isinstance(definition, Tool):
+        return [definition]
     if isinstance(tool, VendorTool):
         return [tool]
     if isinstance(tool, Tool):
@@ -91,9 +94,6 @@ def _read(tool: Any, where: str, shape: Shape) -> list[Tool | VendorTool]:
             return [_function(tool, where, shape)]
         shape.bind(formats, where)
         return [VendorTool(dict(tool))]
-    definition = getattr(tool, "definition", None)
-    if isinstance(definition, Tool):
-        return [definition]
     raise ConfigError(f"{where} is no tool; give engine.Tool(name, description, parameters)")
 
 

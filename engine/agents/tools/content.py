@@ -34,6 +34,8 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
     Raises:
         TypeError: it cannot be said as JSON.
     """
+    if type(value) in _PLAIN:
+        return _as_text(value), []
     pieces = list(value) if isinstance(value, list | tuple) else [value]
     parts = [_as_part(piece) for piece in pieces]
     if not any(isinstance(part, Image | Document) for part in parts):
@@ -44,6 +46,9 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
     ]
     text = "\n".join(_told(part) for part in whole)
     return text, [Text(mended(part.text)) if isinstance(part, Text) else part for part in whole]
+
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def mended(text: str) -> str:
