@@ -22,9 +22,9 @@ _NEXT_WAIT: Final = 0.5
 # Where less than this part was refused the server is at work: a little less is enough, and nobody
 # need stop.
 _GRAZED: Final = 0.2
-# Seconds from an answer to the next request, where one alone that followed an answer was refused:
-# the server frees its place a moment after it has answered. Twice as long each time; a hundredth
-# less with each answer, since the refusal may have had another reason.
+# Seconds from an answer's end to the next request, where one alone that followed an answer was
+# refused: the server frees its place a moment after it has answered. Twice as long each time; a
+# hundredth less with each answer, since the refusal may have had another reason.
 _MOMENT: Final = 0.005
 _LONGEST_MOMENT: Final = 0.1
 _MOMENT_KEPT: Final = 0.99
@@ -58,7 +58,8 @@ class Gate:
         self._under_way = self._refused = self._served = 0
         self._answers = self._refusals = 0.0  # of late
         self._now = -math.inf
-        self._answered_at = -math.inf
+        self._answers_last = False  # whether the last outcome was an answer
+        self._over_at = -math.inf  # when an answer ended
         self._moment = 0.0  # to wait after an answer before one is asked alone
 
     @property
@@ -84,7 +85,7 @@ class Gate:
             self._answers = self._refusals = 0.0  # that was the episode that is over
         if not self._room.fits(now, in_flight):
             return None
-        return max(self._answered_at + self._moment - now, 0.0) if in_flight == 0 else 0.0
+        return max(self._over_at + self._moment - now, 0.0) if in_flight == 0 else 0.0
 
     def close(
         self,
@@ -108,6 +109,7 @@ class Gate:
         self._forget(now)
         self._weigh(0.0, 1.0)
         self._probes.refused()
+        self._answers_last = False
         news = sent_at > self._closed_at
         if not news and self._stopped:
             self._refused += 1
@@ -122,7 +124,7 @@ class Gate:
                 self._closed_at, self._stopped = now, False
             self._room.refused(now, in_flight, news)
             return news
-        if in_flight == 1 and sent_at - self._answered_at <= _LONGEST_MOMENT:
+        if in_flight == 1 and sent_at - self._over_at <= _LONGEST_MOMENT:
             self._moment = min(max(2 * self._moment, _MOMENT), _LONGEST_MOMENT)
         again = self._in_a_row > 0 or self._probes.waits > 0
         probes = self._probes.next(in_flight, spare)
@@ -144,11 +146,15 @@ class Gate:
         """One of those that were under way when it closed was not sent after all."""
         self._under_way -= self._under_way > 1
 
-    def answered(self, sent_at: float, now: float = -math.inf) -> None:
-        """A request was answered that was sent at `sent_at`; `now`: -inf: when it was last asked
-        whether one may go."""
+    def over(self, now: float) -> None:
+        """A request is over, whatever came of it; a stream has been answered long before."""
+        if self._answers_last:
+            self._over_at = now
+
+    def answered(self, sent_at: float) -> None:
+        """A request was answered that was sent at `sent_at`."""
         self._weigh(1.0, 0.0)
-        self._answered_at = max(now, self._now)
+        self._answers_last = True
         self._moment *= _MOMENT_KEPT
         if sent_at > self._closed_at:
             self._in_a_row = 0

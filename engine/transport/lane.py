@@ -118,6 +118,7 @@ class Lane(Generic[P]):
     def left(self) -> None:
         """An attempt that passed has ended."""
         self.in_flight -= 1
+        self.gate.over(monotonic())
         if self._waiting or self._recalled:
             self._go_on()
 
@@ -137,7 +138,7 @@ class Lane(Generic[P]):
         """
         news = False
         if error is None:
-            self.gate.answered(sent_at, now)
+            self.gate.answered(sent_at)
         elif error.category is Category.RATE_LIMIT or (
             error.retry_after is not None and error.category is not Category.QUOTA
         ):

@@ -217,7 +217,8 @@ class Client:
         self._dice = random.Random(1)
 
     def answered(self, now: float, sent_at: float, in_flight: int) -> None:
-        self.gate.answered(sent_at, now)
+        self.gate.answered(sent_at)
+        self.gate.over(now)
 
     def refused(self, now: float, sent_at: float, in_flight: int, waiting: int) -> float:
         self.gate.close(now, sent_at, in_flight, self._retry_after, waiting + in_flight)
@@ -239,24 +240,31 @@ def test_it_is_kept_busy_whenever_it_frees_its_places_and_however_late_one_looks
     assert sent < 2 * requests + begun
 
 
+def answer_whole(gate: Gate, now: float) -> None:
+    """One sent a second ago is answered, and over a quarter of a second later."""
+    gate.answered(now - 1.0)
+    gate.over(now + 0.25)
+
+
 def test_one_alone_that_is_refused_after_an_answer_waits_a_moment_after_the_next() -> None:
     gate = Gate()
     moments = []
-    now = 0.0
+    now = 10.0
     for _ in range(8):
-        gate.answered(now, now)
-        gate.close(now + 0.002, now + 0.001, 1, 0.1)
+        answer_whole(gate, now)
+        gate.close(now + 0.252, now + 0.251, 1, 0.1)
+        gate.over(now + 0.252)
         now = gate.until + 1.0
         assert gate.wait(now, 0) == 0.0  # long after
-        gate.answered(now, now)
-        moments.append(gate.wait(now, 0))
-        assert not gate.wait(now, 1)  # which is no matter where others are under way
+        answer_whole(gate, now + 1.0)
+        moments.append(gate.wait(now + 1.25, 0))
+        assert not gate.wait(now + 1.25, 1)  # which is no matter where others are under way
         now += 60.0
     assert moments[:3] == [pytest.approx(0.005 * 2**n, rel=0.1) for n in range(3)]
     assert moments[-1] == pytest.approx(0.1, rel=0.1)
     for _ in range(500):
-        gate.answered(now, now)
-    assert gate.wait(now, 0) == pytest.approx(0.0, abs=0.001)
+        answer_whole(gate, now)
+    assert gate.wait(now + 0.25, 0) == pytest.approx(0.0, abs=0.001)
 
 
 @pytest.mark.parametrize(("in_flight", "after"), [(2, 0.001), (1, 0.5)])
@@ -264,11 +272,21 @@ def test_a_refusal_of_several_or_long_after_an_answer_tells_nothing_of_a_moment(
     in_flight: int, after: float
 ) -> None:
     gate = Gate()
-    gate.answered(1.0, 1.0)
-    gate.close(2.0, 1.0 + after, in_flight, 0.1)
+    answer_whole(gate, 1.0)
+    gate.close(2.0, 1.25 + after, in_flight, 0.1)
     assert gate.wait(3.0, 0) == 0.0
-    gate.answered(2.5, 3.0)
+    answer_whole(gate, 4.0)
+    assert gate.wait(4.25, 0) == 0.0
+
+
+def test_a_refusal_that_follows_a_refusal_tells_nothing_of_a_moment() -> None:
+    gate = Gate()
+    for now in (1.0, 1.05, 1.1):
+        gate.close(now, now - 0.01, 1, 0.02)
+        gate.over(now)
     assert gate.wait(3.0, 0) == 0.0
+    answer_whole(gate, 4.0)
+    assert gate.wait(4.25, 0) == 0.0
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 8), (2, 20), (8, 2), (20, 3)])

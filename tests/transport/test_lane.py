@@ -294,6 +294,20 @@ def test_each_may_be_refused_once_and_few_that_have_many_attempts_spend_half_of_
     assert spared == [spare]
 
 
+def test_the_gate_is_told_when_one_is_over_and_not_only_that_it_was_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = world.lane()
+    over: list[float] = []
+    monkeypatch.setattr(lane.gate, "over", over.append)
+    lane.enqueue(Passenger())
+    began = monotonic()
+    lane.ended(began, began, None)
+    assert over == []
+    lane.left()
+    assert len(over) == 1 and began <= over[0] <= monotonic()
+
+
 def test_one_of_many_under_way_that_is_refused_does_not_make_the_others_start_again(
     world: World,
 ) -> None:

@@ -41,7 +41,8 @@ class Alone:
         self, now: float, sent_at: float, error: EngineError | None, spare: float = 0.0
     ) -> bool:
         if error is None:
-            self.gate.answered(sent_at, now)
+            self.gate.answered(sent_at)
+            self.gate.over(now)
         elif error.category is Category.RATE_LIMIT or error.retry_after is not None:
             return self.gate.close(now, sent_at, max(self.in_flight, 1), error.retry_after, spare)
         return False
