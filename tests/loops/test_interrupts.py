@@ -8,13 +8,14 @@ from tests.transport.paced import paced_server
 from tests.transport.process import run_script
 
 _FINGER = """
-    import os, random, signal, sys, threading, time
+    import faulthandler, os, random, signal, sys, threading, time
     import asyncio, trio
     import engine
     from engine.loops import asyncio as in_asyncio, trio as in_trio
     from tests.transport.paced import raise_file_limit, text_of
 
     url, kind, count, presses = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    faulthandler.dump_traceback_later(150, exit=True)  # where it hangs, before it is killed
     raise_file_limit(2 * count + 300)
     # One idle thread is enough for the kernel to have a choice whom to give a signal.
     threading.Thread(target=threading.Event().wait, daemon=True).start()
@@ -111,7 +112,8 @@ _UNHANDLED = (
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     struck = 0
 
-    def press(enough):
+    def press(begun, enough):
+        begun.wait()
         if not enough.wait(random.uniform(0.005, 0.03)):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -120,6 +122,7 @@ _UNHANDLED = (
         done, streams, cancelled = [[] for _ in range(count)], [], []
 
         def begin():
+            begun.set()
             for n, client in enumerate(clients(multi, 3)):
                 streams.append(client.stream("m", "hi", on_done=done[n].append))
 
@@ -134,15 +137,20 @@ _UNHANDLED = (
         async def of_trio():
             begin()
             async with trio.open_nursery() as nursery:
-                for stream in streams:
-                    nursery.start_soon(waited, stream)
+                start(nursery)
+
+        # An interrupt in `start_soon` loses the task for good (trio 0.35), whatever it does.
+        @trio.lowlevel.enable_ki_protection
+        def start(nursery):
+            for stream in streams:
+                nursery.start_soon(waited, stream)
 
         async def waited(stream):
             await stream
 
         # The first round imports what is imported late, and is left alone.
-        pressed = threading.Event()
-        finger = threading.Thread(target=press, args=(pressed,), daemon=True)
+        begun, pressed = threading.Event(), threading.Event()
+        finger = threading.Thread(target=press, args=(begun, pressed), daemon=True)
         if round:
             finger.start()
         try:
