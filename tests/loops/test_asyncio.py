@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from engine.agents import FunctionAgent, Pending, tool
 from engine.errors import MisuseError
 from engine.loops.asyncio import AsyncioLoop
 from tests.agents.support import add, call, check_order, kinds, script
-from tests.server import serve
+from tests.server import Peer, chat, serve
 
 
 @pytest.fixture(scope="module")
@@ -160,24 +161,28 @@ def test_a_stream_that_another_loop_drives_is_not_awaited(client: engine.Client)
     run(later())
 
 
-def test_waits_that_time_out_leave_nothing_behind(client: engine.Client) -> None:
-    async def main() -> None:
-        async with AsyncioLoop(client.multi) as loop:
-            stream = client.stream("demo-ttft=0.2", script("one two"))
-            reader = loop.events(stream)
-            events = []
-            for _ in range(50):
-                try:
-                    events.append(await asyncio.wait_for(anext(reader), 0.001))
-                except TimeoutError:
-                    assert len(stream._delivery._watchers or ()) <= 1
-            events += [event async for event in reader]
-            assert (
-                "".join(e.text for e in events if isinstance(e, engine.events.TextDelta))
-                == "one two"
-            )
+def test_waits_that_time_out_leave_nothing_behind() -> None:
+    speaks = threading.Event()
 
-    run(main())
+    def silent_at_first(peer: Peer) -> None:
+        speaks.wait(20)
+        peer.stream(chat("one ", "two"))
+
+    async def main(client: engine.Client) -> None:
+        async with AsyncioLoop(client.multi) as loop:
+            stream = client.stream("m", "hi")
+            reader = loop.events(stream)
+            for _ in range(50):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(reader), 0.001)
+                assert len(stream._delivery._watchers or ()) <= 1
+            speaks.set()
+            told = [event async for event in reader]
+            text = (e.text for e in told if isinstance(e, engine.events.TextDelta))
+            assert "".join(text) == "one two"
+
+    with serve(silent_at_first) as server, engine.Client(base_url=server.url) as client:
+        run(main(client))
 
 
 def test_what_a_callback_raises_reaches_asyncio_and_the_loop_goes_on(client: engine.Client) -> None:
