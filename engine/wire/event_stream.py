@@ -102,12 +102,10 @@ class EventStreamDecoder(SSEDecoder):
             plain = chunk.find(b"\n\n" + head, 0, max(end, 0)) + 2
         if plain == 1 or not 0 <= end <= self.limit:
             return self._feed(chunk[:until])  # type: ignore[return-value]
+        # Up to `end` only what was open before can be too large, and that raises here.
         records: list[Any] = [*self._feed(chunk[:plain])] if plain else []
-        if self._failure is None:
-            records += self._runs(chunk, plain, end)
-            if end + 2 < until:
-                return self._and_more(records, chunk[end + 2 :])
-        return records
+        records += self._runs(chunk, plain, end)
+        return self._and_more(records, chunk[end + 2 :]) if end + 2 < until else records
 
     def _and_more(self, records: list[Any], chunk: bytes) -> list[Any]:
         """`records`, and those of `chunk`; where that fails, the next call raises."""

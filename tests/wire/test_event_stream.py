@@ -156,6 +156,18 @@ def test_the_id_of_an_event_stands_for_those_after_it() -> None:
     some = b"data: a\n\n" * 9
     got = decoder.feed(some + b"data: b\nid: 7\n\n" + some)
     assert got == [b"a"] * 9 + [SSERecord(b"b", id="7")] + [SSERecord(b"a", id="7")] * 9
+    got = decoder.feed(b"data: b\nid: 8\n\n" + some)
+    assert got == [SSERecord(b"b", id="8")] + [SSERecord(b"a", id="8")] * 9
+
+
+def test_an_event_that_was_open_and_is_too_large_is_refused_before_those_after_it() -> None:
+    decoder = EventStreamDecoder()
+    decoder.limit = 5000
+    decoder.feed(b": begin\n\n")
+    decoder.feed(b"data: " + b"x" * 4500)
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="max_event_bytes=5000"):
+            decoder.feed(b"x" * 600 + b"\n\n" + b"data: a\n\n" * 9)
 
 
 @pytest.mark.parametrize("size", [7, 100, 5000])

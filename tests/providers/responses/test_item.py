@@ -29,9 +29,9 @@ def event(type: str, **fields: Any) -> bytes:
     return f"event: response.{type}\ndata: {data}\n\n".encode()
 
 
-def added(kind: str, id: str, number: int) -> bytes:
+def added(kind: str, id: str, number: int, step: str = "added") -> bytes:
     item = {"id": id, "type": kind, "call_id": f"call_{id}", "name": "f"}
-    return event("output_item.added", output_index=number, item=item)
+    return event(f"output_item.{step}", output_index=number, item=item)
 
 
 END = event("completed", response={"id": "r", "status": "completed"})
@@ -59,6 +59,15 @@ def streams(kind: str, ids: dict[str, Any]) -> list[list[bytes]]:
         [piece(item_id="a"), usual, usual, odd, usual, piece(item_id="a"), piece(**ids), END],
         [piece(item_id="a"), usual, piece(item_id="b"), odd, usual, piece(**ids), END],
         [added(what, "a", 0), usual, added(what, "b", 0), odd, usual, odd, piece(**ids), END],
+        [
+            added(what, "a", 0),
+            usual,
+            added(what, "a", 0, "done"),
+            added(what, "b", 0),
+            odd,
+            usual,
+            END,
+        ],
         [usual, piece(output_index=0, **ids), piece(item_id="b"), piece(**ids), piece(), END],
         [usual, usual, odd, added(what, "b", 1), piece(**ids), usual, odd, piece(), END],
     ]
@@ -108,6 +117,21 @@ def test_an_open_item_whose_number_another_took_is_known_by_its_id() -> None:
     begun += [added("message", "b", 0), text("2", item_id="b", output_index=0)]
     after = [text("3", item_id="a", output_index=0), text("4", item_id="b", output_index=0)]
     assert told(*begun, *after) == [("1", 0), ("2", 1), ("3", 0), ("4", 1)]
+
+
+def test_an_item_that_is_done_leaves_its_number_to_the_next_whatever_ids_its_pieces_have() -> None:
+    first = [added("message", "a", 0), text("1", item_id="a", output_index=0)]
+    second = [added("message", "a", 0, "done"), added("message", "b", 0)]
+    pieces = [text("2", item_id="b", output_index=0), text("3", item_id="a", output_index=0)]
+    assert told(*first, *second, *pieces) == [("1", 0), ("2", 1), ("3", 1)]
+    again = [added("message", "a", 0, "done"), text("4", output_index=0)]
+    assert told(*first, *second, *pieces, *again)[-1] == ("4", 1)
+
+
+def test_an_id_said_beside_a_number_goes_with_its_item_where_another_takes_the_number() -> None:
+    begun = [added("message", "a", 0), text("1", item_id="x", output_index=0)]
+    begun += [added("message", "b", 0), text("2", item_id="b", output_index=0)]
+    assert told(*begun, text("3", item_id="x")) == [("1", 0), ("2", 1), ("3", 0)]
 
 
 def test_the_last_id_said_beside_a_number_stands_for_it() -> None:
