@@ -370,7 +370,10 @@ def test_findings_of_any_kind_are_kept_alike_however_they_come(name: str, odd: A
     # What comes between two that are the same is looked at closely, and says something else.
     closely = b"data: " + chat({"content": "b", "name": "x"}) + b"\n\n"
     closely = closely.replace(b'"index":0', b'"index":0,"%s":%s' % (name.encode(), _json(high)))
-    check("chat", [plain, beside(safe), closely, beside(safe), beside(odd, "stop")], 1 << 24)
+    stream = [plain, beside(safe), closely, beside(safe), beside(odd, "stop")]
+    check("chat", stream, 1 << 24)
+    check("chat", [b"".join(stream)], 1 << 24)
+    check("chat", [b"".join([*stream[:4], plain, b"data: [DONE]\n\n"])], 1 << 24)
 
 
 @pytest.mark.parametrize("nothing", [{}, None])

@@ -140,6 +140,20 @@ def test_the_last_id_said_beside_a_number_stands_for_it() -> None:
     assert told(*pieces, text("4", item_id="copilot_2"))[-1] == ("4", 1)
 
 
+def test_what_an_event_says_it_is_counts_before_the_name_it_came_by() -> None:
+    other = event("refusal.delta", delta="r", output_index=0)
+    other = other.replace(b"event: response.refusal.delta", b"event: response.output_text.delta")
+    stream = [text("1", output_index=0), text("2", output_index=0), other, END]
+    assert told(*stream) == [("1", 0), ("2", 0)]
+    check("responses", stream, 1 << 24)
+
+
+def test_half_a_character_in_the_event_that_ends_the_answer_is_told_as_such() -> None:
+    item = {"id": "a", "type": "message", "content": [{"type": "output_text", "text": "h\ud83d"}]}
+    whole = {"id": "r", "status": "completed", "output": [item]}
+    assert "".join(text for text, _ in told(event("completed", response=whole))) == "h\ufffd"
+
+
 def test_the_latest_item_is_the_one_of_the_last_piece() -> None:
     first, second = text("1", output_index=0), text("2", output_index=1)
     assert told(first, second, first, first, text("3"))[-1] == ("3", 0)
