@@ -127,7 +127,7 @@ class Gate:
         if in_flight == 1 and sent_at - self._over_at <= _LONGEST_MOMENT:
             self._moment = min(max(2 * self._moment, _MOMENT), _LONGEST_MOMENT)
         again = self._in_a_row > 0 or self._probes.waits > 0
-        probes = self._probes.next(in_flight, spare)
+        probes = self._probes.next(in_flight, spare, in_flight - 1)
         wait = _NEXT_WAIT if probes > 1 else self._own_wait()
         if retry_after is not None:
             # "Retry-After: 0" is honoured once; said again and again it would be an endless loop.

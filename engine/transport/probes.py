@@ -41,16 +41,18 @@ class Probes:
         """One was refused."""
         self._refusals += 1
 
-    def next(self, in_flight: int, spare: float) -> int:
+    def next(self, in_flight: int, spare: float, unheard: int = 0) -> int:
         """How many may go after the wait that begins now.
 
         Args:
             in_flight: requests under way, the refused one included.
             spare: refusals that may be spent since the last answer, before one goes at a time.
+            unheard: of those under way, as many as will be refused like it: they are spent too.
         """
         self._most = max(self._most, in_flight)
         self._spare = max(self._spare, spare)
-        left = min(self._spare, _TIMES * self._most, 1.5 * self._most + _MANY) - self._refusals
+        spare = self._spare - unheard
+        left = min(spare, _TIMES * self._most, 1.5 * self._most + _MANY) - self._refusals
         if self.waits and left > 1:
             self._number = int(min(_GROWTH * self._number, 2 * self._most, left))
         else:

@@ -68,6 +68,14 @@ def test_who_waits_elsewhere_for_a_while_can_be_refused_all_the_same() -> None:
     assert [probes.next(20, 0.0) for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("unheard", "goes"), [(0, 49), (19, 30), (48, 1), (100, 1)])
+def test_what_is_under_way_and_will_be_refused_is_spent_already(unheard: int, goes: int) -> None:
+    probes = Probes()
+    probes.refused()
+    assert [probes.next(100, 50.0) for _ in range(2)] == [1, 8]
+    assert probes.next(100, 50.0, unheard) == goes
+
+
 def test_an_answer_ends_it() -> None:
     probes = Probes()
     probes.refused()
