@@ -48,8 +48,10 @@ def body(provider: str, format: str, messages: Any, **options: Any) -> Any:
         return str(error)
 
 
-def answer(number: int, provider: str) -> list[Message]:
-    call = ToolCall(f"call_{number}", "add", f'{{"a": {number}}}')
+def answer(number: int, provider: str, odd: bool = True) -> list[Message]:
+    # One in three has an id that some refuse, so that it is sent with another.
+    id = ("", f"call_{number}", f"call_{number}_{'x' * 60}")[number % 3 if odd else 1]
+    call = ToolCall(id, "add", f'{{"a": {number}}}')
     return [
         Message("assistant", [Thinking("Hm.", "seal"), Text("So."), call], provider, model="m"),
         Message.tool(ToolResult(call.id, str(number), "add")),
@@ -134,7 +136,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 def test_each_message_of_a_dialogue_is_checked_and_rendered_once(counted: dict[str, int]) -> None:
     known, messages = Known(), [Message.user("Please.")]
     for number in range(9):
-        messages += answer(number, "my.host")
+        messages += answer(number, "my.host", odd=False)
         body("my.host", "chat", Dialogue(messages, known))
     assert counted == {"checked": 19, "rendered": 19}
     messages[5].parts.append(Text("more"))
