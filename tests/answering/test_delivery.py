@@ -194,8 +194,8 @@ def test_what_is_posted_together_is_asked_for_once() -> None:
 
     fixture.callbacks.on_event = on_event
     for _ in range(3):
-        fixture.delivery.post(texts("a"))
         fixture.delivery.step(lambda: None)
+        fixture.delivery.post(texts("a"))
     assert list(fixture.multi.deliverable) == [fixture.delivery]
     fixture.delivery.deliver()
     assert list(fixture.multi.deliverable) == [fixture.delivery]
