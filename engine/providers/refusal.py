@@ -243,19 +243,20 @@ def is_error(data: Any) -> bool:
     ``{"message": …, "code": …}``."""
     if isinstance(data, list) and data:  # Gemini wraps errors in a list at times
         data = data[0]
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or not data:
         return False
     if error_inside(data) or data.get("detail") or data.get("object") == "error":
         return True
     status = data.get("base_resp")  # MiniMax: 0 is success
     if isinstance(status, dict) and status.get("status_code"):
         return True
-    said = any(isinstance(data.get(name), str) for name in _SAID)
+    if _SAID.isdisjoint(data) or not any(isinstance(data.get(name), str) for name in _SAID):
+        return False
     failed = data.get("success") is False
-    return said and (failed or any(data.get(name) not in _WELL for name in _CODES))
+    return failed or any(data.get(name) not in _WELL for name in _CODES)
 
 
-_SAID: Final = ("message", "msg", "error_msg", "errmsg", "error_message")
+_SAID: Final = frozenset(("message", "msg", "error_msg", "errmsg", "error_message"))
 _WELL: Final = (None, 0, "0", 200)
 _CODES: Final = ("code", "type", "status", "status_code", "errcode", "error_code")
 
