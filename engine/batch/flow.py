@@ -19,7 +19,6 @@ from engine.batch.lane import Doubt, Item, Lane
 from engine.batch.lanes import Lanes
 from engine.batch.options import Options
 from engine.batch.outcome import Outcome
-from engine.batch.pacing.descriptors import most_connections
 from engine.batch.reading.rendering import Address, model_of
 from engine.batch.reading.rows import BadRow, Row
 from engine.batch.reading.schema import schema_check
@@ -132,14 +131,13 @@ class Flow:
         """Begin with `rows`, read as they are needed."""
         self.lanes.open(rows)
         self._open, self.landed = True, False
-        room = most_connections()
-        if room is not None and room < self.lanes.most:
-            if self._options.concurrency != "auto" or room < 100:
-                self._notice(
-                    f"descriptors for {room} connections, not {self.lanes.most}: no more are in "
-                    "flight (ulimit -n)"
-                )
-            self.lanes.most = room
+        most, room = self.lanes.ceiling.full, self.lanes.room()
+        self.lanes.ceiling.found(monotonic(), room)
+        wanted = 100 if self._options.concurrency == "auto" else most
+        if room is not None and room < min(most, wanted):
+            self._notice(
+                f"descriptors for {room} connections, not {most}: no more are in flight (ulimit -n)"
+            )
         self.turn()
 
     def close(self) -> None:
@@ -209,7 +207,7 @@ class Flow:
             if ledger.pending > _MOST_UNWRITTEN:
                 self._wake_at(monotonic() + 0.01)
                 return
-            if len(self.flying) >= self.lanes.most:
+            if len(self.flying) >= self.lanes.ceiling.value:
                 return
             now = monotonic()
             lane, item, when = self.lanes.choose(now)
@@ -280,6 +278,7 @@ class Flow:
             self._failed(item, lane, outcome, outcome.error, now)
             return
         lane.quiet_since = None
+        self.lanes.ceiling.answered(now, item.sent_at, self.lanes.room)
         self._undoubt(lane)
         if item.refusal is not None and lane.refusal is None:
             lane.refusal = item.refusal
@@ -360,10 +359,9 @@ class Flow:
 
     def _again(self, item: Item, lane: Lane, error: EngineError, limited: bool, now: float) -> None:
         if error.category is Category.RESOURCE:
-            fewer = max(len(self.flying) // 2, 1)
-            if fewer < self.lanes.most:
-                self._notice(f"{error.message}; no more than {fewer} are in flight now")
-                self.lanes.most = fewer
+            ceiling = self.lanes.ceiling
+            if ceiling.lacked(now, item.sent_at, len(self.flying) + 1):
+                self._notice(f"{error.message}; no more than {ceiling.value} are in flight now")
         why = long_wait(lane, error, self._options.max_wait, now, self._notice)
         if why is not None:
             self._close(lane, why, error)

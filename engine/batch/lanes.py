@@ -7,6 +7,8 @@ from typing import Final
 
 from engine.batch.lane import Item, Lane
 from engine.batch.options import Options
+from engine.batch.pacing.ceiling import Ceiling
+from engine.batch.pacing.descriptors import most_connections
 from engine.batch.pacing.limit import AutoLimit, FixedLimit, Limit
 from engine.batch.pacing.pace import Pace
 from engine.batch.reading.rendering import Address
@@ -40,13 +42,14 @@ class Lanes:
     Attributes:
         all: the lanes, in the order they came up.
         skipped: rows whose lane was closed before they were asked.
-        most: requests in flight, of all lanes.
+        ceiling: requests in flight, of all lanes.
     """
 
     def __init__(
         self, multi: Multi, options: Options, address: Address, batch: str, now: float
     ) -> None:
-        self._shared = driver_of(multi).lanes
+        driver = driver_of(multi)
+        self._shared, self._sockets = driver.lanes, driver.sockets
         self._options = options
         self._address = address
         self._batch = batch
@@ -57,7 +60,7 @@ class Lanes:
         self._lanes: dict[tuple[int, str], Lane] = {}
         self.all: list[Lane] = []
         self.skipped: int = 0
-        self.most: int = (
+        self.ceiling: Ceiling = Ceiling(
             options.max_concurrency if options.concurrency == "auto" else options.concurrency
         )
         self._turn = 0
@@ -121,7 +124,12 @@ class Lanes:
         allowed = 0
         for lane in self.all:  # asked for twice a row
             allowed += lane.pace.allowed
-        return min(self.most, allowed or self.most)
+        most = self.ceiling.value
+        return min(most, allowed or most)
+
+    def room(self) -> int | None:
+        """Connections there are descriptors for, those of the `Multi` included; None: no limit."""
+        return most_connections(len(self._sockets) + self._sockets.connections.resting)
 
     @property
     def closed(self) -> list[Lane]:

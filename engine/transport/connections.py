@@ -72,6 +72,11 @@ class Connections:
         # Those found dead that several requests of HTTP/2 may have been given.
         self._dead: set[Name] = set()
 
+    @property
+    def resting(self) -> int:
+        """How many rest, or were closed by libcurl since."""
+        return len(self._names)
+
     def rests(self, fd: int) -> bool:
         """libcurl stops to watch `fd`, which is still open; whether it is a connection."""
         if fd in self._no_sockets:

@@ -126,7 +126,9 @@ class Pace:
             spare: failures that the rows can afford while nothing is answered; refusals for
                 reasons of rate cost them nothing.
         """
-        if error is None or error.category not in (Category.RATE_LIMIT, *_DOWN):
+        if error is not None and error.category is Category.RESOURCE:
+            self.failed += 1  # this machine's want says nothing about the provider
+        elif error is None or error.category not in (Category.RATE_LIMIT, *_DOWN):
             # What a provider says about one request alone shows that it is at work.
             self._failures = 0
             self.answered += error is None

@@ -11,7 +11,7 @@ import pytest
 
 from engine.batch.pacing.limit import AutoLimit, FixedLimit, Limit
 from engine.batch.pacing.pace import Pace
-from engine.errors import Category, EngineError, ProviderError
+from engine.errors import Category, EngineError, ProviderError, ResourceError
 from engine.response import Limit as HeaderLimit
 from engine.response import RateLimit
 from engine.transport.bucket import Bucket
@@ -369,3 +369,17 @@ def test_no_more_are_in_flight_than_headers_say_is_left() -> None:
     assert pace.wait(8.0, 1, tokens=500) == 0.0
     assert pace.wait(8.0, 2, tokens=500) is None
     assert pace.wait(8.0, 0, tokens=5000) == 0.0  # the provider may say no; nobody else can
+
+
+def test_a_want_of_this_machine_says_nothing_of_the_provider() -> None:
+    pace = Pace(AutoLimit(100), Alone())
+    pace.ended(1.0, 0.5, 5, refusal(30.0))
+    before = pace.gate.until, pace.gate.ramp, pace.limit.value
+    for n in range(20):
+        pace.ended(2.0 + n, 1.5 + n, 10, ResourceError("no descriptor"))
+    assert (pace.gate.until, pace.gate.ramp, pace.limit.value) == before
+    assert (pace.answered, pace.failed) == (0, 20)
+    for n in range(12):
+        pace.ended(40.0 + n, 39.0 + n, 10, failure())
+        pace.ended(40.5 + n, 39.0 + n, 10, ResourceError("no descriptor"))
+    assert pace.gate.until > 50.0  # it is down all the same
