@@ -15,11 +15,11 @@ demo: $(VENV)/.engine  ## a thousand chats at once; ARGS="-n 5000" for more
 	$(BIN)/engine demo $(ARGS)
 
 test: $(VENV)/.test $(if $(SLOW),$(VENV)/.ci $(VENV)/.docs)  ## SLOW=1: those that take more than a few seconds too
-	$(BIN)/python -m pytest -n $(if $(SLOW),2,4) --dist loadfile \
+	$(BIN)/python -m pytest -n $(if $(SLOW),2,4) --dist loadfile --no-loadscope-reorder \
 		-m $(if $(SLOW),"not nightly","not slow and not nightly") $(ARGS)
 
 nightly: $(VENV)/.test $(VENV)/.ci $(VENV)/.docs  ## all there is, in its full volume: hours
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/ruff format --check .
