@@ -101,7 +101,7 @@ class Asked:
     def _hear(self, event: Event, stream: Stream) -> object:
         if self._left:
             return STOP
-        if isinstance(event, Restarted):  # the model says it anew
+        if type(event) is Restarted:  # the model says it anew
             self.turn, self._calls = self._new_turn(), {}
             self._answer = GrowingJson() if self._answer is not None else None
             return None

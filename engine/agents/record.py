@@ -89,7 +89,8 @@ class Record:
     def too_dear(self, limits: Limits, coming: Sequence[Message] = ()) -> str | None:
         """The name of the limit that was passed, or None; `coming` is read, and paid for, in the
         next turn."""
-        tokens = estimated_tokens(coming) if coming else 0
+        # To count them costs as much as the look at all other limits.
+        tokens = estimated_tokens(coming) if coming and limits.total_tokens is not None else 0
         return self.saved.spent.exceeded(limits, tokens)
 
     def close(self) -> None:

@@ -9,10 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from engine.asking.dialogue import Dialogue
 from engine.asking.input import Input
 from engine.asking.question import QuestionOptions, as_question
 from engine.asking.rendered import Rendered, encode_body, render
 from engine.asking.target import Place, Target
+from engine.asking.turn_form import TurnForm, key_of_turn, turn_form
 from engine.providers import is_built_in
 
 __all__ = ["Form", "Forms", "render_question"]
@@ -65,18 +67,18 @@ class Form:
 
 
 class Forms:
-    """The forms of one client, by all that tells two questions apart but the text. A question that
-    is asked once makes none."""
+    """The forms of one client, by all that tells two questions apart but the text, or the messages
+    of a dialogue. A question that is asked once makes none."""
 
     __slots__ = ("_forms",)
 
     def __init__(self) -> None:
-        self._forms: dict[bytes, Form | None] = {}
+        self._forms: dict[bytes, Form | TurnForm | None] = {}
 
     def __len__(self) -> int:
         return len(self._forms)
 
-    def find(self, key: bytes, target: Target) -> Form | None:
+    def find(self, key: bytes, target: Target) -> Form | TurnForm | None:
         """The form of `key`, if it still stands."""
         form = self._forms.get(key)
         return form if form is not None and form.stands(target) else None
@@ -88,7 +90,7 @@ class Forms:
         self.keep(key, None)
         return False
 
-    def keep(self, key: bytes, form: Form | None) -> None:
+    def keep(self, key: bytes, form: Form | TurnForm | None) -> None:
         """Remember `form`; the one that was remembered first is forgotten where they are many."""
         self._forms.pop(key, None)
         if len(self._forms) >= _MOST:
@@ -107,16 +109,22 @@ def render_question(
     streaming: bool,
 ) -> Rendered:
     """The request for what `Client.stream` is asked; raises as `as_question` and `render` do."""
-    key = _key_of(model, input, response_format, options, streaming)
-    if key is not None:
-        form = forms.find(key, target)
-        if form is not None:
-            return form.filled(input)  # type: ignore[arg-type]  # a key is of a text only
-    rendered = render(
-        target, as_question(model, input, response_format, options), streaming=streaming
-    )
-    if key is not None and forms.asked(key):
-        forms.keep(key, _form_of(target, model, response_format, options, streaming))
+    turn = type(input) is Dialogue
+    key_of = key_of_turn if turn else _key_of
+    key = key_of(model, input, response_format, options, streaming)
+    form = forms.find(key, target) if key is not None else None
+    if form is not None:
+        filled = form.filled(input)  # type: ignore[arg-type]  # a key is of a text or a dialogue
+        if filled is not None:
+            return filled
+    question = as_question(model, input, response_format, options)
+    rendered = render(target, question, streaming=streaming)
+    if key is not None and form is None and forms.asked(key):
+        if turn:
+            form = turn_form(target, rendered, options)
+        else:
+            form = _form_of(target, model, response_format, options, streaming)
+        forms.keep(key, form)
     return rendered
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -98,22 +98,23 @@ def render(target: Target, question: Question, *, streaming: bool) -> Rendered:
     """
     rendered: Rendered | None = None
     for model in reversed(question.models):
-        asked = _render_one(target, model, question, streaming)
-        rendered = msgspec.structs.replace(asked, fallback=rendered)
+        rendered = _render_one(target, model, question, streaming, rendered)
     assert rendered is not None
     return rendered
 
 
-def _render_one(target: Target, asked: str, question: Question, streaming: bool) -> Rendered:
+def _render_one(
+    target: Target, asked: str, question: Question, streaming: bool, fallback: Rendered | None
+) -> Rendered:
     place = target.place(asked)
-    row, format = place.row, place.dialect
-    request = msgspec.structs.replace(
-        question.request, model=place.model, stream=streaming and row.streams
-    )
-    if not row.name:  # seals go back to whom they came from: such a server is known by its host
-        row = msgspec.structs.replace(row, name=place.provider)
+    row, format, request = place.named_row, place.dialect, question.request
+    streams = streaming and row.streams
+    if request.model != place.model or request.stream is not streams:
+        request = msgspec.structs.replace(request, model=place.model, stream=streams)
     body = render_body(format, request, row)
-    http = place.http(request, question.extra_headers, encode_body({**body, **request.extra_body}))
+    if request.extra_body:
+        body = {**body, **request.extra_body}
+    http = place.http(request, question.extra_headers, encode_body(body))
     return Rendered(
         http=http,
         dialect=format,
@@ -128,6 +129,7 @@ def _render_one(target: Target, asked: str, question: Question, streaming: bool)
         gated=target.gate is not None,
         sizes=target.sizes,
         think_tags=target.think_tags,
+        fallback=fallback,
     )
 
 
@@ -153,8 +155,8 @@ def mended_request(http: HttpRequest, failure: EngineError) -> HttpRequest | Non
     return msgspec.structs.replace(http, body=msgspec.json.encode(mended))
 
 
-def encode_body(body: Mapping[str, Any] | str) -> bytes:
-    """`body`, or the text of a question, as JSON.
+def encode_body(body: Mapping[str, Any] | Sequence[Any] | str) -> bytes:
+    """`body`, or what of it is not the same each time, as JSON.
 
     Raises:
         ConfigError: it holds what JSON has no word for.

@@ -158,8 +158,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         keeper = keeper_of(row, base_url)
         key, variable = find_key(row, base_url, self.api_key, environ)
         insecure = self.allow_insecure or self.unix_socket is not None
+        provider = row.name or urlsplit(base_url).netloc
         return Place(
             row=row,
+            # Seals go back to whom they came from: a server in no table is known by its host.
+            named_row=row if row.name else msgspec.structs.replace(row, name=provider),
+            provider=provider,
             model=id,
             base_url=base_url,
             dialect=self._dialect(row, id),
@@ -200,6 +204,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         row: who is asked; without a name where it is in no table.
+        named_row: the same, by the name `provider`.
+        provider: a name of the table, or a host.
         model: the model's id there.
         base_url: the address.
         dialect: the format it is asked in, where nothing else decides.
@@ -211,6 +217,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     row: Endpoint
+    named_row: Endpoint
+    provider: str
     model: str
     base_url: str
     dialect: Dialect
@@ -226,11 +234,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Place({shown_url(self.base_url)})"  # a header holds the key
-
-    @property
-    def provider(self) -> str:
-        """A name of the table, or a host."""
-        return self.row.name or urlsplit(self.base_url).netloc
 
     def url(self, format: Dialect, request: ModelRequest) -> str:
         """The URL of `request` in `format`.

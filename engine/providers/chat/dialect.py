@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.messages import Message
 from engine.providers.blocks import DialectShell
+from engine.providers.chat.lines import render_lines
 from engine.providers.chat.parser import ChatParser
 from engine.providers.chat.request import render_chat
 from engine.providers.contract import Endpoint
@@ -25,6 +27,17 @@ class ChatDialect(DialectShell):
 
     def render(self, request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
         return render_chat(request, endpoint)
+
+    def lines(
+        self,
+        messages: list[Message],
+        endpoint: Endpoint,
+        model: str,
+        rendered: dict[Any, Any] | None,
+    ) -> list[dict[str, Any]]:
+        """The field `messages` of the body, of which nothing else depends on them: see
+        `render_lines`."""
+        return render_lines(messages, endpoint.name, model, rendered)
 
     def parser(self) -> ChatParser:
         return ChatParser()
