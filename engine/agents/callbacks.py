@@ -48,7 +48,7 @@ class RunCallbacks:
         on_detail: OnAgentEvent | None,
         on_done: OnAgentDone | None,
     ) -> None:
-        self.face = face
+        self.face: Any = face
         self.on_event: Callable[..., object] | None = None
         self.others: Callable[[AgentEvent], None] | None = None
         self._stop = stop
@@ -105,9 +105,16 @@ class RunCallbacks:
     def announce(self, result: AgentResult) -> bool:
         """Call the next handler of the end; False where none is left."""
         if not self._ends:
+            self._forget()
             return False
         self._ends.popleft()(result)
         return True
+
+    def _forget(self) -> None:
+        """Nobody is called any more; what is not in a cycle needs no garbage collector."""
+        self.face = self.others = None
+        self._by_name.clear()
+        self._stop = _nothing
 
     def _tell(self, event: AgentEvent) -> None:
         general = "detail" if event.type in _DETAILS else "event"
@@ -153,3 +160,7 @@ class _End:
 
     def __call__(self, result: AgentResult) -> object:
         return self._call(result)
+
+
+def _nothing() -> None:
+    pass

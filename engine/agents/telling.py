@@ -33,10 +33,15 @@ class Telling:
     ) -> None:
         self.iteration = 0
         self.span: Span | None = span
-        self.face: Any = callbacks.face
+        self._callbacks = callbacks
         self.wants: Callable[[DetailType], bool] = callbacks.wants
         self.step: Callable[[Callable[[], None]], None] = delivery.step
         self._post = delivery.post
+
+    @property
+    def face(self) -> Any:
+        """The run, as long as it is told of."""
+        return self._callbacks.face
 
     def emit(
         self, type: EventType, content: str, data: Any = None, error: EngineError | None = None

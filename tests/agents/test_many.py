@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from collections import Counter, deque
@@ -22,6 +23,7 @@ from engine.agents import (
 )
 from engine.transport.multi import driver_of
 from tests.agents.support import add, call, check_order, kinds, script
+from tests.answering.test_garbage import ours
 from tests.volume import examples
 
 COUNT = examples(500)
@@ -79,6 +81,45 @@ def test_a_turn_of_the_model_is_handed_over_by_its_stream_and_once_by_its_run(
     assert run.completion is not None and run.completion.status == "complete"
     # What else is asked for: the beginning, and the words of the last turn, read in pieces.
     assert Counting.asked["AgentRun"] <= 10 + 1 + 4
+
+
+def test_runs_of_every_ending_leave_nothing_in_a_cycle(emulator: engine.emulator.Emulator) -> None:
+    def heard(event: AgentEvent, run: AgentRun) -> None:
+        if run.user_data == "cancelled" and event.type == "tool_start":
+            run.cancel()
+
+    adding = call("add", a=1, b=2)
+    questions = {
+        "complete": script(adding, "Done."),
+        "cancelled": script(adding, "Done."),
+        "limit": script(adding, {"loop": True}),
+        "error": script(adding, {"error": "error-400"}),
+    }
+
+    def ask() -> None:
+        for ending, question in questions.items():
+            agent.run_stream(question, on_event=heard, user_data=ending).on("end", ended.append)
+        client.multi.run()
+
+    ended: list[AgentRun] = []
+    with engine.Client(base_url=emulator.base_url) as client:
+        agent = FunctionAgent(client, "demo", [add], limits=Limits(iterations=3))
+        ask()  # what is imported and cached at first is no garbage
+        ended.clear()
+        gc.collect()
+        gc.disable()
+        try:
+            ask()
+            assert sorted(run.user_data for run in ended) == sorted(questions)
+            ended.clear()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = Counter(type(thing).__qualname__ for thing in gc.garbage if ours(thing))
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not left
 
 
 def test_many_threads_wait_at_the_same_time(emulator: engine.emulator.Emulator) -> None:

@@ -113,6 +113,7 @@ class Execution:
     def settle(self, result: ToolResult) -> None:
         """It has its result already, from an earlier process."""
         self._over = True
+        self._forget()
         self.result = result
 
     def refuse(self, reason: str) -> None:
@@ -126,6 +127,7 @@ class Execution:
             if self._span is not None:
                 self._span.end(CancelledError("the call was cancelled"), self.usage)
             self._clean_up()
+            self._forget()
 
     # -- the three places ----------------------------------------------------------------------
 
@@ -255,7 +257,9 @@ class Execution:
             self._span.end(error, self.usage, content)
         self._stop = None if error is None else self._stop
         self._clean_up()
-        self._on_end(self)
+        on_end = self._on_end
+        self._forget()
+        on_end(self)
 
     def _expired(self) -> None:
         # A timer runs with signals held: what may call the user's code waits until after it.
@@ -265,6 +269,10 @@ class Execution:
         limit = self.tool.timeout if self.tool is not None else None
         sentence = f"the tool {self.call.name} took longer than {limit:g} s"
         self._fail(DeadlineError(sentence, phase="total"))
+
+    def _forget(self) -> None:
+        """Nobody is told any more; what is not in a cycle needs no garbage collector."""
+        self._on_end, self._on_inner = void, None
 
     def _clean_up(self) -> None:
         if self._timer is not None:
