@@ -102,7 +102,7 @@ class Attempts:
     def begin(self, delivery: Delivery[Event, Completion]) -> None:
         """Queue the first attempt; what comes of it goes to `delivery`."""
         self.delivery: Delivery[Event, Completion] = delivery
-        asked, driver, gate = self._rendered, self._driver, self._succession.ticket.gate
+        asked, driver, gate = self._succession.rendered, self._driver, self._succession.ticket.gate
         connect = asked.timeouts.connect
         self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, gate)
         if self._observed is not None:
@@ -110,13 +110,9 @@ class Attempts:
         self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
 
     @property
-    def _rendered(self) -> Rendered:
-        return self._succession.rendered
-
-    @property
     def provider(self) -> str:
         """Who is asked."""
-        return self._rendered.provider
+        return self._succession.rendered.provider
 
     @property
     def word(self) -> str:
@@ -172,10 +168,14 @@ class Attempts:
         if self._state is _OVER:
             return None
         answer = self._answer
-        if self._transfer.head is not None:
-            answer.head(self._transfer.head)
+        if self._state is _LINGERING and answer.complete:  # all was told, however it closed
+            self._finish("complete", None)
+            return None
+        head = self._transfer.head
+        if head is not None:
+            answer.head(head)
             if self._observed is not None:
-                self._observed.answered(self._transfer.request, self._transfer.head)
+                self._observed.answered(self._transfer.request, head)
         broke = answer.broke_off(error)
         delay = self._succession.rest(self._transfer, broke) if broke is not None else None
         if broke is not None and delay is not None:
@@ -191,7 +191,7 @@ class Attempts:
                 self._done = events[-1]  # type: ignore[assignment]
             self._finish("complete", None)
             return None
-        self._rendered.explained(failure)
+        self._succession.rendered.explained(failure)
         self._succession.ticket.tell(self._transfer.began_at, failure)
         flowed = self._first_event is not None and self._succession.voids is None
         delay = self._succession.next(self._transfer, failure, delivered=flowed)
@@ -247,7 +247,7 @@ class Attempts:
     def conclude(self) -> Completion:
         """How it ended."""
         # Where no content came: perhaps who answers, and what it costs.
-        if self._succession.voids is None:
+        if self._preamble.held and self._succession.voids is None:
             self._accumulator.extend(self._preamble.held)
         transfer = self._transfer
         ending = Ending(
@@ -264,7 +264,7 @@ class Attempts:
             first_event=self._first_event,
             last_event=self._last_event,
             delivered=self.delivery.cursor,
-            answer_type=self._rendered.answer_type,
+            answer_type=self._succession.rendered.answer_type,
             possibly_billed=transfer.possibly_billed,
         )
         completion = completion_of(ending, self._accumulator)
@@ -324,7 +324,9 @@ class Attempts:
         if self._observed is not None:
             self._observed.failed(failure, self._transfer.head, delay)
         if not self._succession.mending:
-            self.delivery.note(partial(tell_retry, self._rendered, number, delay, failure))
+            self.delivery.note(
+                partial(tell_retry, self._succession.rendered, number, delay, failure)
+            )
             self.delivery.post([RetryScheduled(number, delay, failure)])
         if self._state is not _WAITING:  # one that was turned away at the gate
             self._move(_WAITING)
@@ -355,7 +357,7 @@ class Attempts:
         if self._answer.complete:
             self._lingered()
             return
-        host = self._rendered.http.peer
+        host = self._succession.rendered.http.peer
         error = self._deadlines.error(phase, limit, host, self._transfer.phase)
         error.provider = self.provider
         if phase == "total":
@@ -387,7 +389,7 @@ class Attempts:
             self._deadlines.rest()
 
     def _new_answer(self) -> ResponseReader:
-        self._accumulator.format = format_of(self._rendered.dialect.name)
+        self._accumulator.format = format_of(self._succession.rendered.dialect.name)
         return self._succession.new_answer()
 
     def _move(self, to: State) -> None:

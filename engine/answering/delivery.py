@@ -18,7 +18,6 @@ from engine.transport.signals import SignalsHeld
 __all__ = ["Delivery"]
 
 _OVER: Final = Over()
-
 E = TypeVar("E")
 R = TypeVar("R")
 
@@ -126,7 +125,11 @@ class Delivery(Generic[E, R]):
     def finish(self) -> None:
         """Nothing more will come."""
         self.over = True
-        self._wanted()
+        if self._due or self._notes or self._watchers or len(self.queue) > self.cursor - self.base:
+            self._wanted()
+        elif not self._handed_in:  # all was handed over, and nobody waits to be told
+            self._handed_in = True
+            self.driver.finished(self)
 
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""
@@ -287,8 +290,7 @@ class Delivery(Generic[E, R]):
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, outside libcurl, when there is news."""
-        self._watchers = self._watchers or []
-        self._watchers.append(call)
+        self._watchers = [*(self._watchers or ()), call]
 
     def unwatch(self, call: Callable[[], None]) -> None:
         """The opposite of `watch`, also where it was called."""
@@ -312,8 +314,6 @@ class Delivery(Generic[E, R]):
         while self.completion is None or (self._source is not _OVER and not self.driver.running):
             self.multi.poll()
         return self.completion
-
-    # -- folding -------------------------------------------------------------------------------
 
     def fold(self) -> None:
         """Put what was delivered into the history. Signals are held: whatever interrupts a

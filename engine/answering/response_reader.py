@@ -148,16 +148,15 @@ class ResponseReader:
             return self.read(data)
         if self._kind is None:
             # Blank lines come before the body of slow answers (DeepSeek's keep-alive).
-            if not data.strip():
+            if data.isspace() or not data:
                 return []
             self._kind = self._classify(data.lstrip())
             if self._kind == "stream":
-                self._begin_stream()
-                return self.feed(data)
+                return self._begin_stream()(data)
         self._keep(data)
         return []
 
-    def _begin_stream(self) -> None:
+    def _begin_stream(self) -> _Read:
         decoder = self._decoder = self._dialect.decoder()
         parser = self._parser = self._parser or self._dialect.parser()
         if hasattr(decoder, "limit"):
@@ -174,6 +173,7 @@ class ResponseReader:
         if self._tags is not None:
             read = _split(read, self._tags)
         self.read = read
+        return read
 
     def broke_off(self, error: EngineError | None) -> EngineError | None:
         """Why the bytes ended before the answer did, where its rest may be asked for: `error`, the

@@ -33,6 +33,7 @@ class Succession:
     Attributes:
         rendered: what is asked now.
         cursor: how far the answer was read, where its rest may be asked for; None: nowhere.
+        ticket: what the question has of its lane.
         resuming: the next response is the rest of the answer.
         mending: the next attempt is the same without a field, which nobody needs to be told of.
         voids: why the answer that was begun is to be replaced by the next; None: it is not.
@@ -45,11 +46,11 @@ class Succession:
         "_lanes",
         "_mended",
         "_restarts",
-        "_ticket",
         "cursor",
         "mending",
         "rendered",
         "resuming",
+        "ticket",
         "voids",
     )
 
@@ -71,14 +72,9 @@ class Succession:
             rendered = msgspec.structs.replace(rendered, http=with_key(rendered.http))
         self.rendered: Rendered = rendered
         self._asked = rendered.http
-        self._ticket: Ticket[Transfer] = self._lanes.ticket(
+        self.ticket: Ticket[Transfer] = self._lanes.ticket(
             rendered.lane, rendered.retry, rendered.gated
         )
-
-    @property
-    def ticket(self) -> Ticket[Transfer]:
-        """What the question has of its lane."""
-        return self._ticket
 
     def new_answer(self) -> ResponseReader:
         """What reads the response to the next attempt, or to the one that begins the answer."""
@@ -127,7 +123,7 @@ class Succession:
         if self.mending:
             return 0.0
         attempt = transfer.attempt - self._earlier
-        delay = self._ticket.retry_delay(attempt, failure, transfer.sent(failure))
+        delay = self.ticket.retry_delay(attempt, failure, transfer.sent(failure))
         if delay is not None:
             self._from_the_beginning(transfer)
         elif self.voids is None and self.rendered.fallback is not None:
@@ -135,7 +131,7 @@ class Succession:
             self._earlier = transfer.attempt
             self._begin(self.rendered.fallback)
             self._from_the_beginning(transfer)
-            transfer.lane = self._ticket.gate
+            transfer.lane = self.ticket.gate
         return delay
 
     def flows(self, attempt: int) -> Restarted | None:
@@ -165,7 +161,7 @@ class Succession:
     def _resumed(self, transfer: Transfer, cursor: Cursor, error: EngineError) -> float | None:
         # By its place nothing is asked for twice, so that nobody can bill it twice.
         attempt = transfer.attempt - self._earlier
-        delay = self._ticket.retry_delay(attempt, error, Sent.REFUSED)
+        delay = self.ticket.retry_delay(attempt, error, Sent.REFUSED)
         if delay is None:
             return None
         cursor.expect_rest()
@@ -177,7 +173,7 @@ class Succession:
         if not self.rendered.retry.restart:
             return None
         attempt = max(transfer.attempt - self._earlier, self._restarts + 1)
-        delay = self._ticket.retry_delay(attempt, broke, transfer.sent(broke))
+        delay = self.ticket.retry_delay(attempt, broke, transfer.sent(broke))
         if delay is not None:
             self._broke = self.voids = broke
             self._restarts += 1

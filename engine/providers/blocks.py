@@ -179,6 +179,8 @@ class AnswerParser:
     def _answers(self, id: Any, model: Any, events: list[Event]) -> None:
         """Who answers, as far as it was not known: Azure's first chunk leaves both empty, and
         LiteLLM gives each chunk an id of its own."""
+        if self._id and self._model:
+            return
         new_id = id if isinstance(id, str) and id and not self._id else None
         new_model = model if isinstance(model, str) and model and not self._model else None
         self._id, self._model = self._id or new_id, self._model or new_model

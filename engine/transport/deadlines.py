@@ -161,11 +161,11 @@ class Deadlines:
 
     def stop(self) -> None:
         """The request is over."""
-        self._stopped = True
-        self.rest()
-        if self._total is not None:
-            self._total.cancel()
-            self._total = None
+        self._stopped, self._phase = True, None
+        for timer in (self._timer, self._total):
+            if timer is not None:
+                timer.call = None
+        self._timer = self._total = None
 
     def error(self, phase: Phase, limit: float, host: str, at: str) -> DeadlineError:
         """The error for `phase`; `at` is what a connection attempt was waiting for."""
@@ -184,7 +184,8 @@ class Deadlines:
         if due is None:
             self._cancel()
         elif self._timer is None or self._timer.call is None or due[0] < self._timer.when:
-            self._cancel()
+            if self._timer is not None:
+                self._timer.call = None
             self._timer = self._clock.call_at(due[0], self._look)
 
     def _next(self) -> tuple[float, Phase, float] | None:

@@ -57,6 +57,8 @@ _BATCH_BYTES: Final = 64 * 1024
 _BUSY: Final = 4
 # Seconds between two looks at the timers, where a round of all ready sockets takes that long.
 _TIMERS_EVERY: Final = 0.02
+# Seconds within which all ends are told, if turns come to their end at all.
+_REAPED_WITHIN: Final = 0.1
 
 
 class Lingering(Protocol):
@@ -77,8 +79,8 @@ class Driver:
         works: all that is open, by identity.
         deliverable: works whose `deliver` is wanted.
         ended: works that are over and not concluded yet.
-        lingering: whose answer came whole in this part of the turn, for those of them whose server
-            does not close by the end of it.
+        lingering: whose answer came whole, until what libcurl is done with was told: for those of
+            them whose server has not closed by then.
         soon: calls for the next `perform`, signals held.
         failures: what is to be raised from `info_read`.
         texts: the pieces of text of this turn, by whom they are of; None: nobody asked for it.
@@ -107,7 +109,7 @@ class Driver:
         self.affinity: Affinity = Affinity()
         self.ca_file = ca_file
         self.now: float = monotonic()
-        self._until = self._timers_at = self.now
+        self._until = self._timers_at = self._reaped_at = self.now
         self.inbox: Inbox = Inbox()
         self.works: dict[int, Work] = {}
         self.deliverable: deque[Work] = deque()
@@ -150,7 +152,7 @@ class Driver:
         lane: Lane[Transfer] | None = None,
     ) -> Transfer:
         """A new transfer, queued; `owner` is told of its way. `work` counts as open until its
-        `finished`, which must come once.
+        `finished`, which must come once. Signals are held.
 
         Args:
             connect_timeout: seconds, for libcurl, which spreads them over a host's addresses; the
@@ -161,13 +163,12 @@ class Driver:
         Raises:
             MisuseError: the `Multi` is closed, or belongs to another thread or process.
         """
-        self.check_thread("a new request")
+        self.affinity.check("a new request")
         self._check_open()
-        with SignalsHeld():
-            transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
-            self.counts[State.QUEUED] += 1
-            self.works[id(work)] = work
-            self.enqueue(transfer)
+        transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
+        self.counts[State.QUEUED] += 1
+        self.works[id(work)] = work
+        self.enqueue(transfer)
         return transfer
 
     def hold(self, work: Work) -> None:
@@ -242,8 +243,7 @@ class Driver:
 
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
         """Take `easy` out of libcurl, wherever its transfer is."""
-        with SignalsHeld():
-            self.transfers.release(easy, transfer)
+        self.transfers.release(easy, transfer)
 
     def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool:
         """Read and hand over what lies in the socket of `easy`; False where this turn is over
@@ -304,18 +304,25 @@ class Driver:
         self._whole = whole
         if whole:
             self.transfers.reap(until)
+            if not self.transfers.more_ended:
+                self._reaped_at = now
         # A deadline reads its own socket before it judges, but to read all of them in turn first
         # is cheaper where the host paused for long.
         if whole or now - self._timers_at > _TIMERS_EVERY:
             self._timers_at = now
             self._timers.run(now, until)
-        if self.lingering:  # a timer for each costs more than they take to close, as nearly all do
-            lingering, self.lingering = self.lingering, []
-            for answer in lingering:
-                answer.linger()
+        if self.lingering and not 0 < now - self._reaped_at < _REAPED_WITHIN:
+            self._linger()
         more = self.sockets.ready or inbox.pieces or self.transfers.more_ended
         # Where many came, more came meanwhile: what a turn costs by itself is then paid seldom.
         return bool(more) or not whole or found >= _BUSY
+
+    def _linger(self) -> None:
+        """All that libcurl is done with was told: a timer for those that are left. One for each
+        would cost more than they take to close, as nearly all do."""
+        lingering, self.lingering = self.lingering, []
+        for answer in lingering:
+            answer.linger()
 
     def _begin_round(self, until: float) -> bool:
         """Look what is ready; False where floods of the last round take this part of the turn."""

@@ -129,22 +129,23 @@ def measure(easy: pycurl.Curl, created: float, queued: float) -> Timing:
         queued: seconds the transfer waited for its turn, in all.
     """
 
-    def reached(option: int) -> float | None:
-        seconds = float(easy.getinfo(option))
-        return seconds or None
-
-    first_byte = reached(pycurl.STARTTRANSFER_TIME)
-    reused = first_byte is not None and easy.getinfo(pycurl.NUM_CONNECTS) == 0
-    connect = 0.0 if reused else reached(pycurl.CONNECT_TIME)
+    ask = easy.getinfo
+    waited: float = ask(pycurl.STARTTRANSFER_TIME)
+    first_byte = waited + queued if waited else None
+    version = _HTTP_VERSIONS.get(ask(pycurl.INFO_HTTP_VERSION))
+    if waited and not ask(pycurl.NUM_CONNECTS):  # on a connection that was there
+        return Timing(
+            queued, 0.0, 0.0, 0.0, first_byte, None, None, monotonic() - created, True, version
+        )
+    connect = ask(pycurl.CONNECT_TIME) or None
     return Timing(
         queued=queued,
-        dns=0.0 if reused else reached(pycurl.NAMELOOKUP_TIME),
+        dns=ask(pycurl.NAMELOOKUP_TIME) or None,
         connect=connect,
-        tls=0.0 if connect is not None and reused else _tls_time(easy, connect),
-        first_byte=first_byte + queued if first_byte is not None else None,
+        tls=_tls_time(easy, connect),
+        first_byte=first_byte,
         total=monotonic() - created,
-        reused=reused,
-        http_version=_HTTP_VERSIONS.get(easy.getinfo(pycurl.INFO_HTTP_VERSION)),
+        http_version=version,
     )
 
 

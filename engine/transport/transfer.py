@@ -77,38 +77,10 @@ class Transfer:
     """
 
     __slots__ = (
-        "_asked",
-        "_carrier",
-        "_connect_timeout",
-        "_easy",
-        "_flooded",
-        "_fresh",
-        "_head",
-        "_held_back",
-        "_inbox",
-        "_key",
-        "_lines",
-        "_lost",
-        "_queued",
-        "_retry",
-        "_sending",
-        "_since",
-        "_take",
-        "again",
-        "attempt",
-        "began_at",
-        "created",
-        "host",
-        "lane",
-        "over",
-        "owner",
-        "passed",
-        "possibly_billed",
-        "repeats",
-        "request",
-        "state",
-        "timing",
-        "work",
+        *("_asked", "_carrier", "_connect_timeout", "_easy", "_flooded", "_fresh", "_head"),
+        *("_held_back", "_inbox", "_key", "_lines", "_lost", "_queued", "_retry", "_sending"),
+        *("_since", "_take", "again", "attempt", "began_at", "created", "host", "lane", "over"),
+        *("owner", "passed", "possibly_billed", "repeats", "request", "state", "timing", "work"),
     )
 
     def __init__(
@@ -248,7 +220,7 @@ class Transfer:
         easy = self._easy
         if easy is None:
             return
-        head = self.head
+        head = self._head or self.head
         error: EngineError | None = None
         if code and head is None and self._goes_again(code):
             return
@@ -308,7 +280,9 @@ class Transfer:
     def end(self, state: State) -> None:
         """Stop here, in the final `state`; the owner knows and is not told. Idempotent."""
         if not self.over:
-            self._drop_easy()
+            if self._easy is not None or self.passed:
+                with SignalsHeld():  # a callback may be the one that stops it
+                    self._drop_easy()
             self.move(state)
 
     def forget_owner(self) -> None:
@@ -383,7 +357,7 @@ class Transfer:
         easy = self._easy
         if easy is not None:
             self.timing = measure(easy, self.created, self._queued)
-            head = self.head
+            head = self._head or self.head
             self.possibly_billed += self._sending.out and head is None
             self._carrier.hosts.over(self.host, self._sending, head)
             self._easy = None

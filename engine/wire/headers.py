@@ -129,6 +129,8 @@ def request_id(headers: Mapping[str, str], told: str | None = None) -> str | Non
         told: what the body of an error calls the request, or None.
     """
     own, traces, _ = _speaking(tuple(headers))
+    if not (own or traces):
+        return told
     trace = next((headers[name] for name in traces if headers[name]), None)
     return next((headers[name] for name in own if headers[name]), None) or told or trace
 

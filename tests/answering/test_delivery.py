@@ -69,6 +69,32 @@ def test_stop_cancels_and_the_rest_is_dropped() -> None:
     assert fixture.delivery.completion == "the end"
 
 
+def test_an_end_after_which_nothing_waits_needs_no_delivery() -> None:
+    fixture = Fixture()
+    fixture.delivery.post(texts("a"))
+    fixture.delivery.deliver()
+    fixture.multi.deliverable.clear()
+    fixture.delivery.finish()
+    fixture.delivery.finish()
+    assert (list(fixture.multi.deliverable), fixture.multi.over) == ([], [fixture.delivery])
+
+
+@pytest.mark.parametrize("what", ["event", "note", "watcher"])
+def test_an_end_before_which_something_waits_comes_after_it(what: str) -> None:
+    fixture, called = Fixture(), list[str]()
+    if what == "event":
+        fixture.callbacks.on_event = lambda event, face: called.append(what)
+        fixture.delivery.post(texts("a"))
+    elif what == "note":
+        fixture.delivery.note(lambda: called.append(what))
+    else:
+        fixture.delivery.watch(lambda: called.append(what))
+    fixture.delivery.finish()
+    assert (called, fixture.multi.over) == ([], [])
+    fixture.delivery.deliver()
+    assert (called, fixture.multi.over) == ([what], [fixture.delivery])
+
+
 def test_a_turn_looks_at_the_clock_and_goes_on_where_it_stopped() -> None:
     fixture, seen = Fixture(), list[Any]()
     fixture.callbacks.on_event = lambda event, _: seen.append(event)

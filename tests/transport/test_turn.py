@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 import engine
 from engine import HttpRequest, Multi
 from engine.errors import ConfigError
+from engine.transport import driver as driver_module
 from engine.transport.multi import driver_of
+from engine.transport.signals import SignalsHeld
 from tests.faults.server import play
 from tests.server import OK_SSE, Peer, chat, serve
 
@@ -313,6 +316,34 @@ def _spin(seconds: float) -> None:
 
 
 # -- cancel_all ----------------------------------------------------------------------------------
+
+
+def test_who_lingers_gets_a_timer_once_all_ends_were_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Answer:
+        timers = 0
+
+        def linger(self) -> None:
+            self.timers += 1
+
+    with Multi() as multi:
+        driver, answer = driver_of(multi), Answer()
+        taken: list[bytes] = []
+        with SignalsHeld():
+            driver.drive(inf)
+            driver.lingering.append(answer)
+            driver.inbox.pieces += [(taken.append, b"x")] * 100
+            driver.drive(0.0)  # a part of a turn that ends before it has taken all
+            assert len(taken) < 100 and answer.timers == 0
+            driver.drive(inf)
+            assert len(taken) == 100 and answer.timers == 1
+            driver.lingering.append(answer)
+            driver.inbox.pieces += [(taken.append, b"x")] * 100
+            monkeypatch.setattr(driver_module, "_REAPED_WITHIN", 0.0)
+            driver.drive(0.0)  # none of them ever does: there it must not wait for one
+            assert len(taken) < 200 and answer.timers == 2
+            driver.drive(inf)
 
 
 def test_cancel_all_only_marks_hands_over_nothing_more_and_spares_what_begins_after_it() -> None:

@@ -43,6 +43,8 @@ from engine.providers.tool_calls import OpenCall
 
 __all__ = ["Alternative", "ContentParser"]
 
+# What opens an answer and what ends it, without a word: to look for each field takes longer.
+_SILENT: Final = (Delta(), Delta(role="assistant", content=""), Delta(role="assistant"))
 _WORDS_OF_THOUGHT: Final = ("type", "thinking", "summary", "reasoning")
 
 
@@ -86,6 +88,8 @@ class ContentParser(AnswerParser):
             merge(self.metadata, {name: getattr(choice, name)})
 
     def _delta(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
+        if delta in _SILENT:
+            return
         if delta.reasoning_content:
             state.reasoned = True
             self._think(delta.reasoning_content, None, state, choice, events)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from engine.providers.blocks import merge
 from engine.providers.chat.chunk import ChoiceWords, ChunkUsage, StreamChoice
 
 __all__ = ["UsualChoice", "UsualChunk", "as_counts", "decode_usual", "facts_of", "finishes"]
@@ -42,16 +43,20 @@ class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     usage: dict[str, Any] | None = None
     obfuscation: str | None = None
 
-    def facts(self) -> dict[str, Any]:
-        """What of it has no name of ours."""
-        return {
-            "object": self.object,
-            "created": self.created,
-            "service_tier": self.service_tier,
-            "system_fingerprint": self.system_fingerprint,
-            "obfuscation": self.obfuscation,
-            "usage": self.usage,
-        }
+    def tell(self, metadata: dict[str, Any]) -> None:
+        """Put into `metadata` what of it has no name of ours, as `merge` does."""
+        if self.object:
+            metadata["object"] = self.object
+        if self.created is not None:
+            metadata["created"] = self.created
+        if self.service_tier:
+            metadata["service_tier"] = self.service_tier
+        if self.system_fingerprint:
+            metadata["system_fingerprint"] = self.system_fingerprint
+        if self.obfuscation:
+            metadata["obfuscation"] = self.obfuscation
+        if self.usage is not None:
+            merge(metadata, {"usage": self.usage})
 
 
 decode_usual: Final = msgspec.json.Decoder(UsualChunk).decode

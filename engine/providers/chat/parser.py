@@ -171,21 +171,21 @@ class ChatParser(ContentParser):
     def _look_ahead(self) -> None:
         """Set what the next chunk likely is, and nothing else: a piece of text, of a call's
         arguments, or of the reasoning."""
-        first = self._first
-        usual = (
-            self._misses < _MISSES
-            and first.finish.word is None
-            and not self._halves.open
-            and self._failure is None
-        )
+        first, self._plain, self._pieces, self._thinks = self._first, False, False, False
+        if first.finish.word is not None or self._misses >= _MISSES:
+            return
+        if self._halves.open or self._failure is not None:
+            return
         opened = first.calls.opened
-        self._pieces = usual and bool(opened) and first.block == opened[-1].index
-        self._plain = usual and first.kind is TextDelta
-        self._thinks = usual and first.kind is ThinkingDelta and self._first_choice.reasoned
+        self._pieces = bool(opened) and first.block == opened[-1].index
+        self._plain = first.kind is TextDelta
+        self._thinks = first.kind is ThinkingDelta and self._first_choice.reasoned
 
     def _over(self) -> bool:
-        states = self._choices.values()
-        return bool(states) and all(state.finish.stands for state in states)
+        for state in self._choices.values():  # nearly always one
+            if not state.finish.stands:
+                return False
+        return bool(self._choices)
 
     def _record(self, record: SSERecord, events: list[Event]) -> None:
         """One event, whatever is in it."""
@@ -241,7 +241,7 @@ class ChatParser(ContentParser):
         self._last = None
         self._heard = True
         self._answers(chunk.id, chunk.model, events)
-        merge(self.metadata, chunk.facts())
+        chunk.tell(self.metadata)
         if chunk.choices and opens:
             self._begin(events)
             self._decode = chunk_decoder.decode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -9,9 +10,11 @@ import msgspec
 import pytest
 
 from engine.events import Event
+from engine.providers.blocks import merge
+from engine.providers.chat import content
 from engine.providers.chat import parser as chat_parser
 from engine.providers.chat.chunk import ChunkUsage
-from engine.providers.chat.facts import as_counts, facts_of
+from engine.providers.chat.facts import as_counts, decode_usual, facts_of
 from engine.providers.chat.parser import ChatParser
 
 ROLE = {"delta": {"role": "assistant", "content": "", "refusal": None}, "finish_reason": None}
@@ -68,6 +71,10 @@ STREAMS = {
     "text after a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}), chunk(TEXT),
                           chunk(STOP)],
     "text after an error": [chunk(ROLE), chunk(error={"message": "no"}), chunk(TEXT)],
+    "silence, and silence that ends": [chunk(ROLE), chunk({"delta": {"role": "assistant"}}),
+                                       chunk(STOP), chunk({"delta": {}}), chunk(usage=USAGE)],
+    "silence of an unknown role": [chunk({"delta": {"role": "tool", "content": ""}}), chunk(STOP)],
+    "silence with a mark": [chunk(ROLE), chunk({"delta": {"channel": "final"}}), chunk(STOP)],
     "whole": [chunk({"message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"})],
 }  # fmt: skip
 
@@ -94,7 +101,31 @@ def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) 
 
     for short in ("decode_usual", "decode_plain", "decode_piece", "decode_thought"):
         monkeypatch.setattr(chat_parser, short, refuse)
+    monkeypatch.setattr(content, "_SILENT", ())
     assert told(STREAMS[name]) == at_once
+
+
+FIELDS: dict[str, list[Any]] = {
+    "object": ["o", "", None],
+    "created": [0, 1, None],
+    "service_tier": ["default", ""],
+    "system_fingerprint": ["fp", None],
+    "obfuscation": ["x", ""],
+    "usage": [USAGE, {"total_tokens": 3}, {}, None],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in FIELDS.items() for value in values]
+)
+@pytest.mark.parametrize("before", [{}, {"object": "b", "created": 9, "usage": {"x": 1}}])
+def test_a_usual_chunk_tells_what_any_does(name: str, value: Any, before: dict[str, Any]) -> None:
+    said = {**FACTS, "choices": [], name: value}
+    plain, usual = copy.deepcopy(before), copy.deepcopy(before)
+    for facts in facts_of(said):
+        merge(plain, facts)
+    decode_usual(json.dumps(said).encode()).tell(usual)
+    assert usual == plain
 
 
 def test_the_usual_answer_is_decoded_once_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
