@@ -32,6 +32,7 @@ _LONG = (
     *("transport/test_floods.py", "providers/test_reads.py", "emulator/test_connection.py"),
     *("batch/test_overload.py", "loops/test_relay.py", "batch/test_waits.py", "test_stream.py"),
     *("transport/test_machine.py", "test_stream_ends.py", "asking/test_histories.py"),
+    *("batch/pacing/test_descriptors.py", "transport/test_storms.py"),
 )
 _SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 _FOREIGN = (

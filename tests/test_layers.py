@@ -67,8 +67,13 @@ def place_of(module: str) -> str | None:
 tree = functools.cache(ast.parse)
 
 
-def imports(module: str, source: str) -> Iterator[tuple[str, int]]:
+@functools.cache
+def imports(module: str, source: str) -> tuple[tuple[str, int], ...]:
     """What `source` imports, wherever it does: at the top, in a function, under TYPE_CHECKING."""
+    return tuple(_imports(module, source))
+
+
+def _imports(module: str, source: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:
