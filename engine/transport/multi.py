@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,11 @@ from engine.transport.transfer import State
 from engine.transport.turn import OnTurn, Turn
 
 __all__ = ["Multi", "Statistics", "driver_of"]
+
+# How much longer turns are where no loop waits for their end. A turn takes each step for all that
+# is ready before the next; cut after a few requests, each step finds less of itself in the caches,
+# and a server on the same core works beside all of it (300 agents: 0.39 ms a request, not 0.28).
+_UNWAITED: Final = 10
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -188,16 +193,13 @@ class Multi:
         Raises:
             MisuseError: without a timeout, where all that is open waits for a loop over its events.
         """
-        attached = self._driver.attached
-        if attached is None or not len(self) or not attached.wait(timeout):
-            self._wait(timeout)
-            self.perform()
-            self.info_read()
-        return len(self)
+        return self._poll(timeout, None)
 
     def run(self) -> None:
-        """Drive until no request is open."""
-        while self.poll():
+        """Drive until no request is open. No loop waits for the end of a turn in here, so turns
+        take up to ten times ``turn_seconds``."""
+        seconds = self._turn.seconds
+        while self._poll(None, None if seconds is None else seconds * _UNWAITED):
             pass
 
     def wakeup(self) -> None:
@@ -337,6 +339,14 @@ class Multi:
         self.close()
 
     # ----------------------------------------------------------------------------------------
+
+    def _poll(self, timeout: float | None, max_seconds: float | None) -> int:
+        attached = self._driver.attached
+        if attached is None or not len(self) or not attached.wait(timeout):
+            self._wait(timeout)
+            self.perform(max_seconds)
+            self.info_read()
+        return len(self)
 
     def _wait(self, timeout: float | None) -> None:
         self._driver.check_thread("poll")

@@ -37,6 +37,9 @@ class Turn:
         driver: what is driven.
         seconds: how long `perform` and `info_read` take together; None: as long as they need.
         on_exception: called with what a completion handler raised, instead of raising it.
+
+    Attributes:
+        seconds: as given.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Turn:
         on_exception: Callable[[Exception], object] | None,
     ) -> None:
         self._driver = driver
-        self._seconds = seconds
+        self.seconds: float | None = seconds
         self._on_exception = on_exception
         self._marked: deque[Work] = deque()  # to be cancelled
         # Concluded, and how; the handlers are called next.
@@ -88,7 +91,7 @@ class Turn:
         try:  # from here on, an interrupt must not leave `running` as it is
             self.count += 1
             if seconds is None:
-                seconds = inf if self._seconds is None else self._seconds
+                seconds = inf if self.seconds is None else self.seconds
             begun = monotonic()
             self._over_at = begun + seconds
             # Where handlers wait for `info_read`, the turn is not for `perform` alone.
@@ -214,10 +217,10 @@ class Turn:
     def _info_read_until(self, seconds: float | None) -> float:
         if seconds is not None:
             return monotonic() + seconds
-        if self._seconds is None:
+        if self.seconds is None:
             return inf
         # What `perform` left of the turn, and its share where it left nothing.
-        return max(self._over_at, monotonic() + self._seconds / 4)
+        return max(self._over_at, monotonic() + self.seconds / 4)
 
     def _wake_if_pending(self) -> None:
         if self.pending:

@@ -16,6 +16,7 @@ from engine.errors import ConfigError
 from engine.transport import driver as driver_module
 from engine.transport.multi import driver_of
 from engine.transport.signals import SignalsHeld
+from engine.transport.turn import Turn
 from tests.faults.server import play
 from tests.server import OK_SSE, Peer, chat, serve
 
@@ -221,6 +222,24 @@ def test_a_turn_of_no_time_comes_on_in_every_part() -> None:
             client.stream("m", "hi", on_text=lambda d: None, on_done=lambda c: done.append(c.text))
         multi.run()
     assert done == ["".join(PIECES)] * 20
+
+
+@pytest.mark.parametrize(("turn", "run"), [(0.005, 0.05), (0, 0), (None, None)])
+def test_turns_are_longer_only_where_no_loop_waits_for_their_end(
+    monkeypatch: pytest.MonkeyPatch, turn: float | None, run: float | None
+) -> None:
+    given: list[float | None] = []
+    perform = Turn.perform
+    monkeypatch.setattr(Turn, "perform", lambda self, s: (given.append(s), perform(self, s))[1])
+    with serve(lambda peer: peer.json(b"")) as server, Multi(turn_seconds=turn) as multi:
+        multi.add(HttpRequest("GET", server.url))
+        while len(multi):
+            multi.poll()
+        assert set(given) == {None}, "its own"
+        given.clear()
+        multi.add(HttpRequest("GET", server.url))
+        multi.run()
+        assert set(given) == {run}
 
 
 def test_a_callback_that_takes_long_ends_the_turn_and_the_rest_is_not_lost() -> None:
