@@ -72,6 +72,8 @@ class EventStreamDecoder(SSEDecoder):
         if self._failure is not None:
             raise self._failure
         head = self.head
+        if self._start == b"" and chunk.startswith(head):
+            self._start, self._between = None, True  # there is no byte order mark
         if self._tail_bytes:
             chunk, self._tail_bytes = self._tail_bytes + chunk, b""
         elif self._between and chunk[-2:] == b"\n\n" and chunk.startswith(head):

@@ -296,20 +296,27 @@ def as_usage(usage: ChunkUsage) -> Usage | None:
         input_tokens=_count(usage.prompt_tokens),
         output_tokens=_count(usage.completion_tokens),
         total_tokens=_count(usage.total_tokens),
-        cached_tokens=_count(
+        cached_tokens=_first_count(
             prompt.cached_tokens,
             usage.prompt_cache_hit_tokens,
             usage.cached_tokens,
             usage.cache_read_input_tokens,
         ),
-        cache_write_tokens=_count(prompt.cache_write_tokens, usage.cache_creation_input_tokens),
-        reasoning_tokens=_count(completion.reasoning_tokens, usage.reasoning_tokens),
+        cache_write_tokens=_first_count(
+            prompt.cache_write_tokens, usage.cache_creation_input_tokens
+        ),
+        reasoning_tokens=_first_count(completion.reasoning_tokens, usage.reasoning_tokens),
         cost=_cost(usage),
     )
     return counts if counts != _NO_COUNTS else None
 
 
-def _count(*numbers: int | None) -> int | None:
+def _count(number: int | None) -> int | None:
+    """`number`, where it is a count at all."""
+    return number if number is not None and number >= 0 else None
+
+
+def _first_count(*numbers: int | None) -> int | None:
     """The first that is a count at all."""
     for number in numbers:
         if number is not None and number >= 0:
