@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from operator import is_
 from typing import Final
 
 from engine.messages import Message, ToolCall, ToolResult
 
-__all__ = ["FITS_ANTHROPIC", "FITS_MISTRAL", "FITS_OPENAI", "FITS_RESPONSES", "IdRule"]
-__all__ += ["fitting_ids", "is_made_up", "made_up_id"]
+__all__ = ["FITS_ANTHROPIC", "FITS_MISTRAL", "FITS_OPENAI", "FITS_RESPONSES", "FittingIds"]
+__all__ += ["IdRule", "fitting_ids", "is_made_up", "made_up_id"]
 
 _PREFIX: Final = "made_"
 _LENGTH: Final = 22
@@ -116,8 +117,18 @@ class FittingIds:
         self._sent: dict[int, str] = {}  # by the identity of the part
         self._used: set[str] = set()
         self._open: list[ToolCall] = []  # calls without a result so far
-        self._messages = list(messages)  # an identity is one only as long as its object lives
-        for message in self._messages:
+        self._messages: list[Message] = []  # an identity is one only as long as its object lives
+        self.add_rest(list(messages))
+
+    def goes_on(self, messages: Sequence[Message]) -> bool:
+        """Whether `messages` begin with those it was given, the very same; see `add_rest`."""
+        known = self._messages
+        return len(known) <= len(messages) and all(map(is_, known, messages))
+
+    def add_rest(self, messages: Sequence[Message]) -> None:
+        """Go on with those of `messages` that it was not given yet."""
+        for message in messages[len(self._messages) :]:
+            self._messages.append(message)
             turn: set[str] = set()  # no two calls of one turn have the same id anywhere
             for part in message.parts:
                 if isinstance(part, ToolCall):

@@ -155,4 +155,4 @@ def test_lines_of_messages_that_are_gone_are_forgotten() -> None:
     known = Known()
     for number in range(20):
         body("my.host", "chat", Dialogue([Message.user("long " * 30_000 + str(number))], known))
-    assert [len(kept) for kept in known.rendered.values()] == [1]
+    assert [(len(kept), len(ids._messages)) for kept, ids in known.rendered.values()] == [(1, 1)]

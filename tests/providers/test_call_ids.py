@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.messages import Message, ToolCall, ToolResult
 from engine.providers.call_ids import (
@@ -80,3 +82,34 @@ def test_made_up_ids_are_known_again() -> None:
     assert made_up_id("seed", 1) == made_up_id("seed", 1) != made_up_id("seed", 2)
     assert is_made_up(made_up_id("seed", 1))
     assert not is_made_up("call_1")
+
+
+PARTS = st.builds(
+    call, st.sampled_from(["", "a", "b", "x" * 70]), st.sampled_from("fg")
+) | st.builds(
+    ToolResult,
+    st.sampled_from(["", "a", "b", "c"]),
+    st.just("1"),
+    st.sampled_from([None, "f", "g"]),
+)
+
+
+@given(
+    st.lists(st.lists(PARTS, max_size=3), max_size=6),
+    st.integers(0, 6),
+    st.sampled_from([None, FITS_MISTRAL, FITS_ANTHROPIC]),
+)
+def test_a_conversation_that_goes_on_has_the_ids_of_the_whole(
+    turns: list[list[ToolCall | ToolResult]], cut: int, rule: IdRule | None
+) -> None:
+    messages = [Message("assistant", list(parts)) for parts in turns]
+    whole, ids = fitting_ids(messages, rule), fitting_ids(messages[:cut], rule)
+    assert ids.goes_on(messages) and ids.goes_on(messages[:cut])
+    ids.add_rest(messages)
+    ids.add_rest(messages)  # there is no rest then
+    assert ids.own == whole.own
+    for message in messages:
+        assert [*map(ids, message.parts)] == [*map(whole, message.parts)]
+    if messages:
+        assert not ids.goes_on(messages[:-1])
+        assert not ids.goes_on([Message("assistant", [])] * len(messages)), "the very same"

@@ -22,7 +22,7 @@ from engine.messages import (
     ToolResult,
     VendorItem,
 )
-from engine.providers.call_ids import FITS_MISTRAL, FITS_OPENAI, fitting_ids
+from engine.providers.call_ids import FITS_MISTRAL, FITS_OPENAI, FittingIds, fitting_ids
 from engine.providers.call_names import fitting_name
 from engine.providers.origin import is_own, is_told, with_extra
 from engine.providers.sealed import unsealed
@@ -80,14 +80,19 @@ def render_lines(
     """
     turns = with_calls_together(messages)
     signs = provider == "gemini-openai" and signs_calls(model)
-    lines = _Lines(turns, provider, signs)
-    # Ids that are made, and turns that are joined, depend on what stands around them.
-    if rendered is None or not lines.by_themselves or len(turns) < len(messages):
-        return [line for message in turns for line in lines.of(message)]
     key = (FORMAT, provider, signs)
-    before: dict[int, _Rendered] = rendered.get(key, {})
+    before: dict[int, _Rendered]
+    ids: FittingIds | None
+    before, ids = ({}, None) if rendered is None else rendered.get(key, ({}, None))
+    if ids is None or not ids.goes_on(turns):
+        ids = fitting_ids((), _rule(provider))
+    ids.add_rest(turns)
+    lines = _Lines(ids, provider, signs)
+    # Ids that are made, and turns that are joined, depend on what stands around them.
+    if rendered is None or not ids.own or len(turns) < len(messages):
+        return [line for message in turns for line in lines.of(message)]
     made = [before.get(id(message)) or (message, lines.of(message)) for message in turns]
-    rendered[key] = {id(each[0]): each for each in made}
+    rendered[key] = {id(each[0]): each for each in made}, ids
     return [line for _, each in made for line in each]
 
 
@@ -96,11 +101,10 @@ _Rendered = tuple[Message, list[dict[str, Any]]]
 
 
 class _Lines:
-    def __init__(self, messages: list[Message], provider: str, signs_calls: bool) -> None:
+    def __init__(self, ids: FittingIds, provider: str, signs_calls: bool) -> None:
         self._provider = provider
         self._signs_calls = signs_calls
-        self._id = fitting_ids(messages, _rule(provider))
-        self.by_themselves = self._id.own
+        self._id = ids
 
     def of(self, message: Message) -> list[dict[str, Any]]:
         """One message as the lines it takes: each tool result is a line of its own, before the
