@@ -55,7 +55,6 @@ for _number, _handler in (
 def pytest_configure(config: pytest.Config) -> None:
     for name in _FOREIGN:  # here and not before each test: 0.3 ms each
         os.environ.pop(name, None)
-    gc.disable()  # until all is collected, next to nothing that is made is garbage
     volume.whole = "not slow" not in config.option.markexpr
     settings.register_profile("fast", max_examples=volume.examples(100))
     if not volume.whole:
@@ -78,6 +77,7 @@ def pytest_collection(session: pytest.Session) -> None:
     worker = getattr(session.config, "workerinput", None)
     if worker is None or [Path(arg).resolve() for arg in session.config.args] != [_HERE]:
         return
+    gc.disable()  # until all is collected, next to nothing that is made is garbage
     files = [path for path in sorted(_HERE.rglob("test_*.py")) if not pytest_ignore_collect(path)]
     begin = int(worker["workerid"].removeprefix("gw")) * len(files) // worker["workercount"]
     for path in files[begin:] + files[:begin]:
