@@ -56,9 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in _FOREIGN:  # here and not before each test: 0.3 ms each
         os.environ.pop(name, None)
     volume.whole = "not slow" not in config.option.markexpr
-    settings.register_profile("fast", max_examples=volume.examples(100))
-    if not volume.whole:
-        settings.load_profile("fast")
+    # No deadline: an example that stands still for 0.2 s on a busy machine is no fault.
+    settings.register_profile("whole", deadline=None)
+    settings.register_profile("fast", max_examples=volume.examples(100), deadline=None)
+    settings.load_profile("whole" if volume.whole else "fast")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
