@@ -5,12 +5,13 @@ from __future__ import annotations
 import pycurl
 import pytest
 
+import engine
 from engine import HttpRequest, Multi
 from engine.errors import Category, ConfigError, EngineError, ResourceError
 from engine.transport import transfer as of_transfers
 from engine.transport.multi import driver_of
 from engine.transport.state import LEGAL_MOVES, State
-from tests.server import serve
+from tests.server import Peer, serve
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
@@ -40,6 +41,41 @@ def test_the_end_of_an_attempt_comes_after_its_bytes_wherever_they_lie(of_others
         assert exchange.response.body == b"late"
         other.cancel()
         multi.run()
+
+
+def test_where_the_time_went_on_a_new_connection_and_on_one_that_was_there() -> None:
+    def answer(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        peer.keep_open = True
+
+    with serve(answer) as server, Multi() as multi:
+        responses = []
+        for _ in range(2):
+            exchange = multi.add(HttpRequest("GET", server.url))
+            multi.run()
+            responses.append(exchange.response)
+    new, reused = (response.timing for response in responses if response is not None)
+    assert (new.reused, reused.reused) == (False, True)
+    assert new.dns is not None and new.connect and new.first_byte and new.tls == 0.0
+    assert (reused.dns, reused.connect, reused.tls) == (0.0, 0.0, 0.0)
+    for timing in (new, reused):
+        assert timing.http_version == "1.1" and timing.queued is not None
+        assert timing.first_byte is not None and timing.total is not None
+        assert timing.queued <= timing.first_byte <= timing.total
+        assert (timing.first_event, timing.last_event) == (None, None)
+
+
+def test_who_is_cancelled_after_the_gate_and_before_libcurl_leaves_the_lane() -> None:
+    with serve(lambda peer: peer.wait_closed()) as server, Multi(max_connections=1) as multi:
+        client = engine.Client(multi, base_url=server.url)
+        first, second = client.stream("m", "hi"), client.stream("m", "hi")
+        multi.poll(0.01)
+        (lane,) = driver_of(multi).lanes._lanes.values()
+        assert lane.in_flight == 2
+        second.cancel()
+        assert lane.in_flight == 1
+        first.cancel()
+        assert lane.in_flight == 0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,23 @@ def read(*pieces: bytes, plain: str = "") -> list[Pair]:
     return [(name, r) if isinstance(r, bytes) else (r.event, r.data) for r in records]
 
 
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("plain", ["", "x"])
+@pytest.mark.parametrize(
+    ("before", "begins"), [(b"", True), (MARK, True), (b"\xef", False), (2 * MARK, False)]
+)
+def test_only_a_whole_mark_may_stand_before_the_first_event(
+    before: bytes, begins: bool, plain: str
+) -> None:
+    first = b"event: x\ndata: 1\n\n" if plain else b"data: 1\n\n"
+    whole = read(before + first + MARK + first + first, plain=plain)
+    assert whole == read(before, first, MARK + first, first, plain=plain)
+    # One that is in the middle, or is not whole, makes a field of it that nobody knows.
+    assert (whole[0] == (plain or "message", b"1") and len(whole) > 1) is begins
+
+
 def test_an_error_in_a_field_of_its_own_is_a_record() -> None:
     assert read(b'data: {"a":1}\n\nerror: {"code":400}\n\ndata: [DONE]\n\n') == [
         ("message", b'{"a":1}'),

@@ -14,6 +14,7 @@ from engine.wire.headers import (
     parse_rate_limit,
     parse_reset,
     parse_retry_after,
+    request_id,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -157,3 +158,20 @@ def test_a_plain_head_is_what_one_line_after_another_gives(
         assert head is not None
         told = (head.status, head.headers, head.complete)
         assert told == (other.status, other.headers, other.complete)
+
+
+@pytest.mark.parametrize(
+    ("headers", "told", "id"),
+    [
+        ({}, None, None),
+        ({"date": "now"}, "told", "told"),
+        ({"cf-ray": "trace"}, None, "trace"),
+        ({"cf-ray": "trace"}, "told", "told"),
+        ({"cf-ray": "trace", "x-request-id": "own"}, "told", "own"),
+        ({"cf-ray": "", "x-request-id": ""}, None, None),
+    ],
+)
+def test_the_id_is_the_servers_own_else_what_was_told_else_that_of_a_trace(
+    headers: dict[str, str], told: str | None, id: str | None
+) -> None:
+    assert request_id(headers, told) == id

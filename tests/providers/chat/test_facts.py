@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.events import Event
+from engine.events import Event, ModelUpdate
 from engine.providers.blocks import merge
 from engine.providers.chat import content
 from engine.providers.chat import parser as chat_parser
@@ -126,6 +126,15 @@ def test_a_usual_chunk_tells_what_any_does(name: str, value: Any, before: dict[s
         merge(plain, facts)
     decode_usual(json.dumps(said).encode()).tell(usual)
     assert usual == plain
+
+
+def test_a_model_or_an_id_that_comes_late_is_told_alone() -> None:
+    parser = ChatParser()
+    parser.feed([chunk(ROLE, model="")])
+    assert parser.feed([chunk(TEXT), chunk(STOP)])[-1] == ModelUpdate(None, "m")
+    parser = ChatParser()
+    parser.feed([chunk(ROLE, id="")])
+    assert parser.feed([chunk(TEXT), chunk(STOP)])[-1] == ModelUpdate("c", None)
 
 
 def test_the_usual_answer_is_decoded_once_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
