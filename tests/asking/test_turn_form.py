@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -76,7 +77,9 @@ def test_it_is_what_would_be_rendered(provider: str | None) -> None:
         for number in range(6):
             for _ in range(dice.choice((0, 0, 1, 2))):
                 edit(messages, dice)
-            messages += answer(dice.choice((number, 1)), dice.choice((provider or "x", "other")))
+            messages += answer(
+                dice.choice((number, 1)), dice.choice((provider or "127.0.0.1:1", "other"))
+            )
             for options in OPTIONS:
                 options = {**options, "streaming": dice.random() < 0.8}
                 asked = turn(forms, target, Dialogue(messages, known), **options)
@@ -126,6 +129,26 @@ def test_a_schema_that_changes_in_place_is_seen() -> None:
         messages = [Message.user("Please.")]
         asked = turn(forms, target, Dialogue(messages, Known()), tools=tools)
         assert asked == plain(target, messages, tools=tools)
+
+
+def test_what_is_no_tool_is_refused_though_it_says_what_a_tool_said() -> None:
+    Like = msgspec.defstruct("Like", TOOL.__struct_fields__)
+    target, forms, messages = Target(base_url=URL), Forms(), [Message.user("Please.")]
+    for _ in range(3):
+        turn(forms, target, Dialogue(messages, Known()), tools=[TOOL])
+    assert made(forms) == 1
+    tools = [SimpleNamespace(definition=Like(*msgspec.structs.astuple(TOOL)))]
+    told = turn(forms, target, Dialogue(messages, Known()), tools=tools)
+    assert told == plain(target, messages, tools=tools) and "tools[0] is no tool" in told
+
+
+def test_what_is_long_makes_no_form() -> None:
+    target, forms, messages = Target(base_url=URL), Forms(), [Message.user("Please.")]
+    tools = [Tool("f", "does " * 5_000, SCHEMA)]
+    for _ in range(3):
+        asked = turn(forms, target, Dialogue(messages, Known()), tools=tools)
+        assert asked == plain(target, messages, tools=tools)
+    assert len(forms) == 0
 
 
 def test_tools_that_can_be_read_once_are_read_once() -> None:
