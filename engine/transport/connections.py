@@ -29,7 +29,8 @@ class Reused(NamedTuple):
     """A connection that had served before, as a request is given it.
 
     Attributes:
-        dead: the peer had closed it.
+        dead: the peer had closed it, or said something unasked, which the request would take for
+            its answer.
         acknowledged: bytes the peer had acknowledged; None: the platform does not tell.
         rested: seconds since its last request ended.
     """
@@ -55,7 +56,7 @@ _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
 class Connections:
     """The connections of one `Multi`. `rests`, `used` and `given` are called inside libcurl."""
 
-    __slots__ = ("_dead", "_ends", "_lent", "_names", "_no_sockets", "_seen")
+    __slots__ = ("_dead", "_ends", "_lent", "_names", "_no_sockets", "_seen", "_spoke")
 
     def __init__(self) -> None:
         # Those at rest, unless libcurl has closed them since: it does not say.
@@ -67,10 +68,12 @@ class Connections:
         # Which connection a descriptor was found to be when it was given to a request, and what was
         # heard in answer since.
         self._lent: dict[int, tuple[Name, Sequence[bytes]]] = {}
-        # libcurl's wake-up descriptor, which it watches anew with each transfer.
+        # libcurl's wake-up descriptor, which it watches anew with each transfer. Also those of its
+        # look-ups, and unix sockets, whose numbers come to be those of connections.
         self._no_sockets: set[int] = set()
         # Those found dead that several requests of HTTP/2 may have been given.
         self._dead: set[Name] = set()
+        self._spoke: set[Name] = set()
 
     @property
     def resting(self) -> int:
@@ -93,6 +96,7 @@ class Connections:
         self._seen[name] = (fd, monotonic())
         self._names[fd] = name
         self._dead.discard(name)
+        self._spoke.discard(name)
         if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
         return True
@@ -107,14 +111,21 @@ class Connections:
             # connection, the number may be that of another.
             del self._lent[fd]
 
-    def given(self, name: Name, heard: Sequence[bytes] = ()) -> Reused | None:
+    def given(
+        self, name: Name, heard: Sequence[bytes] = (), multiplexed: bool = False
+    ) -> Reused | None:
         """A request is about to go out on the connection `name`; None: a new one, or one that
-        other requests are on, too. What it hears in answer comes to be in `heard`."""
+        other requests are on, too. What it hears in answer comes to be in `heard`.
+
+        Args:
+            multiplexed: it is one of HTTP/2, whose servers may say things unasked.
+        """
         self._ends.pop(name, None)
         if name in self._dead:
             return Reused(True, None)
         seen = self._seen.get(name)
         if seen is None:
+            self._no_sockets.clear()  # a new one may have the number of what was none
             return None
         fd, since = seen
         look = _look(fd)
@@ -124,19 +135,28 @@ class Connections:
             return None
         self._lent[fd] = name, heard
         _, state, acknowledged = look
-        return Reused(state != _ESTABLISHED, acknowledged, monotonic() - since)
+        dead = state != _ESTABLISHED or (not multiplexed and name in self._spoke)
+        return Reused(dead, acknowledged, monotonic() - since)
 
     def alive(self, name: Name) -> bool | None:
-        """Whether the peer keeps the connection `name`, which rests; None: it does not rest."""
+        """Whether the peer keeps the connection `name`, which rests, and keeps silent; None: it
+        does not rest."""
         seen = self._seen.get(name)
         look = None if seen is None else _look(seen[0])
         if look is None or look[0] != name:
             return None
-        return look[1] == _ESTABLISHED
+        return look[1] == _ESTABLISHED and name not in self._spoke
 
     def at_rest(self, fd: int) -> Name | None:
         """The connection whose descriptor is `fd`, where libcurl does not watch it."""
         return self._names.get(fd)
+
+    def spoke(self, name: Name) -> None:
+        """The peer said something on `name` while it rested: a 408 for asking nothing, an answer
+        beyond those asked for, the alert of TLS that it closes."""
+        self._spoke.add(name)
+        if len(self._spoke) > _MOST_ENDS:
+            self._spoke &= self._seen.keys()
 
     def died(self, name: Name) -> None:
         """`name` was found dead, and libcurl will give it to other requests as well."""

@@ -22,7 +22,7 @@ from engine.transport.hosts import Hosts
 from engine.transport.inbox import Inbox
 from engine.transport.lane import Lane, Lanes
 from engine.transport.owner import Owner
-from engine.transport.poller import IN, PEER_LEFT
+from engine.transport.poller import IN, PEER_SPOKE
 from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
@@ -352,8 +352,8 @@ class Driver:
             for fd, events in rest:
                 if events == IN and fd != wakeup_fd:  # as nearly always
                     socket_action(fd, IN)
-                elif fd == wakeup_fd or events >= PEER_LEFT:
-                    sockets.notice(fd)
+                elif fd == wakeup_fd or events >= PEER_SPOKE:
+                    sockets.notice(fd, events)
                     continue
                 else:
                     socket_action(fd, masks[events & 63])

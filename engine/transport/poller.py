@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from engine.errors import ResourceError
 from engine.transport.patched import original, wait_with_others, waits_are_shared
 
-__all__ = ["FD_SETSIZE", "IN", "OUT", "PEER_LEFT", "Poller", "new_poller"]
+__all__ = ["FD_SETSIZE", "IN", "OUT", "PEER_LEFT", "PEER_SPOKE", "Poller", "new_poller"]
 
 # libcurl's CURL_CSELECT_* (what is ready) and CURL_POLL_* (what to wait for) agree in these two.
 IN: Final = 1
@@ -22,8 +22,9 @@ _ERR: Final = 4
 
 _SAME: Final = list(range(64))
 
-# Beyond libcurl's bits.
-PEER_LEFT: Final = 64
+# Beyond libcurl's bits, of connections at rest: EPOLLRDNORM and EPOLLRDHUP of linux/eventpoll.h.
+PEER_SPOKE: Final = 0x40
+PEER_LEFT: Final = 0x2000
 
 # One wait takes at most so many; the next turn takes the rest, since readiness is level triggered.
 BATCH: Final = 1024
@@ -31,9 +32,9 @@ BATCH: Final = 1024
 
 class Poller(Protocol):
     """What `Multi` needs of a poller. `watch` and `unwatch` never raise for a stale descriptor:
-    libcurl may have closed it before it says so. `rest` watches for nothing but the peer's end of a
-    connection, which `poll` tells by events of `PEER_LEFT` or more; where the platform cannot, as
-    `unwatch` does.
+    libcurl may have closed it before it says so. `rest` watches for what the peer of a connection
+    that nobody reads does, which `poll` tells by events of `PEER_SPOKE` or more; `spoken`: for its
+    end alone (`PEER_LEFT`), since it has spoken. Where the platform cannot, as `unwatch` does.
 
     Attributes:
         masks: libcurl's mask for each value of the events that `poll` returns; `IN` for `IN`.
@@ -43,7 +44,7 @@ class Poller(Protocol):
 
     def watch(self, fd: int, mask: int) -> None: ...
     def unwatch(self, fd: int) -> None: ...
-    def rest(self, fd: int) -> None: ...
+    def rest(self, fd: int, spoken: bool = False) -> None: ...
     def poll(self, timeout: float | None) -> list[tuple[int, int]]: ...
     def fileno(self) -> int: ...
     def fdset(self) -> tuple[list[int], list[int], list[int]]: ...
@@ -117,9 +118,9 @@ if sys.platform == "linux":
             except OSError:
                 pass  # closed already: the kernel took it out
 
-        def rest(self, fd: int) -> None:
+        def rest(self, fd: int, spoken: bool = False) -> None:
             try:
-                self._epoll.modify(fd, select.EPOLLRDHUP)
+                self._epoll.modify(fd, PEER_LEFT if spoken else PEER_LEFT | PEER_SPOKE)
             except OSError:
                 pass
 
@@ -159,7 +160,8 @@ if sys.platform != "linux" and sys.platform != "win32":
         def unwatch(self, fd: int) -> None:
             self._change(fd, self._masks.pop(fd, 0), 0)
 
-        rest = unwatch
+        def rest(self, fd: int, spoken: bool = False) -> None:
+            self.unwatch(fd)
 
         def _change(self, fd: int, before: int, after: int) -> None:
             for bit, kind in ((IN, select.KQ_FILTER_READ), (OUT, select.KQ_FILTER_WRITE)):
@@ -204,7 +206,8 @@ class SelectPoller:
     def unwatch(self, fd: int) -> None:
         self._masks.pop(fd, None)
 
-    rest = unwatch
+    def rest(self, fd: int, spoken: bool = False) -> None:
+        self.unwatch(fd)
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         readable, writable, failed = select.select(*self.fdset(), timeout)

@@ -84,7 +84,7 @@ class Sending:
         """Called inside libcurl, before the first byte goes out on the connection `name`; what
         libcurl is told to do. The lines of the answer come to be in `heard`."""
         self.name = name
-        reused = self.reused = self._connections.given(name, heard)
+        reused = self.reused = self._connections.given(name, heard, self._multiplexed)
         if reused is None or not reused.dead:
             return _OK
         self.unsent = True

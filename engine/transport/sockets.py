@@ -13,7 +13,7 @@ from engine.transport.affinity import Affinity
 from engine.transport.closing import close_curl_multi
 from engine.transport.connections import Connections, Name
 from engine.transport.options import MULTI_OPTIONS
-from engine.transport.poller import IN, OUT, new_poller
+from engine.transport.poller import IN, OUT, PEER_SPOKE, new_poller
 from engine.transport.wakeup import Wakeup
 
 __all__ = ["HEARTBEAT", "Sockets"]
@@ -37,7 +37,7 @@ class Sockets:
         masks: libcurl's mask for each value of the events in `ready`.
         wakeup: the descriptor that others can make readable.
         ready: sockets of the last poll that were not served yet, and their events.
-        left: called when the server of a connection that rests has closed it.
+        left: called when the server of a connection that rests has closed it, or has spoken.
         due: when libcurl wants to be called, ready or not (seconds of time.monotonic), or None.
 
     Raises:
@@ -136,15 +136,20 @@ class Sockets:
             self.due = None
             self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
-    def notice(self, fd: int) -> None:
+    def notice(self, fd: int, events: int) -> None:
         """What is ready is not for libcurl: others woke us, or the server of a connection that
-        rests has closed it."""
+        rests has closed it, or said something unasked."""
         if fd == self.wakeup.fileno():
             self.wakeup.clear()
             return
         name = self.connections.at_rest(fd)
         if name is not None:
-            self._poller.unwatch(fd)
+            if events & ~PEER_SPOKE:
+                self._poller.unwatch(fd)
+            else:
+                self._poller.rest(fd, spoken=True)
+            if events & PEER_SPOKE:
+                self.connections.spoke(name)
             self._drop_at = monotonic() + _DROP_AFTER
             self.left(name)
 

@@ -169,6 +169,44 @@ def test_a_reset_proves_nothing(pair: Pair) -> None:
     assert not connections.unread(pair.name, before)
 
 
+@pytest.mark.parametrize("multiplexed", [False, True], ids=["one at a time", "HTTP/2"])
+def test_one_whose_server_spoke_unasked_is_used_again_where_that_is_usual(
+    pair: Pair, multiplexed: bool
+) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    connections.spoke(pair.name)
+    before = connections.given(pair.name, multiplexed=multiplexed)
+    assert before is not None and before.dead is not multiplexed
+    assert not connections.alive(pair.name)
+    connections.used(pair.fd)
+    connections.rests(pair.fd)  # it was read
+    assert connections.alive(pair.name)
+
+
+def test_those_that_spoke_and_are_gone_are_forgotten(pair: Pair) -> None:
+    connections = Connections()
+    connections.rests(pair.fd)
+    connections.spoke(pair.name)
+    for port in range(10_000):
+        connections.spoke(("192.0.2.1", port))
+    assert len(connections._spoke) < 1000
+    before = connections.given(pair.name)
+    assert before is not None and before.dead
+
+
+def test_a_number_that_was_no_connections_may_be_one_later(pair: Pair) -> None:
+    connections, (ours, theirs) = Connections(), socket.socketpair()
+    assert not connections.rests(ours.fileno())
+    assert not connections.rests(ours.fileno())
+    os.dup2(pair.fd, ours.fileno())
+    assert connections.given(pair.name) is None  # a new one
+    assert connections.rests(ours.fileno())
+    assert connections.at_rest(ours.fileno()) == pair.name
+    ours.close()
+    theirs.close()
+
+
 def test_one_found_dead_is_dead_for_the_others_until_it_rests_again(pair: Pair) -> None:
     connections = Connections()
     connections.died(pair.name)

@@ -12,7 +12,7 @@ import select
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -96,6 +96,88 @@ def test_a_server_that_closes_after_each_answer(gap: float, secure: bool, certif
         ask_in_turn(client, 5, gap, whole=True)
         assert len(server.requests) == 15
         assert len(set(keys(server))) == 15
+
+
+def say(words: bytes) -> Callable[[Peer], None]:
+    return lambda peer: peer.send(words)
+
+
+def close_notify(peer: Peer) -> None:
+    """TLS's own end, and TCP goes on."""
+    assert isinstance(peer.socket, ssl.SSLSocket)
+    peer.socket.setblocking(False)  # it is not waited for the client's
+    with suppress(ssl.SSLError):
+        peer.socket.unwrap()
+
+
+UNASKED = b"HTTP/1.1 %b\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n%b\r\n%b"
+STALE = b"".join(chat("Another's ", "answer."))
+SAID = {
+    "408": say(UNASKED % (b"408 Request Time-out", 5, b"Connection: close\r\n", b"idle\n")),
+    "400": say(UNASKED % (b"400 Bad Request", 0, b"", b"")),
+    "an answer": say(UNASKED % (b"200 OK", len(STALE), b"", STALE)),
+    "an empty line": say(b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("said", [*SAID, "close_notify"])
+@pytest.mark.parametrize("driven", [False, True], ids=["at rest", "driven"])
+def test_what_a_server_says_unasked_is_nobodys_answer(
+    said: str, secure: bool, driven: bool, certified: Path
+) -> None:
+    if said == "close_notify" and not secure:
+        pytest.skip("TLS's alone")
+
+    def handle(peer: Peer) -> None:
+        whole(peer)
+        rests.acquire(timeout=10)
+        SAID.get(said, close_notify)(peer)
+        here.release()
+        over.wait(10)  # it forgets to close
+        peer.keep_open = False
+
+    rests, here, over = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+    with asking(handle, certified if secure else None) as (client, server):
+        for number in range(5):
+            done = client.stream("m", "hi").result()
+            assert (done.status, done.text, done.possibly_billed) == ("complete", TEXT, 0), number
+            rests.release()
+            assert here.acquire(timeout=10)
+            if driven:
+                client.multi.poll(0.01)
+        assert len(server.requests) == 5
+        over.set()
+
+
+def test_one_that_says_nothing_is_used_again_under_tls(certified: Path) -> None:
+    """Session tickets come before the first answer."""
+    with asking(whole, certified) as (client, server):
+        for _ in range(5):
+            assert client.stream("m", "hi").result().status == "complete"
+            client.multi.poll(0.01)
+        assert server.connections == 1
+
+
+def test_the_number_of_what_was_no_connection_may_be_that_of_one(tmp_path: Path) -> None:
+    """Each request on a unix socket leaves its number to the next connection."""
+    path = str(tmp_path / "model.sock")
+    with serve(closing(0.05)) as server, serve(whole, unix_socket=path), Multi() as multi:
+        near = engine.Client(multi, base_url="http://localhost", unix_socket=path, retry=ONCE)
+        burst = [near.stream("m", "hi") for _ in range(10)]
+        multi.run()
+        assert all(stream.completion.status == "complete" for stream in burst if stream.completion)
+        client = engine.Client(multi, base_url=server.url, retry=ONCE)
+        for _ in range(3):
+            few = [client.stream("m", "hi") for _ in range(4)]
+            multi.run()
+            for stream in few:
+                done = stream.completion
+                assert done and (done.status, done.possibly_billed) == ("complete", 0)
+            until = monotonic() + 10
+            while connections(server.port, _ESTABLISHED) and monotonic() < until:
+                sleep(0.01)  # the server closes, nothing is driven
+        assert len(server.requests) == 12
 
 
 @pytest.mark.parametrize("text", ["", "All "])

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from engine.errors import ResourceError
-from engine.transport.poller import BATCH, IN, OUT, Poller, SelectPoller, new_poller
+from engine.transport.poller import (
+    BATCH,
+    IN,
+    OUT,
+    PEER_LEFT,
+    PEER_SPOKE,
+    Poller,
+    SelectPoller,
+    new_poller,
+)
 
 
 @pytest.fixture(params=["platform", "select"])
@@ -42,6 +52,28 @@ def test_what_is_merely_readable_is_told_by_one_number(poller: Poller) -> None:
         far.send(b"x")
         poller.watch(near.fileno(), IN)
         assert poller.poll(0) == [(near.fileno(), IN)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not watch what rests")
+def test_what_rests_tells_that_its_peer_spoke_and_that_it_left() -> None:
+    poller = new_poller()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    with near, far:
+        fd = near.fileno()
+        poller.watch(fd, IN)
+        poller.rest(fd)
+        assert poller.poll(0) == []
+        far.send(b"x")
+        assert poller.poll(5) == [(fd, PEER_SPOKE)]
+        poller.rest(fd, spoken=True)
+        assert poller.poll(0) == []
+        far.shutdown(socket.SHUT_WR)
+        assert poller.poll(5) == [(fd, PEER_LEFT)]
+        poller.rest(fd)
+        assert poller.poll(0) == [(fd, PEER_LEFT | PEER_SPOKE)]
+    poller.close()
 
 
 def test_what_is_ready_is_told_until_it_is_read(
