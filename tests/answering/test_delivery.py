@@ -95,6 +95,21 @@ def test_an_end_before_which_something_waits_comes_after_it(what: str) -> None:
     assert (called, fixture.multi.over) == ([what], [fixture.delivery])
 
 
+def test_a_note_that_a_callback_leaves_is_called_before_the_end() -> None:
+    fixture, order = Fixture(), list[str]()
+
+    def leaves(event: Any, _: Any) -> None:
+        fixture.delivery.note(lambda: order.append("note"))
+
+    fixture.callbacks.on_event = leaves
+    fixture.callbacks.ends = [lambda: order.append("end")]
+    fixture.delivery.post(texts("a", "b"))
+    fixture.delivery.deliver()
+    fixture.delivery.finish()
+    fixture.multi.turn()
+    assert order == ["note", "note", "end"]
+
+
 def test_a_turn_looks_at_the_clock_and_goes_on_where_it_stopped() -> None:
     fixture, seen = Fixture(), list[Any]()
     fixture.callbacks.on_event = lambda event, _: seen.append(event)
