@@ -203,3 +203,13 @@ def test_a_variable_that_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(3):
             rendered = ask(forms, target, Dialogue([Message.user("Please.")], Known()))
             assert rendered.http.headers["Authorization"] == f"Bearer {key}"
+
+
+def test_a_turn_that_is_not_streamed_asks_for_no_stream() -> None:
+    target, forms = Target(base_url=URL), Forms()
+    for _ in range(3):
+        for streaming in (True, False):
+            dialogue = Dialogue([Message.user("Please.")], Known())
+            rendered = ask(forms, target, dialogue, streaming=streaming)
+            body = msgspec.json.decode(rendered.http.body or b"")
+            assert body.get("stream", False) is rendered.streaming is streaming
