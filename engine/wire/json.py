@@ -42,9 +42,10 @@ _LONE_SURROGATE: Final = re.compile(
 )
 
 # How msgspec ends its messages: "… - at `$.choices[0].logprobs`"; a key of a dict is ``[...]``.
-_PATH: Final = re.compile(r" - at `\$(.*)`$")
+# What stands before it may be the server's own words, a name or a value, and look like all this.
+_PATH: Final = re.compile(r" - at `\$((?:\.\w+|\[\d+\]|\[\.\.\.\])+)`\Z")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
-_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+_UNKNOWN_FIELD: Final = "Object contains unknown field `"
 _WANTED: Final = re.compile(r"^Expected `([^`]*)`")
 _MAX_MISFITS = 64  # fields of one record that are left out, before it is given up
 
@@ -115,19 +116,17 @@ class TypedDecoder(Generic[T]):
     def _mend_one(
         self, data: bytes, value: Any, misfit: msgspec.ValidationError, odd: list[Odd]
     ) -> None:
-        found = _PATH.search(str(misfit))
-        steps = _STEP.findall(found[1].partition("[...]")[0]) if found else []
-        unknown = _UNKNOWN_FIELD.search(str(misfit))
-        if unknown:
-            steps = [*steps, (unknown[1], "")]
-        elif not steps:
+        complaint = str(misfit)
+        unknown = complaint.startswith(_UNKNOWN_FIELD)
+        steps = _steps(complaint, value)
+        if not steps:
             raise not_json(data, misfit) from misfit
         holder, key = _place(value, steps)
         wrong = holder[key]
-        field = next(name for name, _ in reversed(steps) if name)
+        field = next(step for step in reversed(steps) if isinstance(step, str))
         empty = wrong in ({}, [], "", None)
         if not unknown and not empty:
-            fitting = _as_wanted(wrong, str(misfit))
+            fitting = _as_wanted(wrong, complaint)
             needed = field in (self._needed or ())
             if fitting is not None and not (needed and isinstance(fitting, str)):
                 holder[key] = fitting
@@ -136,7 +135,7 @@ class TypedDecoder(Generic[T]):
                 raise not_json(data, misfit) from misfit
         del holder[key]
         if not empty:
-            odd.append(Odd(".".join(name or index for name, index in steps), wrong))
+            odd.append(Odd(".".join(map(str, steps)), wrong))
 
 
 def decode_json(data: bytes) -> Any:
@@ -215,12 +214,25 @@ def _as_wanted(value: Any, complaint: str) -> Any:
     return None
 
 
-def _place(value: Any, steps: list[tuple[str, str]]) -> tuple[Any, Any]:
+def _steps(complaint: str, value: Any) -> list[str | int]:
+    """The way to what msgspec's `complaint` is about, in `value`; empty where it names none."""
+    found = _PATH.search(complaint)
+    path = found[1].partition("[...]")[0] if found else ""
+    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(path)]
+    if not complaint.startswith(_UNKNOWN_FIELD):
+        return steps
+    # At the top no path follows the name, which itself may look as if one did.
+    name = complaint[len(_UNKNOWN_FIELD) : -1]
+    if found and name not in value:
+        return [*steps, complaint[len(_UNKNOWN_FIELD) : found.start() - 1]]
+    return [name]
+
+
+def _place(value: Any, steps: list[str | int]) -> tuple[Any, Any]:
     """The holder of what is at the end of the path `steps`, and its key there."""
-    for name, index in steps[:-1]:
-        value = value[name] if name else value[int(index)]
-    name, index = steps[-1]
-    return value, name or int(index)
+    for step in steps[:-1]:
+        value = value[step]
+    return value, steps[-1]
 
 
 def _to_private(match: re.Match[bytes]) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Literal
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine.errors import ProtocolError
 from engine.wire.json import (
@@ -119,6 +122,53 @@ def test_a_field_nobody_knows_is_told_where_none_may_be() -> None:
         decoder.decode(data)
     assert decoder.recover(data, caught.value, odd) == Strict("a")
     assert odd == [("new", {"x": 1})]
+
+
+class Choice(msgspec.Struct, forbid_unknown_fields=True):
+    text: str = ""
+
+
+class Chunk(msgspec.Struct, forbid_unknown_fields=True):
+    choices: list[Choice] = []
+    kind: Literal["known"] = "known"
+
+
+# What a complaint says of a name or a value could be taken for its own words.
+WORDS = st.lists(
+    st.sampled_from(
+        [
+            "`",
+            "'",
+            " - at `$.kind`",
+            " - at `$.choices[0]`",
+            "Object contains unknown field `",
+            "\n",
+        ]
+    )
+    | st.text(max_size=3)
+).map("".join)
+
+
+@given(words=WORDS.filter(lambda words: words not in {"text", "choices", "kind"}))
+@example("reasoning_co.`ent")
+@example("x\ny")
+@example("")
+@example("x` - at `$.choices[0]")
+@example("x` - at `$.choices[9]")
+def test_whatever_a_field_is_called_or_says_the_rest_is_read(words: str) -> None:
+    decoder, odd = TypedDecoder(Chunk, NEEDED), list[Odd]()
+    whole = Chunk([Choice("a"), Choice("b")])
+    for where in ("top", "choice", "value"):
+        value: dict[str, Any] = {"choices": [{"text": "a"}, {"text": "b"}]}
+        if where == "value":
+            value["kind"] = words or "other"
+        else:
+            (value if where == "top" else value["choices"][0])[words] = 1
+        data = json.dumps(value).encode()
+        with pytest.raises(msgspec.ValidationError) as caught:
+            decoder.decode(data)
+        assert decoder.recover(data, caught.value, odd) == whole
+    assert odd == [(words, 1), (f"choices.0.{words}", 1), ("kind", words or "other")]
 
 
 @pytest.mark.parametrize("data", [b'{"items":"none"}', b'{"items":[{"text":1}]}', b"[]", b'"x"'])
