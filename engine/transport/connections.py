@@ -155,7 +155,7 @@ class Connections:
         """The peer said something on `name` while it rested: a 408 for asking nothing, an answer
         beyond those asked for, the alert of TLS that it closes."""
         self._spoke.add(name)
-        if len(self._spoke) > _MOST_ENDS:
+        if len(self._spoke) > 2 * len(self._names) + _MOST_ENDS:
             self._spoke &= self._seen.keys()
 
     def died(self, name: Name) -> None:

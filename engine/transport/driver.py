@@ -352,9 +352,11 @@ class Driver:
             for fd, events in rest:
                 if events == IN and fd != wakeup_fd:  # as nearly always
                     socket_action(fd, IN)
-                elif fd == wakeup_fd or events >= PEER_SPOKE:
+                elif fd == wakeup_fd:
+                    sockets.wakeup.clear()
+                    continue  # no work done: a turn of no time would come no further
+                elif events >= PEER_SPOKE:
                     sockets.notice(fd, events)
-                    continue
                 else:
                     socket_action(fd, masks[events & 63])
                 # Many small reads are taken together, so that libcurl's code and ours do not drive

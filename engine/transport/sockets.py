@@ -137,11 +137,8 @@ class Sockets:
             self.curl.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def notice(self, fd: int, events: int) -> None:
-        """What is ready is not for libcurl: others woke us, or the server of a connection that
-        rests has closed it, or said something unasked."""
-        if fd == self.wakeup.fileno():
-            self.wakeup.clear()
-            return
+        """What is ready is not for libcurl: the server of a connection that rests has closed it, or
+        said something unasked."""
         name = self.connections.at_rest(fd)
         if name is not None:
             if events & ~PEER_SPOKE:

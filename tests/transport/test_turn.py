@@ -224,6 +224,28 @@ def test_a_turn_of_no_time_comes_on_in_every_part() -> None:
     assert done == ["".join(PIECES)] * 20
 
 
+def test_servers_that_leave_all_at_once_are_noticed_as_the_time_of_turns_allows() -> None:
+    all_rest, noticed = threading.Event(), list[object]()
+
+    def answer_and_leave(peer: Peer) -> None:
+        peer.json(b"")
+        all_rest.wait(10)
+        peer.keep_open = False
+
+    with serve(answer_and_leave) as server, Multi() as multi:
+        for _ in range(12):
+            multi.add(HttpRequest("GET", server.url))
+        multi.run()
+        sockets = driver_of(multi).sockets
+        sockets.left = noticed.append
+        all_rest.set()
+        while len(noticed) < 12:
+            before = len(noticed)
+            select.select([sockets.fileno()], [], [], 1)
+            multi.perform(0)
+            assert len(noticed) - before <= 1
+
+
 @pytest.mark.parametrize(("turn", "run"), [(0.005, 0.05), (0, 0), (None, None)])
 def test_turns_are_longer_only_where_no_loop_waits_for_their_end(
     monkeypatch: pytest.MonkeyPatch, turn: float | None, run: float | None
