@@ -260,7 +260,7 @@ def test_no_beginning_of_a_stream_is_complete_without_its_marker(recording: Reco
         given = replay(recording, format, [body[:length]])
         complete = given.status == "complete"
         assert complete or not ended, f"complete before byte {length}, and no more there"
-        assert not complete or _has_marker(recording, body[:length]), f"no marker in {length} bytes"
+        assert not complete or has_marker(recording, body[:length]), f"no marker in {length} bytes"
         assert given.messages[0].text.startswith(text)
         text = given.messages[0].text
         ended = complete
@@ -281,7 +281,7 @@ _MARKERS = {
 }
 
 
-def _has_marker(recording: Recording, beginning: bytes) -> bool:
+def has_marker(recording: Recording, beginning: bytes) -> bool:
     return any(marker in beginning for marker in _MARKERS[recording.wire])
 
 
