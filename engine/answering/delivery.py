@@ -290,7 +290,8 @@ class Delivery(Generic[E, R]):
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, outside libcurl, when there is news."""
-        self._watchers = [*(self._watchers or ()), call]
+        self._watchers = self._watchers or []
+        self._watchers.append(call)
 
     def unwatch(self, call: Callable[[], None]) -> None:
         """The opposite of `watch`, also where it was called."""
@@ -316,8 +317,7 @@ class Delivery(Generic[E, R]):
         return self.completion
 
     def fold(self) -> None:
-        """Put what was delivered into the history. Signals are held: whatever interrupts a
-        callback, each event is in it once."""
+        """Put what was delivered into the history, each event once. Signals are held."""
         base, cursor = self.base, self.cursor
         if self._folded < cursor:
             events = self._events(self._folded)

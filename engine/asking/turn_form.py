@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from marshal import dumps
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -28,6 +28,7 @@ _MARSHAL_VERSION: Final = 2
 _FIELD: Final = "messages"
 
 
+@runtime_checkable
 class LineDialect(Protocol):
     """A format in whose body the messages are one field, and nothing else depends on them."""
 
@@ -117,12 +118,13 @@ def turn_form(target: Target, rendered: Rendered, options: Mapping[str, Any]) ->
     pages: list[_Page] = []
     asked: Rendered | None = rendered
     while asked is not None:
+        dialect = asked.dialect
         # A dialect of somebody else's may do with a message what it likes.
-        if not is_built_in(asked.dialect) or not hasattr(asked.dialect, "lines"):
+        if not is_built_in(dialect) or not isinstance(dialect, LineDialect):
             return None
         before, after = _beside(asked.http.body or b"")
         page = msgspec.structs.replace(asked, http=asked.http.with_body(b""), fallback=None)
-        place, dialect = target.place(asked.model), cast(LineDialect, asked.dialect)
+        place = target.place(asked.model)
         pages.insert(0, _Page(asked.model, place, dialect, page, before, after))
         asked = asked.fallback
     return TurnForm(pages, system)

@@ -77,10 +77,38 @@ class Transfer:
     """
 
     __slots__ = (
-        *("_asked", "_carrier", "_connect_timeout", "_easy", "_flooded", "_fresh", "_head"),
-        *("_held_back", "_inbox", "_key", "_lines", "_lost", "_queued", "_retry", "_sending"),
-        *("_since", "_take", "again", "attempt", "began_at", "created", "host", "lane", "over"),
-        *("owner", "passed", "possibly_billed", "repeats", "request", "state", "timing", "work"),
+        "_asked",
+        "_carrier",
+        "_connect_timeout",
+        "_easy",
+        "_flooded",
+        "_fresh",
+        "_head",
+        "_held_back",
+        "_inbox",
+        "_key",
+        "_lines",
+        "_lost",
+        "_queued",
+        "_retry",
+        "_sending",
+        "_since",
+        "_take",
+        "again",
+        "attempt",
+        "began_at",
+        "created",
+        "host",
+        "lane",
+        "over",
+        "owner",
+        "passed",
+        "possibly_billed",
+        "repeats",
+        "request",
+        "state",
+        "timing",
+        "work",
     )
 
     def __init__(
@@ -286,8 +314,7 @@ class Transfer:
             self.move(state)
 
     def forget_owner(self) -> None:
-        """Let go of the owner of a transfer that is over: they hold each other, and what is in no
-        cycle needs no garbage collector."""
+        """Let go of the owner of a transfer that is over: they hold each other, in a cycle."""
         assert self.over
         del self.owner, self._take
 
@@ -314,8 +341,7 @@ class Transfer:
                 self._take_again()
 
     def catch_up(self) -> bool:
-        """Take what the peer has sent already, before a deadline judges it by what came; False
-        where the turn is over before all of it was."""
+        """Take what came before a deadline judges by it; False: the turn is over before all is."""
         if self._easy is None or self._held_back:
             return True
         return self._carrier.catch_up(self._easy, self._take)

@@ -123,7 +123,7 @@ class TypedDecoder(Generic[T]):
             raise not_json(data, misfit) from misfit
         holder, key = _place(value, steps)
         wrong = holder[key]
-        field = next(step for step in reversed(steps) if isinstance(step, str))
+        field = next((step for step in reversed(steps) if isinstance(step, str)), "")
         empty = wrong in ({}, [], "", None)
         if not unknown and not empty:
             fitting = _as_wanted(wrong, complaint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import threading
 from collections import Counter, deque
@@ -24,6 +23,7 @@ from engine.agents import (
 from engine.transport.multi import driver_of
 from tests.agents.support import add, call, check_order, kinds, script
 from tests.answering.test_garbage import ours
+from tests.garbage import left_in_cycles
 from tests.volume import examples
 
 COUNT = examples(500)
@@ -106,19 +106,10 @@ def test_runs_of_every_ending_leave_nothing_in_a_cycle(emulator: engine.emulator
         agent = FunctionAgent(client, "demo", [add], limits=Limits(iterations=3))
         ask()  # what is imported and cached at first is no garbage
         ended.clear()
-        gc.collect()
-        gc.disable()
-        try:
+        with left_in_cycles(ours) as left:
             ask()
             assert sorted(run.user_data for run in ended) == sorted(questions)
             ended.clear()
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            left = Counter(type(thing).__qualname__ for thing in gc.garbage if ours(thing))
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
     assert not left
 
 

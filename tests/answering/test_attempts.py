@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -15,6 +14,7 @@ from engine import events
 from engine.answering.attempts import Attempts
 from engine.answering.state import LEGAL_MOVES, State
 from engine.errors import Category
+from tests.garbage import left_in_cycles
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
 
 TEXT = "".join(HEALTHY)
@@ -376,18 +376,9 @@ def test_nothing_of_what_ended_waits_for_the_garbage_collector(
     with serve(handler) as server, engine.Client(base_url=server.url, retry=FAST) as client:
         use(client)  # what is imported and cached at first is no garbage
         server.requests.clear()
-        gc.collect()
-        gc.disable()
-        try:
+        with left_in_cycles(lambda thing: type(thing).__name__ in OF_A_REQUEST) as left:
             use(client)
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            left = {type(o).__name__ for o in gc.garbage} & OF_A_REQUEST
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
-    assert left == set()
+    assert not left
 
 
 def test_stop_ends_the_stream_at_an_event_that_came_alone(multi: engine.Multi) -> None:

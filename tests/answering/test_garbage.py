@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from types import FunctionType, MethodType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 import engine
+from tests.garbage import left_in_cycles
 from tests.server import HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
 
 ENDINGS = ("complete", "truncated", "cancelled", "error", "retried")
@@ -65,17 +65,8 @@ def test_a_thousand_requests_of_every_ending_leave_nothing_in_a_cycle() -> None:
     with serve(answers) as server, engine.Client(multi, base_url=server.url, retry=retry) as client:
         ask(client, Counter(), 1)  # what is imported and cached at first is no garbage
         server.requests.clear()
-        gc.collect()
-        gc.disable()
-        try:
+        with left_in_cycles(ours) as left:
             ask(client, ended, EACH)
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            left = Counter(type(thing).__qualname__ for thing in gc.garbage if ours(thing))
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
         multi.close()
     assert ended == dict.fromkeys(ENDINGS, EACH)
     assert not left

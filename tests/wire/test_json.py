@@ -171,6 +171,11 @@ def test_whatever_a_field_is_called_or_says_the_rest_is_read(words: str) -> None
     assert odd == [(words, 1), (f"choices.0.{words}", 1), ("kind", words or "other")]
 
 
+def test_what_does_not_fit_in_a_list_at_the_top_is_left_out() -> None:
+    decoder = TypedDecoder(list[Item], NEEDED)
+    assert recovered(decoder, b'[3,{"text":"a"}]') == [Item("a")]
+
+
 @pytest.mark.parametrize("data", [b'{"items":"none"}', b'{"items":[{"text":1}]}', b"[]", b'"x"'])
 def test_a_field_the_value_needs_must_fit(data: bytes) -> None:
     with pytest.raises(ProtocolError):
