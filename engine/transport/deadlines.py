@@ -164,7 +164,7 @@ class Deadlines:
         self._stopped, self._phase = True, None
         for timer in (self._timer, self._total):
             if timer is not None:
-                timer.call = None
+                timer.cancel()
         self._timer = self._total = None
 
     def error(self, phase: Phase, limit: float, host: str, at: str) -> DeadlineError:
@@ -184,8 +184,7 @@ class Deadlines:
         if due is None:
             self._cancel()
         elif self._timer is None or self._timer.call is None or due[0] < self._timer.when:
-            if self._timer is not None:
-                self._timer.call = None
+            self._cancel()
             self._timer = self._clock.call_at(due[0], self._look)
 
     def _next(self) -> tuple[float, Phase, float] | None:
