@@ -154,64 +154,74 @@ _MAX_WAIT = 86400.0
 def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds the server asks to wait, or None. `now` is for tests; None: this moment.
 
-    ``retry-after-ms`` (OpenAI, Azure) is finer than ``Retry-After``, which holds seconds or an
-    HTTP date in one of three forms (RFC 9110, 10.2.3 and 5.6.7). Negative, endless and unreadable
-    values are no answer; a date in the past is no wait. Azure was seen to send 0 ms beside 1 s:
-    then the coarser one holds.
+    ``retry-after-ms`` (OpenAI, Azure) is finer than ``Retry-After``; both are read as
+    `parse_duration` reads. Negative, endless and unreadable values are no answer; a moment in the
+    past is no wait. Azure was seen to send 0 ms beside 1 s: then the coarser one holds.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    fine = parse_duration(headers.get("retry-after-ms", ""), now, 0.001)
     value = headers.get("retry-after", "").strip()
-    if milliseconds or (milliseconds is not None and not value):
-        return min(milliseconds / 1000, _MAX_WAIT)
-    seconds = _number(value)
-    if seconds is not None:
-        return min(seconds, _MAX_WAIT)
-    if not value or value[0] in "+-.0123456789":
-        return None
-    try:
-        from email.utils import parsedate_to_datetime  # 5 ms, for the few who send a date
-
-        when = parsedate_to_datetime(value)
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
-        wait = (when - (now or datetime.now(UTC))).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(wait, 0.0), _MAX_WAIT)
+    wait = fine if fine or (fine is not None and not value) else parse_duration(value, now)
+    return None if wait is None else min(wait, _MAX_WAIT)
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text else None
+    try:  # Python reads 1_0, and digits of other alphabets
+        number = float(text) if text and text.isascii() and "_" not in text else None
     except ValueError:
         return None
     return number if number is not None and math.isfinite(number) and number >= 0 else None
 
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|d|h|m|s)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|us|µs|d|h|m|s)", re.ASCII)
+# Between the values of a header that came more than once; one in a date comes before its day.
+_BETWEEN = re.compile(r", (?!\d\d[ -][A-Za-z]{3}[ -])")
 
 
-def parse_duration(text: str, now: datetime | None = None) -> float | None:
-    """Seconds of ``6m0s``, ``1s``, ``250ms``, ``17``, or until an RFC 3339 time or a Unix time in
-    seconds or milliseconds (OpenRouter); None if neither."""
-    text = text.strip()
+def parse_duration(text: str, now: datetime | None = None, unit: float = 1.0) -> float | None:
+    """Seconds of ``6m0s``, ``1s``, ``250ms``, ``17``, or until an RFC 3339 time, an HTTP date in
+    one of its three forms (RFC 9110, 5.6.7), or a Unix time in seconds or milliseconds
+    (OpenRouter); None if neither. Of several values, ``7, 9``, the longest.
+
+    Args:
+        text: the value of a header or field.
+        now: for tests; None: this moment.
+        unit: seconds that a number alone counts.
+    """
+    waits = [_duration(value.strip(), now, unit) for value in _BETWEEN.split(text)]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _duration(text: str, now: datetime | None, unit: float) -> float | None:
     plain = _number(text)
     if plain is not None:
-        if plain < _UNIX_TIME:
-            return plain
-        when = plain / 1000 if plain >= 1000 * _UNIX_TIME else plain
+        seconds = plain * unit
+        if seconds < _UNIX_TIME:
+            return seconds
+        when = seconds / 1000 if seconds >= 1000 * _UNIX_TIME else seconds
         return max(when - (now or datetime.now(UTC)).timestamp(), 0.0)
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    lowered = text.lower()
+    if lowered and not _DURATION.sub("", lowered).strip():
+        parts = _DURATION.findall(lowered)
+        return sum(float(number) * _UNITS[name] for number, name in parts)
+    moment = _moment(text)
+    if moment is None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max((moment - (now or datetime.now(UTC))).total_seconds(), 0.0)
+
+
+def _moment(text: str) -> datetime | None:
+    """What an RFC 3339 time or an HTTP date names."""
+    try:
+        if not text[:1].isalpha():
+            return datetime.fromisoformat(text)
+        from email.utils import parsedate_to_datetime  # 5 ms, for the few who send a date
+
+        return parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 # A number beyond is no wait but a moment: as seconds since 1970 it is in 2001, as a wait 31 years.
