@@ -14,7 +14,7 @@ from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.error_body import ErrorBody, error_inside
 from engine.providers.prose import FILTERED, TOO_LONG, WRONG_KEY, no_money, prose_of
 from engine.wire.event_stream import EventStreamDecoder
-from engine.wire.headers import parse_reset, parse_retry_after
+from engine.wire.headers import header_words, parse_reset, parse_retry_after
 from engine.wire.headers import request_id as id_of_request
 from engine.wire.json import decode_json
 from engine.wire.redaction import redact
@@ -188,8 +188,9 @@ def http_error(
     if retry_after is None and category is Category.RATE_LIMIT:
         retry_after = parse_reset(headers)
     retryable: bool | None = False if status == 407 else None
-    if headers.get("x-should-retry") in ("true", "false") and category is not Category.QUOTA:
-        retryable = headers["x-should-retry"] == "true"
+    told = {*header_words(headers, "x-should-retry")}
+    if told in ({"true"}, {"false"}) and category is not Category.QUOTA:
+        retryable = "true" in told
     return ProviderError(
         _sentence(
             provider,
@@ -351,6 +352,9 @@ _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTAL
 
 def _plain_text(body: bytes, headers: Mapping[str, str]) -> str:
     text = body[:8192].decode("utf-8", "replace")
-    if "html" in headers.get("content-type", "") or text.lstrip()[:1] == "<":
+    if (
+        any("html" in word for word in header_words(headers, "content-type"))
+        or text.lstrip()[:1] == "<"
+    ):
         text = _TAG.sub(" ", text)
     return " ".join(text.split())[:300]

@@ -13,6 +13,7 @@ from engine.response import Limit, RateLimit
 
 __all__ = [
     "Head",
+    "header_words",
     "parse_duration",
     "parse_head",
     "parse_rate_limit",
@@ -99,6 +100,15 @@ _field = lru_cache(maxsize=256)(_split)
 def _status(line: bytes) -> int:
     number = line.split(None, 2)[1:2] if line[:5] == b"HTTP/" else []
     return int(number[0]) if number and number[0].isdigit() else 0
+
+
+def header_words(headers: Mapping[str, str], name: str) -> list[str]:
+    """The words of the header `name` in lower case (they mean the same in any), without parameters;
+    nothing where it is not there. One that came twice has two."""
+    value = headers.get(name)
+    if not value:
+        return []
+    return [part.partition(";")[0].strip().lower() for part in value.split(",")]
 
 
 # The provider's own id of the request, or its gateway's.

@@ -246,6 +246,27 @@ def test_x_should_retry_is_obeyed_but_not_for_an_empty_account() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "on_500", "on_400"),
+    [
+        *[(no, False, False) for no in ("false", "FALSE", " False ", "false, False", "false;q=1")],
+        *[(yes, True, True) for yes in ("true", "TRUE", "True\t", "true, TRUE")],
+        *[(nothing, True, False) for nothing in ("", "true, false", "untrue", "1", "no")],
+    ],
+)
+def test_x_should_retry_is_a_word_in_any_case(words: str, on_500: bool, on_400: bool) -> None:
+    headers = {"x-should-retry": words}
+    assert (refuse(500, b"", headers).retryable, refuse(400, b"", headers).retryable) == (
+        on_500,
+        on_400,
+    )
+
+
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "APPLICATION/XHTML+XML"])
+def test_a_page_is_told_without_its_tags_in_any_case(kind: str) -> None:
+    assert "<b>" not in str(refuse(502, b"Bad <b>gateway</b>", {"content-type": kind}))
+
+
+@pytest.mark.parametrize(
     ("headers", "body", "request_id"),
     [
         ({"x-request-id": "a", "cf-ray": "r"}, {"request_id": "b"}, "a"),
