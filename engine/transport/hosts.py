@@ -12,7 +12,7 @@ from engine.transport.admission import Admission
 from engine.transport.connections import Connections
 from engine.transport.names import Names
 from engine.transport.peers import Peers
-from engine.transport.sending import Sending
+from engine.transport.sending import HTTP2_STREAM, Sending
 from engine.transport.sockets import Sockets
 from engine.transport.timers import Timer
 from engine.transport.trials import Trials
@@ -107,6 +107,8 @@ class Hosts:
         if sending.refused and sending.name is not None:
             if self._admission.streams.refused(sending.name, sending.early):
                 self._limit_streams()
+        elif code == HTTP2_STREAM:
+            pass  # the connection serves the others on
         elif sending.reused is not None and not sending.reused.dead:
             self._peers.died(host, monotonic())
         elif sending.reused is not None and not self._admission.speaks_http2(host):

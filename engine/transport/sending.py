@@ -11,12 +11,14 @@ from engine.transport.connections import Connections, Name, Reused
 from engine.transport.descriptors import none_left
 from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND
 
-__all__ = ["Sending", "goes_again"]
+__all__ = ["HTTP2_STREAM", "Sending", "goes_again"]
 
 _ABORT: Final = int(pycurl.PREREQFUNC_ABORT)
 _OK: Final = int(pycurl.PREREQFUNC_OK)
 
-# How libcurl tells that a connection died with a request on it, or that a stream was refused.
+# The server reset this one stream: its own word, and no sign that the connection died.
+HTTP2_STREAM: Final = 92
+# How libcurl tells that a connection died with a request on it.
 _LOST: Final = frozenset(
     {
         pycurl.E_GOT_NOTHING,
@@ -24,7 +26,6 @@ _LOST: Final = frozenset(
         pycurl.E_RECV_ERROR,
         SEND_FAIL_REWIND,
         16,  # HTTP2: the framing layer
-        92,  # HTTP2_STREAM
     }
 )
 # libcurl's words, those of 8.23 and those of before.
@@ -127,6 +128,6 @@ def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: st
     if sending.name is None:
         return sending.starved  # it waits in the queue until a descriptor is free
     if sending.unsent:
-        return code in _LOST or code == pycurl.E_ABORTED_BY_CALLBACK
+        return code in _LOST or code in (HTTP2_STREAM, pycurl.E_ABORTED_BY_CALLBACK)
     pooled = sending.reused is not None or sending.shared
     return code in _LOST and pooled and not lost and unknown == "retry"

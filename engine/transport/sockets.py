@@ -48,6 +48,7 @@ class Sockets:
         "_affinity",
         "_drop_at",
         "_heartbeat",
+        "_left_at",
         "_poller",
         "_watched",
         "connections",
@@ -67,6 +68,7 @@ class Sockets:
         self._watched: set[int] = set()
         self.connections: Connections = Connections()
         self._drop_at: float | None = None
+        self._left_at = 0.0
         self.left: Callable[[Name], None] = lambda name: None
         opened: list[Callable[[], None]] = []
         try:
@@ -147,13 +149,16 @@ class Sockets:
                 self._poller.rest(fd, spoken=True)
             if events & PEER_SPOKE:
                 self.connections.spoke(name)
-            self._drop_at = monotonic() + _DROP_AFTER
+            self._left_at = monotonic()
+            if self._drop_at is None:
+                self._drop_at = self._left_at + _DROP_AFTER
             self.left(name)
 
     def _drop_left(self) -> None:
         """Have libcurl close the connections whose servers left. It looks through them when a
         request begins: this one goes nowhere."""
-        self._drop_at = None
+        again = self._left_at + _DROP_AFTER  # for those that left since this was due
+        self._drop_at = again if again > monotonic() else None
         easy = pycurl.Curl()
         easy.setopt(pycurl.URL, "http://localhost/")
         easy.setopt(pycurl.UNIX_SOCKET_PATH, "/dev/null/none")

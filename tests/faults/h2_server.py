@@ -156,6 +156,9 @@ class H2Server:
                 if isinstance(event, h2.events.RequestReceived):
                     pairs = ((_text(name), _text(value)) for name, value in event.headers)
                     heads[event.stream_id] = dict(pairs)
+                elif isinstance(event, h2.events.DataReceived):
+                    # Else the window of the connection is used up by requests: 65,535 bytes of all.
+                    connection.h2.increment_flow_control_window(event.flow_controlled_length)
                 elif isinstance(event, h2.events.StreamEnded):
                     self._handle(connection, event.stream_id, heads.pop(event.stream_id))
                 if connection.dead:

@@ -75,9 +75,8 @@ def _came(sent: bytes, framing: str) -> bytes:
 def _ended(
     url: str, recording: Recording, cuts: range, **options: Any
 ) -> Iterator[tuple[int, engine.Completion]]:
-    # Each lot over connections of its own: HTTP/2 stands still after a thousand resets on one.
-    for at in range(0, len(cuts), _AT_ONCE):
-        with engine.Multi(**options) as multi:
+    with engine.Multi(**options) as multi:
+        for at in range(0, len(cuts), _AT_ONCE):
             streams = []
             for cut in cuts[at : at + _AT_ONCE]:
                 client = engine.Client(

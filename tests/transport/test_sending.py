@@ -33,7 +33,10 @@ def sending(**known: object) -> Sending:
         (True, RECEIVE, {"reused": ALIVE}),
         (True, SEND, {"shared": True}),
         (True, 16, {"shared": True}),
-        (True, 92, {"shared": True}),
+        # The server's own word about one stream, on whatever connection; or it was refused.
+        (False, 92, {"shared": True}),
+        (False, 92, {"reused": ALIVE}),
+        (True, 92, {"unsent": True, "refused": True}),
         # Lost on one of its own: that is an attempt.
         (False, GOT_NOTHING, {}),
         (False, RECEIVE, {}),
