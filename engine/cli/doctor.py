@@ -18,10 +18,10 @@ from engine.cli.console import add_color, print_table
 from engine.cli.neutral import one_line
 from engine.errors import EngineError
 from engine.providers import endpoints
-from engine.request import shown_url
 from engine.transport.ca import find_trust
 from engine.transport.descriptors import descriptor_limit
 from engine.transport.libcurl import faults_of, libcurl
+from engine.transport.proxy import without_user
 
 __all__ = ["add_arguments", "run"]
 
@@ -112,7 +112,7 @@ def _proxies() -> list[Finding]:
             if scheme in ("all", row.base_url.partition(":")[0])
             and not proxy_bypass(row.base_url.split("/")[2])
         ]
-        what = f"{one_line(shown_url(address))} is used for {len(caught)} providers"
+        what = f"{one_line(without_user(address))} is used for {len(caught)} providers"
         found.append(Finding(f"{scheme} proxy", "note", f"{what}; never for this machine"))
     return found or [Finding("proxy", "ok", "none")]
 

@@ -14,9 +14,9 @@ from engine.errors import EngineError
 from engine.request import HttpRequest, is_loopback
 from engine.response import Timing
 from engine.transport.ca import Trust, find_trust
-from engine.transport.failure import CurlFailure, failure_error
+from engine.transport.failure import CurlFailure, failure_error, is_proxy_unreadable
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
-from engine.transport.proxy import proxy_name
+from engine.transport.proxy import proxy_name, proxy_variable
 
 __all__ = ["address", "failure_of", "measure", "phase_of", "prepare"]
 
@@ -94,6 +94,7 @@ def failure_of(
 ) -> EngineError:
     """Why the attempt at `request` on `easy` failed, which libcurl ended with `code` and `text`;
     `http_status` is that of a head that came whole, or None."""
+    proxied = easy.getinfo(pycurl.USED_PROXY) or is_proxy_unreadable(text)
     return failure_error(
         CurlFailure(
             code,
@@ -101,9 +102,10 @@ def failure_of(
             request.peer,
             http_status,
             int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
-            proxy_name(request.url) if easy.getinfo(pycurl.USED_PROXY) else None,
+            proxy_name(request.url) if proxied else None,
             int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
             int(easy.getinfo(pycurl.RESPONSE_CODE)),
+            proxy_variable(request.url) if proxied else None,
         )
     )
 

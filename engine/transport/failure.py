@@ -20,7 +20,7 @@ from engine.errors import (
 )
 from engine.transport.descriptors import none_left
 
-__all__ = ["NO_SOCKET", "SEND_FAIL_REWIND", "CurlFailure", "failure_error"]
+__all__ = ["NO_SOCKET", "SEND_FAIL_REWIND", "CurlFailure", "failure_error", "is_proxy_unreadable"]
 
 # pycurl has no name for it: the connection died, or an HTTP/2 server refused the stream, with part
 # of the body out, and libcurl cannot begin it anew (see Transfer).
@@ -42,6 +42,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         proxy: the proxy in between, without user and password; None: none.
         connect_status: what the proxy answered to CONNECT; 0: nothing.
         last_status: that of the last head, also of one that is not the response's; 0: none came.
+        proxy_variable: the environment's variable that names the proxy, or None.
     """
 
     code: int
@@ -52,6 +53,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     proxy: str | None = None
     connect_status: int = 0
     last_status: int = 0
+    proxy_variable: str | None = None
 
 
 _PHASES: Final = {
@@ -125,6 +127,8 @@ def failure_error(failure: CurlFailure) -> EngineError:
     """The error for an attempt that libcurl ended, or that ended before the head was whole."""
     code, host = failure.code, failure.host
     text = _without_user(failure.text)
+    if is_proxy_unreadable(text):
+        return _proxy_unreadable(failure, text)
     if code in NO_SOCKET and none_left():
         return ResourceError(
             f"no file descriptor is left to connect to {host}; raise the limit (ulimit -n) or "
@@ -213,6 +217,27 @@ def _unreached(failure: CurlFailure, text: str) -> EngineError:
     )
 
 
+def is_proxy_unreadable(text: str) -> bool:
+    """Whether libcurl says in `text` that it cannot read, or does not know, the proxy's address: it
+    has codes (5, 7) for that which stand for a name unknown and a connection refused as well."""
+    return text.startswith("Unsupported proxy")
+
+
+def _proxy_unreadable(failure: CurlFailure, text: str) -> EngineError:
+    reason = text.rpartition("': ")[2]
+    if reason == text:  # it is the scheme, or libcurl was built without it
+        reason = "http, https, socks4, socks4a, socks5 and socks5h are known"
+    return NetworkError(
+        f"{failure.host}: the address of the proxy {failure.proxy or 'in between'} cannot be read: "
+        f"{reason}; correct {failure.proxy_variable or 'http_proxy, https_proxy or all_proxy'} "
+        "(http://user:password@host:port, without quotes; special characters as %XX), or go past "
+        "it (NO_PROXY)",
+        retryable=False,
+        detail=f"curl error {failure.code}: {text}",
+        phase="connect",
+    )
+
+
 def _proxy_refused(failure: CurlFailure) -> EngineError:
     status = failure.connect_status
     return NetworkError(
@@ -233,4 +258,4 @@ def _way(failure: CurlFailure, phase: str) -> tuple[str, str]:
 
 def _without_user(text: str) -> str:
     """libcurl's words, without the user and password where it quotes a proxy's address."""
-    return re.sub(r"[^\s'\"]*@", "…@", text)
+    return re.sub(r"(?s)(?<=').*@|[^\s'\"]*@", "…@", text)

@@ -210,6 +210,25 @@ def test_a_proxy_of_the_environment_never_sees_requests_to_this_machine(
         assert ask(multi, "http://model.example/v1").body == b"proxy"
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "address",
+    ['"http://u:s3cret@127.0.0.1:1"', "http://u:s3cret@127.0.0.1:port", "http://u:s3cret@[::1",
+     "socks9://u:s3cret@127.0.0.1:1", "http://u:s3cret@127.0.0.1:1\n", "http://u:s3cret@",
+     "http://u:a s3cret@127.0.0.1:1"],
+)  # fmt: skip
+def test_a_proxy_variable_that_cannot_be_read_is_named_and_not_tried_again(
+    multi: Multi, variable: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, address)
+    scheme = "https" if variable == "https_proxy" else "http"
+    error = ask(multi, f"{scheme}://model.example/v1").error
+    assert error is not None
+    assert (error.category, error.retryable, error.phase) == (Category.NETWORK, False, "connect")
+    assert f"correct {variable} " in str(error)
+    assert "s3cret" not in f"{error} {error.detail}"
+
+
 @pytest.mark.parametrize(
     "url",
     ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://x/", "dict://x/", "ws://x/", "//x", "x",

@@ -85,9 +85,7 @@ def test_what_a_proxy_answers_to_connect_is_the_proxys(
     ("code", "text"),
     [
         (5, "Could not resolve proxy: proxy.corp"),
-        (5, "Unsupported proxy syntax in 'user:hunter2@proxy'"),
         (7, "Failed to connect to llm.example:443 over proxy proxy.corp after 0 ms"),
-        (7, "Unsupported proxy scheme for 'bogus://user:hun/ter2@proxy.corp:1'"),
         (28, "Connection timed out after 1000 milliseconds"),
         (97, "cannot complete SOCKS5 connection to llm.example. (4)"),
     ],
@@ -97,6 +95,30 @@ def test_what_fails_before_a_proxy_names_it_and_never_its_password(code: int, te
     assert PROXY in str(error) and "NO_PROXY" in str(error)
     assert "ter2" not in f"{error} {error.detail}"
     assert error.retryable
+
+
+@pytest.mark.parametrize(
+    "variable", ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", None]
+)
+@pytest.mark.parametrize(
+    ("code", "text", "reason"),
+    [
+        (5, "Unsupported proxy syntax in 'user:hunter2@proxy': Bad hostname", "Bad hostname"),
+        (5, "Unsupported proxy syntax in 'u:hun ter2@h': Bad password", "Bad password"),
+        (5, "Unsupported proxy syntax in ''u:hun': ter2@h': No host present", "No host present"),
+        (7, "Unsupported proxy scheme for 'bogus://user:hun/ter2@proxy.corp:1'", "socks5h"),
+        (7, "Unsupported proxy 'https://u:hun'ter2@h', libcurl is built without", "socks5h"),
+    ],
+)
+def test_a_proxy_whose_address_cannot_be_read_is_to_be_corrected(
+    code: int, text: str, reason: str, variable: str | None
+) -> None:
+    error = failure_error(failure(code, text, proxy=PROXY, proxy_variable=variable))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "connect", False)
+    assert PROXY in str(error) and "NO_PROXY" in str(error) and reason in str(error)
+    assert f"correct {variable or 'http_proxy'}" in str(error)
+    assert "DNS" not in str(error)
+    assert "ter2" not in f"{error} {error.detail}"
 
 
 def test_a_failure_behind_the_tunnel_does_not_blame_the_proxy() -> None:
