@@ -6,22 +6,24 @@ import argparse
 import json
 import os
 import platform
+import re
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlsplit
 
 import engine
 from engine.cli.console import add_color, print_table
 from engine.cli.neutral import one_line
 from engine.errors import EngineError
 from engine.providers import endpoints
-from engine.transport.ca import find_trust
-from engine.transport.descriptors import descriptor_limit
+from engine.transport.ca import faults_of_trust, find_trust
+from engine.transport.descriptors import descriptor_limit, descriptors_left
 from engine.transport.libcurl import faults_of, libcurl
-from engine.transport.proxy import without_user
+from engine.transport.proxy import PROXY_VARIABLES, ProxyUse, ask_proxy, proxy_name, proxy_variable
 
 __all__ = ["add_arguments", "run"]
 
@@ -47,18 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything, print what was found."""
     findings = [
-        *_versions(),
-        *_trust(),
-        *_proxies(),
-        *_machine(),
-        *_keys(),
-        _loopback(),
+        *_found("versions", _versions),
+        *_found("certificates", _trust),
+        *_found("proxy", _proxies),
+        *_found("poller", _poller),
+        *_found("open files", _open_files),
+        *_found("keys", _keys),
+        *_found("loopback", _loopback),
     ]
     if arguments.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
         print_table(("", "", ""), [(f.subject, f.verdict, f.what) for f in findings], "never")
     return int(any(finding.verdict == "bad" for finding in findings))
+
+
+def _found(subject: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """What `look` finds; where it cannot look, that is what is found."""
+    try:
+        return look()
+    except (EngineError, OSError) as error:
+        return [Finding(subject, "bad", one_line(str(error)))]
 
 
 def _versions() -> list[Finding]:
@@ -89,46 +100,97 @@ def _version(name: str) -> str | None:
 
 
 def _trust() -> list[Finding]:
-    try:
-        trust = find_trust()
-    except EngineError as error:
-        return [Finding("certificates", "bad", one_line(str(error)))]
-    places = [place for place in trust if place is not None]
-    found = [Finding("certificates", "ok", one_line(" and ".join(places) or "the system's store"))]
+    found = []
     if os.environ.get("SSLKEYLOGFILE"):
         what = "SSLKEYLOGFILE is set: whoever reads that file reads what is sent"
         found.append(Finding("certificates", "warning", what))
+    trust = find_trust()
+    broken = faults_of_trust(trust._replace(directories=None))
+    empty = faults_of_trust(trust._replace(file=None))
+    # Beside a good file a directory without certificates does no harm.
+    harmless = trust.file is not None and not broken
+    verdicts = dict.fromkeys(broken, "bad") | dict.fromkeys(empty, "warning" if harmless else "bad")
+    if not broken and (harmless or not empty):
+        places = [place for place in trust if place is not None]
+        verdicts = {" and ".join(places) or "the system's store": "ok"} | verdicts
+    found += [
+        Finding("certificates", verdict, one_line(what)) for what, verdict in verdicts.items()
+    ]
     return found
+
+
+# A host of none of NO_PROXY's entries but "*" (RFC 6761, 6.4).
+_ANY: Final = "any.invalid"
 
 
 def _proxies() -> list[Finding]:
     found = []
-    for scheme, address in sorted(getproxies().items()):
-        if scheme not in ("http", "https", "all"):
+    if os.environ.get("HTTP_PROXY") and not os.environ.get("http_proxy"):
+        what = "HTTP_PROXY is not used, since a server's client could set it; write http_proxy"
+        found.append(Finding("http proxy", "note", what))
+    uses = [_ask(row.base_url) for row in endpoints()]
+    told = set()
+    for scheme in PROXY_VARIABLES:
+        variable = proxy_variable(f"{scheme}:")
+        if variable is None or variable in told:
             continue
-        caught = [
-            row.name
-            for row in endpoints()
-            if scheme in ("all", row.base_url.partition(":")[0])
-            and not proxy_bypass(row.base_url.split("/")[2])
-        ]
-        what = f"{one_line(without_user(address))} is used for {len(caught)} providers"
-        found.append(Finding(f"{scheme} proxy", "note", f"{what}; never for this machine"))
+        told.add(variable)
+        subject = f"{variable.lower().partition('_')[0]} proxy"
+        fault = ask_proxy(f"{scheme}://{_ANY}/").fault
+        if fault is not None:
+            found.append(Finding(subject, "bad", one_line(f"{variable} is no proxy: {fault}")))
+            continue
+        name = one_line(proxy_name(f"{scheme}:"))
+        caught = sum(use.variable == variable for use in uses)
+        what = f"{name} is used for {caught} providers; never for this machine"
+        found += [Finding(subject, "note", what), *_unheeded(scheme)]
     return found or [Finding("proxy", "ok", "none")]
 
 
-def _machine() -> list[Finding]:
-    limit = descriptor_limit()
-    few = limit is not None and limit < _FEW_DESCRIPTORS
-    words = "as many as there is memory for" if limit is None else f"{limit}"
-    advice = "; streams beyond wait their turn (ulimit -n)" if few else ""
+def _ask(url: str) -> ProxyUse:
+    """What is done for the host of `url`, in which names may stand for what the user fills in."""
+    parts = urlsplit(re.sub(r"\{\w+\}", "x", url))
+    return ask_proxy(f"{parts.scheme}://{parts.netloc}/")
+
+
+def _unheeded(scheme: str) -> list[Finding]:
+    """The entries of NO_PROXY that libcurl passes over."""
+    variable = next((name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)), "")
+    passed = []
+    for entry in re.split(r"[\s,;]+", os.environ.get(variable, "")):
+        host = re.sub(r"^(\w+://)?(\*?\.)?|:\d+$|/.*$", "", entry) if entry != "*" else _ANY
+        if re.fullmatch(r"[\w.-]+", host) and ask_proxy(f"{scheme}://{host}/").variable is not None:
+            passed.append(entry)
+    if not passed:
+        return []
+    advice = "write names or networks with commas between, without scheme, port and '*'"
+    what = f"{variable} has what libcurl does not heed: {' '.join(passed)}; {advice}"
+    return [Finding("no proxy", "warning", one_line(what))]
+
+
+def _poller() -> list[Finding]:
     with engine.Multi() as multi:
         ready, _, _ = multi.fdset()
     kind = {"linux": "epoll", "win32": "select"}.get(sys.platform, "kqueue")
-    return [
-        Finding("poller", "ok", f"{kind}, {len(ready)} descriptor for a host loop to watch"),
-        Finding("open files", "warning" if few else "ok", f"{words}{advice}"),
-    ]
+    what = f"{kind}, {len(ready)} descriptor for a host loop to watch"
+    return [Finding("poller", "ok", what)]
+
+
+def _open_files() -> list[Finding]:
+    try:
+        with engine.Multi():
+            left = descriptors_left()
+    except (EngineError, OSError):
+        left = 0
+    limit = descriptor_limit()  # a `Multi` raises it
+    if limit is None:
+        return [Finding("open files", "ok", "as many as there is memory for")]
+    if left == 0:
+        what = f"{limit}: none is left for a connection; raise the limit (ulimit -n)"
+        return [Finding("open files", "bad", what)]
+    few = limit < _FEW_DESCRIPTORS
+    advice = "; streams beyond wait their turn (ulimit -n)" if few else ""
+    return [Finding("open files", "warning" if few else "ok", f"{limit}{advice}")]
 
 
 def _keys() -> list[Finding]:
@@ -149,7 +211,7 @@ _ANSWER: Final = (
 )
 
 
-def _loopback() -> Finding:
+def _loopback() -> list[Finding]:
     """One answer, streamed from a socket of this process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_serve_once, args=(listener,), daemon=True).start()
@@ -158,12 +220,15 @@ def _loopback() -> Finding:
         with engine.Client(base_url=url, dialect="chat", api_key="none", timeouts=limits) as client:
             completion = client.stream("m", "hi").result()
     if completion.status == "complete" and completion.text == "well":
-        return Finding("loopback", "ok", "an answer was streamed from this machine to itself")
-    return Finding("loopback", "bad", one_line(f"{completion.status}: {completion.error}"))
+        return [Finding("loopback", "ok", "an answer was streamed from this machine to itself")]
+    return [Finding("loopback", "bad", one_line(f"{completion.status}: {completion.error}"))]
 
 
 def _serve_once(listener: socket.socket) -> None:
-    connection, _ = listener.accept()
+    try:
+        connection, _ = listener.accept()
+    except OSError:
+        return  # the client tells
     with connection:
         received = b""
         while b"\r\n\r\n" not in received:

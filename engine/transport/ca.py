@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from functools import cache
 from typing import Final, NamedTuple
 
 from engine.errors import ConfigError
 
-__all__ = ["Trust", "find_trust"]
+__all__ = ["Trust", "faults_of_trust", "find_trust"]
 
 _log: Final = logging.getLogger("engine.transport")
 
@@ -32,6 +33,8 @@ _FILES: Final = (
     "/usr/local/etc/ssl/cert.pem",  # FreeBSD
     "/opt/homebrew/etc/openssl@3/cert.pem",
 )
+# How OpenSSL looks for a certificate in a directory (`openssl rehash`).
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 class Trust(NamedTuple):
@@ -83,6 +86,52 @@ def _find(directories: str | None, *values: str | None) -> Trust:
     return Trust(str(certifi.where()), None)
 
 
+def faults_of_trust(trust: Trust) -> list[str]:
+    """What is wrong with the certificates of `trust`, which libcurl reads with the first https
+    request only: OpenSSL is asked, as libcurl asks it."""
+    faults = []
+    if trust.file is not None and (reason := _unreadable(trust.file)):
+        faults.append(f"{_named(trust.file)} cannot be read as certificates in PEM ({reason})")
+    if trust.directories is not None and not any(map(_has_certificate, _parts(trust.directories))):
+        faults.append(
+            f"{_named(trust.directories)} holds no certificate under the name of its hash; "
+            "run `openssl rehash` on it"
+        )
+    return faults
+
+
+def _unreadable(path: str) -> str | None:
+    """Why no certificate can be read from `path`; None: it can."""
+    import ssl  # 10 ms that a request need not pay
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        return (error.reason or "broken").replace("_", " ").lower()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
+def _has_certificate(directory: str) -> bool:
+    try:
+        names = [name for name in sorted(os.listdir(directory)) if _HASHED.fullmatch(name)]
+    except OSError:
+        return False
+    return any(_unreadable(os.path.join(directory, name)) is None for name in names)
+
+
+def _named(path: str) -> str:
+    """`path` and the variable that names it, if one does."""
+    names = (*_VARIABLES, _DIRECTORY_VARIABLE)
+    variable = next((name for name in names if os.environ.get(name) == path), None)
+    return path if variable is None else f"{path} ({variable})"
+
+
+def _parts(directories: str) -> list[str]:
+    return directories.split(os.pathsep)
+
+
 def _existing(path: str, name: str) -> Trust:
     if os.path.isfile(path):
         return Trust(path, None)
@@ -95,7 +144,7 @@ def _existing(path: str, name: str) -> Trust:
 
 def _existing_directories(value: str) -> str:
     """`value`, if one of its directories is there: OpenSSL passes over the others."""
-    if not any(os.path.isdir(path) for path in value.split(os.pathsep)):
+    if not any(os.path.isdir(path) for path in _parts(value)):
         raise ConfigError(
             f"{_DIRECTORY_VARIABLE} names {value!r}, which is no directory; correct or unset it"
         )

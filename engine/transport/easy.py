@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pycurl
 
 from engine.errors import EngineError
-from engine.request import HttpRequest, is_loopback
+from engine.request import HttpRequest
 from engine.response import Timing
 from engine.transport.ca import Trust, find_trust
 from engine.transport.failure import CurlFailure, failure_error, is_proxy_unreadable
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
-from engine.transport.proxy import proxy_name, proxy_variable
+from engine.transport.proxy import proxy_name, proxy_variable, set_proxy
 
 __all__ = ["address", "failure_of", "measure", "phase_of", "prepare"]
 
@@ -58,8 +58,7 @@ def prepare(
         # It costs nothing to connect again, and such sockets have no names by which a dead one
         # could be told (see Connections).
         easy.setopt(pycurl.FORBID_REUSE, 1)
-    if request.unix_socket is not None or is_loopback(request.url):
-        easy.setopt(pycurl.NOPROXY, "*")
+    set_proxy(easy, request.url, request.unix_socket)
     # A second later than the engine's own deadline, which tells more.
     limit = connect_timeout
     easy.setopt(

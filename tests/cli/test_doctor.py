@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
+from engine.providers import endpoints
+from engine.transport.ca import find_trust
 from engine.transport.libcurl import faults_of, libcurl
 from tests.cli.terminal import environment
 
@@ -86,3 +88,109 @@ def test_this_libcurl_is_read() -> None:
 def test_something_bad_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.cli.doctor.faults_of", lambda version: faults_of((8, 10, 0)))
     assert main(["doctor"]) == 1
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, str]]]:
+    code = main(["doctor", "--json"])
+    return code, {entry["subject"]: entry for entry in json.loads(capsys.readouterr().out)}
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without proxies and certificates of its own."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+REMOTE = sum(row.base_url.startswith("https:") for row in endpoints())
+
+
+@pytest.mark.parametrize(
+    ("variables", "subject", "verdict", "words"),
+    [
+        ({"https_proxy": f"http://u:{CANARY}@h:bad"}, "https proxy", "bad", "https_proxy"),
+        ({"HTTPS_PROXY": f"http://u:{CANARY}@h:bad"}, "https proxy", "bad", "HTTPS_PROXY"),
+        ({"http_proxy": f"http://u:{CANARY}@h:bad"}, "http proxy", "bad", "http_proxy"),
+        ({"ALL_PROXY": f"{CANARY}://h:1"}, "all proxy", "bad", "ALL_PROXY"),
+        ({"HTTP_PROXY": "http://h:1"}, "http proxy", "note", "not used"),
+        ({"http_proxy": "http://h:1"}, "http proxy", "note", "for 0 providers"),
+        ({"all_proxy": "h:1"}, "all proxy", "note", f"for {REMOTE} providers"),
+        ({"https_proxy": "h:1", "NO_PROXY": "*"}, "https proxy", "note", "for 0 providers"),
+        (
+            {"https_proxy": "h:1", "NO_PROXY": "api.openai.com, api.x.ai"},
+            *("https proxy", "note", f"for {REMOTE - 2} providers"),
+        ),
+        (
+            {"https_proxy": "h:1", "NO_PROXY": "*.openai.com,api.x.ai:443"},
+            *("https proxy", "note", f"for {REMOTE} providers"),
+        ),
+        (
+            {"https_proxy": "h:1", "NO_PROXY": "a.example,*.openai.com"},
+            *("no proxy", "warning", "heed: *.openai.com;"),
+        ),
+        (
+            {"https_proxy": "h:1", "no_proxy": "a.example b.example"},
+            *("no proxy", "warning", "heed: b.example;"),
+        ),
+    ],
+)
+def test_proxies_are_told_as_libcurl_takes_them(
+    variables: dict[str, str],
+    subject: str,
+    verdict: str,
+    words: str,
+    bare: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        bare.setenv(name, value)
+    code, found = told(capsys)
+    assert found[subject]["verdict"] == verdict, found
+    assert words in found[subject]["what"]
+    assert CANARY not in str(found)
+    assert code == int(verdict == "bad")
+
+
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_what_holds_no_certificate_is_bad(
+    variable: str, tmp_path: Path, bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ca.pem").write_text("no PEM")
+    for place in (tmp_path / "ca.pem", tmp_path):
+        bare.setenv(variable, str(place))
+        code, found = told(capsys)
+        assert (code, found["certificates"]["verdict"]) == (1, "bad")
+        assert variable in found["certificates"]["what"]
+
+
+def test_a_directory_without_certificates_beside_a_good_file_is_a_warning(
+    tmp_path: Path, bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = find_trust().file
+    assert good is not None
+    bare.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert told(capsys)[1]["certificates"]["verdict"] == "bad"
+    bare.setenv("SSL_CERT_FILE", good)
+    code, found = told(capsys)
+    assert (code, found["certificates"]["verdict"]) == (0, "warning")
+
+
+@pytest.mark.parametrize("limit", [6, 7])
+def test_without_descriptors_the_rest_is_told_all_the_same(limit: int) -> None:
+    command = f'ulimit -n {limit}; exec "$0" -m engine doctor --json'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment(https_proxy="http://127.0.0.1:9"),
+    )
+    assert done.returncode == 1, done.stderr
+    found = {entry["subject"]: entry for entry in json.loads(done.stdout)}
+    assert found["open files"]["verdict"] == "bad"
+    assert {"engine", "certificates", "keys", "loopback"} <= set(found)
+    assert "Traceback" not in done.stderr

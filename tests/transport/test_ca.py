@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.transport.ca import Trust, find_trust
+from engine.transport.ca import Trust, faults_of_trust, find_trust
 
 VARIABLES = ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
@@ -82,3 +82,49 @@ def test_a_key_log_is_warned_of_once(
             call()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "SSLKEYLOGFILE" in caplog.text
+
+
+def some_certificate() -> str:
+    """One that this machine trusts."""
+    trust = find_trust()
+    assert trust.file is not None
+    text = Path(trust.file).read_text()
+    begin = text.index("-----BEGIN CERTIFICATE-----")
+    end = "-----END CERTIFICATE-----\n"
+    return text[begin : text.index(end) + len(end)]
+
+
+@pytest.mark.parametrize(
+    ("change", "well"),
+    [
+        (lambda text: text, True),
+        (lambda text: f"# mine\n{text}{text}", True),
+        (lambda text: "", False),
+        (lambda text: "no PEM", False),
+        (lambda text: text[: len(text) // 2], False),
+        (lambda text: text + text[: len(text) // 2], False),
+        (lambda text: text.replace("M", "\0"), False),
+    ],
+)
+def test_certificates_are_read_as_libcurl_reads_them(
+    change: Callable[[str], str], well: bool, tmp_path: Path
+) -> None:
+    text = change(some_certificate())
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(text)
+    assert (faults_of_trust(Trust(str(bundle), None)) == []) == well
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "0123abcd.0").write_text(text)
+    directories = f"/no/such/place:{tmp_path / 'certs'}"
+    assert (faults_of_trust(Trust(None, directories)) == []) == well
+
+
+def test_a_file_without_its_hash_for_a_name_is_found_by_nobody(directory: str) -> None:
+    (Path(directory) / "mine.pem").write_text(some_certificate())
+    assert "openssl rehash" in faults_of_trust(Trust(None, directory))[0]
+
+
+def test_a_fault_tells_the_variable(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", file)
+    assert "(REQUESTS_CA_BUNDLE)" in faults_of_trust(find_trust())[0]
+    assert faults_of_trust(Trust(str(Path(file).parent), None)) != []  # cannot be read
