@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from engine.answering.cursor import Cursor
+from engine.answering.cursor import Cursor, not_the_rest
 from engine.answering.think_tags import ThinkTags
 from engine.errors import Category, EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
@@ -196,7 +196,10 @@ class ResponseReader:
     def end_rest(self, error: EngineError | None) -> list[Event]:
         """As `end`, where the response should have been the rest and was something else: what was
         read before stays as it is."""
-        if self._kind != "stream" or getattr(self._parser, "may_end", False):
+        if self._kind == "whole" and self.began:
+            self.failure = not_the_rest("the whole answer, in one piece")
+            return []
+        if self._kind != "stream" or self.failing or getattr(self._parser, "may_end", False):
             return self.end(error)
         self.failure = error or self._truncated("no end marker: it is not whole")
         return []
@@ -261,7 +264,10 @@ class ResponseReader:
         self, decoder: Decoder, parser: Parser, error: EngineError | None
     ) -> list[Event]:
         try:
-            events = parser.feed(decoder.finish())
+            records = decoder.finish()
+            if self._cursor is not None:
+                records = self._cursor.passed(records, decoder)
+            events = parser.feed(records)
         except ProtocolError as failure:
             self.failure = failure
             return []

@@ -112,11 +112,15 @@ class Succession:
             failure: why the last one failed.
             delivered: part of the answer was handed over.
         """
-        if self.resuming and self.cursor is not None and self._broke is not None:
-            delay = self._resumed(transfer, self.cursor, failure)
-            if delay is not None:
-                return delay
-            failure = self._broke  # the answer is not whole for that reason, whatever came since
+        cursor = self.cursor
+        if cursor is not None and self._broke is not None:
+            # Once the rest has come, what fails is the answer itself, as at first.
+            self.resuming = cursor.astray or (self.resuming and not cursor.advanced)
+            if self.resuming:
+                delay = self._resumed(transfer, cursor, failure)
+                if delay is not None:
+                    return delay
+                failure = self._broke  # not whole for that reason, whatever came since
         if delivered:
             return self._anew(transfer, failure)
         self.mending = not self.resuming and self._mend(transfer, failure)

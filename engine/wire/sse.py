@@ -45,12 +45,14 @@ class SSERecord(msgspec.Struct, frozen=True, gc=False):
         event: the event type, ``"message"`` where the stream gave none.
         id: the last event ID at the time of dispatch.
         retry: reconnection time in milliseconds where this block set one, else None.
+        inherited: the id is that of an earlier event: this one has none of its own.
     """
 
     data: bytes
     event: str = "message"
     id: str = ""
     retry: int | None = None
+    inherited: bool = False
 
 
 class SSEDecoder:
@@ -73,6 +75,7 @@ class SSEDecoder:
         "_event",
         "_failure",
         "_id",
+        "_inherited",
         "_noise",
         "_open",
         "_partial",
@@ -93,6 +96,7 @@ class SSEDecoder:
         self._data_bytes = 0
         self._event = ""
         self._id = ""
+        self._inherited = False
         self._block_retry: int | None = None
         self._noise = False  # lines of no field there is have come
         self._failure: ProtocolError | None = None
@@ -319,7 +323,7 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif field == b"id":
             if b"\0" not in value:
-                self._id = value.decode("utf-8", "replace")
+                self._id, self._inherited = value.decode("utf-8", "replace"), False
         elif field == b"retry" and value.isdigit() and len(value) < 16:
             self.retry = self._block_retry = int(value)
         elif field != b"retry":
@@ -336,7 +340,8 @@ class SSEDecoder:
                 self.replaced += 1
                 data = data.decode("utf-8", "replace").encode()
             event = self._event or "message"
-            records.append(SSERecord(data, event, self._id, self._block_retry))
+            records.append(SSERecord(data, event, self._id, self._block_retry, self._inherited))
+            self._inherited = bool(self._id)
             self._data = []
             self._data_bytes = 0
         self._event = ""

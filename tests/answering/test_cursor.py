@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.answering.cursor import Cursor, with_key
 from engine.errors import ProtocolError
@@ -72,50 +73,158 @@ def test_what_asks_for_the_rest(
 
 
 REST = [chunk("c", "3"), chunk("d", "4")]
+PING = SSERecord(b"{}", "ping")
+UNNAMED_PING = SSERecord(b'{"type":"ping"}')
+HELLO = SSERecord(b'{"room":1}', "connected")
+ERROR = SSERecord(b'{"error":{"message":"boom","type":"server_error"}}')
+
+
+def rest(cursor: Cursor, asked: HttpRequest, came: list[Any]) -> list[Any]:
+    """What of `came`, one by one, on another connection is new."""
+    assert cursor.request(asked) is not None
+    cursor.expect_rest()
+    return [record for one in came for record in cursor.passed([one], None)]
+
+
+@pytest.mark.parametrize("after", [PING, UNNAMED_PING, replace(PING, id="2", inherited=True)])
+def test_a_sign_of_life_is_no_place_and_hides_none(after: SSERecord) -> None:
+    for cursor, asked in (
+        (read("chat", chunk("a", "1"), chunk("b", "2"), after), ASKED),
+        (read("responses", numbered(2), numbered(3), after), BACKGROUND),
+    ):
+        request = cursor.request(asked)
+        assert request is not None
+        assert request.headers.get("Last-Event-ID") == "2" or "starting_after=3" in request.url
+
+
+@pytest.mark.parametrize(
+    ("cursor", "asked"),
+    [
+        (read("chat", chunk("a", "1"), chunk("b")), ASKED),
+        (read("chat", chunk("a", "1"), replace(chunk("b", "1"), inherited=True)), ASKED),
+        (read("chat", chunk("a", "1"), chunk("b", "1")), ASKED),
+        (read("chat", chunk("a", "1"), chunk("b", "2"), chunk("c", "1")), ASKED),
+        (read("responses", numbered(3), numbered(3)), BACKGROUND),
+        (read("responses", numbered(3), numbered(2), numbered(4)), BACKGROUND),
+        (read("responses", numbered(3), numbered(None)), BACKGROUND),
+    ],
+)
+def test_where_content_has_no_place_of_its_own_there_is_none(
+    cursor: Cursor, asked: HttpRequest
+) -> None:
+    assert cursor.request(asked) is None
 
 
 @pytest.mark.parametrize(
     ("came", "taken"),
     [
         (REST, REST),
-        ([SSERecord(b"{}", "ping"), *REST], REST),
+        ([PING, UNNAMED_PING, *REST], REST),
+        ([HELLO, *REST], REST),  # as the first connection began
+        ([replace(HELLO, data=b"{}"), *REST], None),
         ([chunk("b", "2"), *REST], REST),  # from where "after" is meant
-        ([chunk("a", "1"), *REST], None),  # from the beginning
+        ([chunk("z", "1"), chunk("b", "2"), *REST], REST),  # from before it
+        ([chunk("z", "1"), *REST], None),  # with a part left out
+        ([chunk("Z", "1"), *REST], None),  # told anew in other words
+        ([chunk("a", "0"), chunk("z", "1"), chunk("b", "2"), *REST], None),  # from the beginning
+        ([chunk("b", "2"), replace(chunk("B", "2"), inherited=True), *REST], REST),
         ([chunk("c"), *REST], None),  # without a place
         ([chunk("c", "3", "c2"), *REST], None),  # another answer
+        ([*REST, REST[1]], REST),
+        ([*REST, *REST], REST),
+        ([*REST, chunk("z", "1")], REST),
+        ([*REST, chunk("e", "4")], None),
+        ([*REST, replace(chunk("e", "4"), inherited=True)], [*REST, chunk("e", "4")]),
+        ([ERROR], [ERROR]),
+        ([chunk("b", "2"), replace(ERROR, id="2", inherited=True)], [ERROR]),
+        ([replace(ERROR, id="1")], [ERROR]),
     ],
 )
 def test_the_rest_is_told_by_its_ids(came: list[SSERecord], taken: list[SSERecord] | None) -> None:
-    cursor = read("chat", chunk("a", "1"), chunk("b", "2"))
-    assert cursor.request(ASKED) is not None
-    cursor.expect_rest()
+    cursor = read("chat", HELLO, chunk("a", "0"), chunk("z", "1"), chunk("b", "2"))
     if taken is None:
         with pytest.raises(ProtocolError, match="something else"):
-            cursor.passed(came, None)
+            rest(cursor, ASKED, came)
+        assert cursor.astray
         return
-    assert cursor.passed(came, None) == taken
-    assert cursor.passed([chunk("a", "1")], None) == [
-        chunk("a", "1")
-    ]  # only the first are looked at
-    assert cursor.advanced
+    told = rest(cursor, ASKED, came)
+    assert [record.data for record in told] == [record.data for record in taken]
+    assert cursor.advanced and not cursor.astray
+
+
+FAILED = {"type": "response.failed", "response": {"status": "failed", "error": {"code": "x"}}}
 
 
 @pytest.mark.parametrize(
     ("came", "taken"),
-    [([4, 5], [4, 5]), ([2, 3, 4], [4]), ([1, 2], []), ([5, 6], None), ([None], None)],
+    [
+        ([4, 5], [4, 5]),
+        ([2, 3, 4], [4]),
+        ([1, 2], []),
+        ([4, 4, 5], [4, 5]),
+        ([4, 2, 3, 4, 5], [4, 5]),
+        ([5, 6], None),
+        ([4, 6], None),
+        ([None], None),
+        ([4, None, 5], [4, None, 5]),
+        ([PING, UNNAMED_PING, 4], [4]),
+        ([PING], []),
+        ([{"response": {"id": "resp/2"}, "sequence_number": 4}], None),  # another answer
+        *(([FAILED | {"sequence_number": n}],) * 2 for n in (None, 0, 3, 4, 9)),
+    ],
 )
+@pytest.mark.parametrize("at_once", [False, True])
 def test_the_rest_is_told_by_its_numbers(
-    came: list[int | None], taken: list[int | None] | None
+    came: list[Any], taken: list[Any] | None, at_once: bool
 ) -> None:
     cursor = read("responses", *map(numbered, range(4)))
-    assert cursor.request(BACKGROUND) is not None
-    cursor.expect_rest()
+    records = [_record(one) for one in came]
     if taken is None:
         with pytest.raises(ProtocolError, match="something else"):
-            cursor.passed([numbered(n) for n in came], None)
+            rest(cursor, BACKGROUND, records)
+        assert cursor.astray
+        return
+    if at_once:
+        assert cursor.request(BACKGROUND) is not None
+        cursor.expect_rest()
+        told = cursor.passed(records, None)
     else:
-        assert cursor.passed([numbered(n) for n in came], None) == [numbered(n) for n in taken]
-        assert cursor.advanced is bool(taken)
+        told = rest(cursor, BACKGROUND, records)
+    assert told == [_record(one) for one in taken]
+    assert cursor.advanced is bool(taken) and not cursor.astray
+
+
+def _record(one: SSERecord | dict[str, Any] | int | None) -> SSERecord:
+    if isinstance(one, SSERecord):
+        return one
+    return numbered(None, **one) if isinstance(one, dict) else numbered(one)
+
+
+def test_the_next_break_is_where_the_last_rest_ended() -> None:
+    cursor = read("responses", *map(numbered, range(4)))
+    for first in (4, 6, 8):
+        came = [numbered(first - 1), numbered(first), PING, numbered(first), numbered(first + 1)]
+        assert [r for r in rest(cursor, BACKGROUND, came) if r is not PING] == [
+            numbered(first),
+            numbered(first + 1),
+        ]
+        request = cursor.request(BACKGROUND)
+        assert request is not None and request.url.endswith(f"starting_after={first + 1}")
+
+
+@pytest.mark.parametrize("start", [0, 5000, 9990])
+def test_what_was_read_long_before_is_forgotten_and_found_out(start: int) -> None:
+    """However far back a server begins, nothing that was read twice is taken for the answer."""
+    all = [chunk(f"w{n}", f"{n}") for n in range(10_001)]
+    cursor = read("chat", *all[:10_000])
+    remembered = start == 9990
+    if remembered:
+        assert rest(cursor, ASKED, all[start:]) == all[10_000:]
+    else:
+        with pytest.raises(ProtocolError, match="something else"):
+            rest(cursor, ASKED, all[start:])
+    known = [cursor._known_before, cursor._known_since]
+    assert sum(map(len, known)) < 5000
 
 
 # As a server ends a stream that has no end marker of its own, and what a proxy may put in between.

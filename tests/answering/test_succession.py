@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import engine
 from engine import events
 from engine.errors import ConfigError
+from engine.loops.asyncio import AsyncClient
 from tests.faults.server import CLOSE, Step, play
 from tests.server import Request, chat, chat_chunk
 
@@ -25,21 +28,34 @@ OVERLOADED = CUT + b'data: {"error":{"message":"overloaded","type":"server_error
 Answers = tuple[bytes, ...]
 
 
-def ask(answers: Answers, **retry: Any) -> tuple[engine.Completion, list[Any], list[Request]]:
+def ask(
+    answers: Answers, given: dict[str, Any] | None = None, **retry: Any
+) -> tuple[engine.Completion, list[Any], list[Request]]:
     left = [*answers]
+    more = given or {}
+    dialect, reads = more.pop("dialect", "chat"), more.pop("reads", False)
 
     def script(_: Request) -> Iterable[Step]:
         yield left.pop(0) if len(left) > 1 else left[0]
         yield CLOSE
 
-    given = {"base_delay": 0.0, "max_delay": 0.0} | retry
+    retrying = engine.Retry(**({"base_delay": 0.0, "max_delay": 0.0} | retry))
     heard: list[Any] = []
-    with (
-        play(script) as server,
-        engine.Client(base_url=server.url, api_key="k", retry=engine.Retry(**given)) as client,
-    ):
-        done = client.stream("m", "hi", on_event=heard.append).result()
+    with play(script) as server:
+        at = {"base_url": server.url, "dialect": dialect, "api_key": "k", "retry": retrying}
+        if reads:
+            return asyncio.run(_read(at, more, heard)), heard, server.requests
+        with engine.Client(**at) as client:
+            done = client.stream("m", "hi", on_event=heard.append, **more).result()
     return done, heard, server.requests
+
+
+async def _read(at: dict[str, Any], more: dict[str, Any], heard: list[Any]) -> engine.Completion:
+    async with AsyncClient(**at) as client:
+        stream = client.stream("m", "hi", **more)
+        async for event in stream:
+            heard.append(event)
+        return await stream
 
 
 @pytest.mark.parametrize(
@@ -129,7 +145,8 @@ def test_the_rest_is_asked_for_under_one_key_and_by_its_place() -> None:
 
 
 def test_a_server_says_how_long_to_wait_for_it() -> None:
-    _, heard, _ = ask((MARKED + b"retry: 30\nid: 2\n" + chat_chunk("all "), REST), reconnect=True)
+    later = b"retry: 30\nid: of\n" + chat_chunk("all ")
+    _, heard, _ = ask((MARKED + later, REST), reconnect=True)
     (scheduled,) = [event for event in heard if isinstance(event, events.RetryScheduled)]
     assert scheduled.delay == 0.03
 
@@ -138,3 +155,81 @@ def test_a_server_says_how_long_to_wait_for_it() -> None:
 def test_both_are_a_yes_or_a_no(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         engine.Retry(**{name: 3})  # type: ignore[arg-type]
+
+
+ABOUT = {"id": "resp_1", "model": "m", "status": "in_progress", "output": []}
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+def step(number: int, kind: str, **more: Any) -> bytes:
+    data = {"type": kind, "sequence_number": number} | more
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def word(number: int, text: str) -> bytes:
+    place = {"item_id": "i", "output_index": 0, "content_index": 0}
+    return step(number, "response.output_text.delta", delta=text, **place)
+
+
+def ends(number: int, status: str = "completed") -> bytes:
+    error = {"code": "server_error", "message": "boom"} if status == "failed" else None
+    response = ABOUT | {"status": status, "error": error}
+    return step(number, f"response.{status}", response=response)
+
+
+ITEM = {"type": "message", "id": "i", "role": "assistant", "content": []}
+BEGUN = HEAD + step(0, "response.created", response=ABOUT)
+SAID = BEGUN + step(1, "response.output_item.added", output_index=0, item=ITEM) + word(2, "Half ")
+TEXT = [{"type": "output_text", "text": "Half of it."}]
+IN_ONE_PIECE = json.dumps(
+    ABOUT | {"object": "response", "status": "completed", "output": [ITEM | {"content": TEXT}]}
+).encode()
+PIECE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("ending", ["callback", "async"])
+@pytest.mark.parametrize(
+    ("answers", "restart", "status", "text", "attempts"),
+    [
+        ((SAID, HEAD + word(3, "of it.") + ends(4)), False, "complete", "Half of it.", 2),
+        ((SAID + PING, HEAD + PING + word(3, "of it.") + ends(4)), False, "complete",
+         "Half of it.", 2),
+        ((SAID, HEAD + word(3, "of "), HEAD + word(3, "of ") + word(4, "it"),
+          HEAD + word(5, ".") + word(4, "it") + word(5, ".") + ends(6)), False, "complete",
+         "Half of it.", 4),
+        ((SAID, HEAD + PING, HEAD + PING, HEAD + PING), False, "truncated", "Half ", 3),
+        ((SAID, HEAD + word(4, "it.") + ends(5)), False, "truncated", "Half ", 2),
+        ((SAID, HEAD + word(3, "of ") + word(5, ".") + ends(6)), False, "truncated", None, 2),
+        ((SAID, HEAD + word(3, "of ") + word(5, ".") + ends(6), SAID + ends(3)), True, "complete",
+         "Half ", 3),
+        ((SAID, HEAD + ends(3, "failed"), SAID + ends(3)), False, "error", "Half ", 2),
+        ((SAID, HEAD + word(3, "of ") + ends(4, "failed"), SAID + ends(3)), False, "error",
+         "Half of ", 2),
+        ((SAID, HEAD + ends(3, "failed"), SAID + ends(3)), True, "complete", "Half ", 3),
+        ((SAID, PIECE + IN_ONE_PIECE), False, "truncated", "Half ", 2),
+        ((SAID, PIECE + IN_ONE_PIECE, SAID + ends(3)), True, "complete", "Half ", 3),
+        ((BEGUN, HEAD + SAID.removeprefix(BEGUN) + ends(3)), False, "complete", "Half ", 2),
+        ((HEAD, SAID + ends(3)), False, "complete", "Half ", 2),
+    ],
+)  # fmt: skip
+def test_an_answer_goes_on_by_its_numbers_or_is_told_to_be_cut(
+    answers: Answers, restart: bool, status: str, text: str | None, attempts: int, ending: str
+) -> None:
+    given: dict[str, Any] = {"dialect": "responses", "extra_body": {"background": True}}
+    given["reads"] = ending == "async"
+    done, heard, requests = ask(answers, given, reconnect=True, restart=restart)
+    assert (done.status, len(requests)) == (status, attempts), done
+    restarts = [n for n, event in enumerate(heard) if isinstance(event, events.Restarted)]
+    since = heard[restarts[-1] :] if restarts else heard
+    assert "".join(e.text for e in since if isinstance(e, events.TextDelta)) == done.text
+    assert done.text == text or (text is None and "Half of ".startswith(done.text))
+    if status == "error":
+        assert done.error is not None and done.error.message.endswith("try again later")
+        assert "boom" in done.error.message
+
+
+def test_a_failure_without_an_id_after_a_break_is_told() -> None:
+    failed = HEAD + b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n'
+    done, _, requests = ask((MARKED, failed, REST), reconnect=True)
+    assert (done.status, done.text, len(requests)) == ("error", "Half of ", 2)
+    assert done.error is not None and "overloaded" in done.error.message

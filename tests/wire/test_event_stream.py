@@ -172,9 +172,10 @@ def test_the_id_of_an_event_stands_for_those_after_it() -> None:
     decoder.feed(b": begin\n\n")
     some = b"data: a\n\n" * 9
     got = decoder.feed(some + b"data: b\nid: 7\n\n" + some)
-    assert got == [b"a"] * 9 + [SSERecord(b"b", id="7")] + [SSERecord(b"a", id="7")] * 9
+    later = SSERecord(b"a", id="7", inherited=True)
+    assert got == [b"a"] * 9 + [SSERecord(b"b", id="7")] + [later] * 9
     got = decoder.feed(b"data: b\nid: 8\n\n" + some)
-    assert got == [SSERecord(b"b", id="8")] + [SSERecord(b"a", id="8")] * 9
+    assert got == [SSERecord(b"b", id="8")] + [SSERecord(b"a", id="8", inherited=True)] * 9
 
 
 def test_an_event_that_was_open_and_is_too_large_is_refused_before_those_after_it() -> None:
