@@ -64,18 +64,27 @@ class Cursor:
     """
 
     __slots__ = (
-        *(
-            "_answer_id",
-            "_checking",
-            "_dialect",
-            "_distinct",
-            "_first",
-            "_heads",
-            "_id",
-            "_known_before",
-        ),
-        *("_known_since", "_marked", "_mode", "_new_parser", "_number", "_numbered", "_replaying"),
-        *("_rises", "_skipping", "_forgot", "advanced", "astray", "reconnection_time"),
+        "_answer_id",
+        "_checking",
+        "_dialect",
+        "_distinct",
+        "_first",
+        "_forgot",
+        "_heads",
+        "_id",
+        "_known_before",
+        "_known_since",
+        "_marked",
+        "_mode",
+        "_new_parser",
+        "_number",
+        "_numbered",
+        "_replaying",
+        "_rises",
+        "_skipping",
+        "advanced",
+        "astray",
+        "reconnection_time",
     )
 
     def __init__(self, dialect: str, new_parser: Callable[[], Parser]) -> None:
