@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from time import monotonic
 from typing import Final
 
@@ -18,7 +19,7 @@ from engine.transport.timers import Timer
 from engine.transport.trials import Trials
 from engine.wire.headers import Head
 
-__all__ = ["Hosts"]
+__all__ = ["Hosts", "host_of"]
 
 # Round trips from the connection until a server has said how many streams it takes, and what a
 # busy one may take on top (seconds).
@@ -150,3 +151,11 @@ class Hosts:
     def _limit_streams(self) -> None:
         # One number for all hosts: the least. After its SETTINGS came a connection has its own.
         self._curl.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._admission.streams.least())
+
+
+@lru_cache(maxsize=256)  # mostly of one address
+def host_of(url: str, unix_socket: str | None) -> str:
+    """Scheme, host and port of `url`, and the unix socket where it goes to one."""
+    scheme, _, rest = url.partition("//")
+    host = f"{scheme}//{rest.partition('/')[0]}"
+    return host if unix_socket is None else f"{host} at {unix_socket}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Final
 
 import pycurl
@@ -10,6 +11,7 @@ import pycurl
 from engine.transport.connections import Connections, Name, Reused
 from engine.transport.descriptors import none_left
 from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND
+from engine.wire.headers import Head, header_words, parse_head
 
 __all__ = ["HTTP2_STREAM", "Sending", "goes_again"]
 
@@ -31,6 +33,9 @@ _LOST: Final = frozenset(
 # libcurl's words, those of 8.23 and those of before.
 _REFUSED: Final = b"refused by server"
 _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
+# Seconds after which a 408 is the server's word about a request that it waited for. As Firefox has
+# it: no server closes for want of a request that soon after it read the first of one.
+_AT_ONCE: Final = 1.0
 # Times a request that was never read is sent again; a server that refuses more often than this is
 # overloaded, and that is an attempt that failed.
 _MOST_REPEATS: Final = 50
@@ -51,11 +56,13 @@ class Sending:
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
         starved: no file descriptor was left for a connection.
+        unsure: what comes may be no answer to the request; ask `crossed`.
     """
 
     __slots__ = (
         "_connections",
         "_multiplexed",
+        "_since",
         "early",
         "name",
         "refused",
@@ -63,6 +70,7 @@ class Sending:
         "shared",
         "starved",
         "unsent",
+        "unsure",
     )
 
     def __init__(self, connections: Connections, multiplexed: bool) -> None:
@@ -75,6 +83,8 @@ class Sending:
         self.early: bool = False
         self.shared: bool = False
         self.starved: bool = False
+        self.unsure: bool = False
+        self._since = 0.0  # when it went out, where that matters
 
     @property
     def out(self) -> bool:
@@ -87,6 +97,8 @@ class Sending:
         self.name = name
         reused = self.reused = self._connections.given(name, heard, self._multiplexed)
         if reused is None or not reused.dead:
+            if reused is not None and not self._multiplexed:
+                self.unsure, self._since = True, monotonic()
             return _OK
         self.unsent = True
         if not self._multiplexed:
@@ -102,6 +114,22 @@ class Sending:
         up in answer, so that a look at the socket tells nothing."""
         if kind == pycurl.INFOTYPE_TEXT and (_REFUSED in words or _REFUSED_BEFORE in words):
             self.refused = True
+
+    def crossed(self, head: Head | None, lines: list[bytes]) -> bool:
+        """Whether what came is no answer to the request: the server had waited too long for one on
+        a connection at rest, told so with a 408 and closed, and the two met on the way. May be
+        called inside libcurl; `head` is that of the answer, where it was read from the `lines`."""
+        if self.unsent:
+            return True
+        self.unsure = False
+        if head is None and lines and b" 408" in lines[0]:
+            head = parse_head(lines)
+        if head is None or head.status != 408:
+            return False
+        if "close" not in header_words(head.headers, "connection"):
+            return False
+        self.unsure = self.unsent = monotonic() - self._since < _AT_ONCE
+        return self.unsent
 
     def failed(self, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came: what follows from that."""

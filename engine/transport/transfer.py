@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import Final, Protocol
@@ -15,7 +14,7 @@ from engine.request import HttpRequest
 from engine.response import Timing
 from engine.transport.connections import Connections
 from engine.transport.easy import address, failure_of, measure, phase_of, prepare
-from engine.transport.hosts import Hosts
+from engine.transport.hosts import Hosts, host_of
 from engine.transport.inbox import MOST, Inbox
 from engine.transport.lane import Lane
 from engine.transport.owner import Owner
@@ -157,7 +156,7 @@ class Transfer:
     def ask(self, request: HttpRequest) -> None:
         """Let the next attempt ask `request`."""
         self.request: HttpRequest = request
-        self.host: str = _host_of(request.url, request.unix_socket)
+        self.host: str = host_of(request.url, request.unix_socket)
 
     @property
     def head(self) -> Head | None:
@@ -220,6 +219,8 @@ class Transfer:
         inbox = self._inbox
         if self._held_back:
             return int(pycurl.WRITEFUNC_PAUSE)
+        if self._sending.unsure and self._sending.crossed(self._head, self._lines):
+            return 0  # it ends here
         if (size := inbox.size) > MOST or (inbox.behind and self.work in inbox.behind):
             self._flooded = True
             inbox.flooded.append(self)
@@ -250,6 +251,8 @@ class Transfer:
             return
         head = self._head or self.head
         error: EngineError | None = None
+        if self._sending.unsure and self._sending.crossed(self._head, self._lines):
+            self._head, head, code = None, None, pycurl.E_GOT_NOTHING
         if code and head is None and self._goes_again(code):
             return
         if code or head is None:
@@ -257,8 +260,8 @@ class Transfer:
         self._attempt_ended(error)
 
     def _goes_again(self, code: int) -> bool:
-        """Whether the request goes out again, uncounted: nobody can have read it, or it was lost on
-        a pooled connection and is asked once more under the same key."""
+        """Whether the request goes out again, uncounted: nobody read it, or it was lost on a pooled
+        connection and is asked once more under the same key."""
         sending = self._sending
         self._carrier.hosts.failed(self.host, sending, code)
         if not goes_again(code, sending, self.repeats, self._lost, self._retry.unknown):
@@ -391,10 +394,3 @@ class Transfer:
         if self.passed and self.lane is not None:
             self.passed = False
             self.lane.left()
-
-
-@lru_cache(maxsize=256)  # mostly of one address
-def _host_of(url: str, unix_socket: str | None) -> str:
-    scheme, _, rest = url.partition("//")
-    host = f"{scheme}//{rest.partition('/')[0]}"
-    return host if unix_socket is None else f"{host} at {unix_socket}"
