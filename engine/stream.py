@@ -6,7 +6,7 @@ from typing import Any, Generic, Self
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.attempts import Attempts
-from engine.answering.callbacks import StreamCallbacks
+from engine.answering.callbacks import StreamCallbacks, tell_late
 from engine.answering.delivery import Delivery
 from engine.answering.listeners import STOP, Listener
 from engine.answering.listening import Listenable, Told
@@ -124,7 +124,10 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
     # -- what is listened to: see `Listenable` --------------------------------------------------
 
     def _listen(self, name: str, listener: Listener, *, once: bool) -> None:
-        self._callbacks.add(name, listener, once=once)
+        if self._callbacks.told and self.completion is not None:
+            tell_late(name, listener, self.completion, self)
+        else:
+            self._callbacks.add(name, listener, once=once)
 
     def _unlisten(self, name: str, listener: Listener) -> None:
         self._callbacks.remove(name, listener)

@@ -55,10 +55,11 @@ class RunCallbacks:
         self._by_name: dict[str, tuple[_Entry, ...]] = {}
         self._ends: deque[Callable[[AgentResult], object]] = deque()
         self.details_read = False  # a reader wants them
+        self.told = False  # the handlers of the end were called, or are called just now
         if on_event is not None:
-            self.add("event", on_event)
+            self.add("event", on_event, face)
         if on_detail is not None:
-            self.add("detail", on_detail)
+            self.add("detail", on_detail, face)
         if on_done is not None:
             call = fitted(on_done, 2)
             self._ends.append(lambda result: call(result, self.face))
@@ -76,8 +77,9 @@ class RunCallbacks:
         """Call `call` with the result before the handlers of the end."""
         self._ends.appendleft(call)
 
-    def add(self, name: str, listener: Listener, *, once: bool = False) -> None:
-        """Call `listener` at each `name`, or at the next one only.
+    def add(self, name: str, listener: Listener, run: Any, *, once: bool = False) -> None:
+        """Call `listener` at each `name`, or at the next one only; at the end that `run` has come
+        to, at once.
 
         Raises:
             ConfigError: nothing of that name can be listened to, or it cannot be called.
@@ -88,8 +90,13 @@ class RunCallbacks:
             raise ConfigError(f"the listener of {name!r} is not callable: {listener!r}")
         if name == "end":
             call = fitted(listener, 1)
-            self._ends.append(_End(listener, lambda _: call(self.face)))
+            if self.told:
+                call(run)
+            else:
+                self._ends.append(_End(listener, lambda _: call(self.face)))
             return
+        if self.told:
+            return  # no more of these will come
         entry = _Entry(listener, fitted(listener, 2), once)
         self._by_name[name] = (*self._by_name.get(name, ()), entry)
         self.others = self._tell
@@ -104,6 +111,7 @@ class RunCallbacks:
 
     def announce(self, result: AgentResult) -> bool:
         """Call the next handler of the end; False where none is left."""
+        self.told = True
         if not self._ends:
             self._forget()
             return False

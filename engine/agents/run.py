@@ -151,18 +151,21 @@ class AgentRun:
         `info_read`. It may take fewer arguments; what returns `STOP` cancels the run, what raises
         ends it with an error.
 
+        Where the run is over already, who listens to the ``end`` is called at once, in here; what
+        it raises is raised here. To read the events that were, iterate.
+
         Returns:
             the run itself.
 
         Raises:
             ConfigError: there is nothing of that name.
         """
-        self._callbacks.add(name, listener)
+        self._callbacks.add(name, listener, self)
         return self
 
     def once(self, name: str, listener: Listener) -> AgentRun:
         """`on`, for the next time only."""
-        self._callbacks.add(name, listener, once=True)
+        self._callbacks.add(name, listener, self, once=True)
         return self
 
     def off(self, name: str, listener: Listener) -> AgentRun:

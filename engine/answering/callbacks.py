@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from engine.answering.listeners import STOP, Listener, Listeners, fitted
@@ -11,7 +12,7 @@ from engine.answering.observed import Observed
 from engine.completion import Completion
 from engine.events import Event, Restarted, Start, TextDelta, ThinkingDelta, ToolCallDone
 
-__all__ = ["StreamCallbacks"]
+__all__ = ["StreamCallbacks", "tell_late"]
 
 
 # Who listens to one of these reads the answer: nobody who leaves a loop over it ends it for them.
@@ -76,6 +77,11 @@ class StreamCallbacks:
         if self._listeners is not None:
             self._listeners.remove(name, listener)
             self._choose()
+
+    @property
+    def told(self) -> bool:
+        """Whether the handlers of the end were called, or are called just now."""
+        return self._ends is not None or self._stop is _nothing
 
     def hears(self, name: str) -> bool:
         """Whether anybody listens to `name`."""
@@ -177,28 +183,47 @@ class StreamCallbacks:
     def _endings(self, completion: Completion) -> deque[Callable[[], object]]:
         calls: deque[Callable[[], object]] = deque()
 
-        def listened(name: str, *arguments: Any) -> None:
-            if self._listeners is not None:
-                calls.extend(
-                    lambda entry=entry: entry.call(arguments)  # type: ignore[misc]
-                    for entry in self._listeners.take(name)
-                )
+        def listened(name: str) -> None:
+            entries = self._listeners.take(name) if self._listeners is not None else ()
+            arguments = _given_at_end(name, completion, self.face) if entries else None
+            if arguments is not None:
+                calls.extend(partial(entry.call, arguments) for entry in entries)
 
         if self._observed is not None:
             observed = self._observed
             calls.append(lambda: observed.ended(completion))
-        if completion.status == "complete":
-            listened("message", completion.message, self.face)
-            listened("final_message", completion.message, self.face)
-        elif completion.status == "cancelled":
-            listened("abort", completion.error, self.face)
-        else:
-            listened("error", completion.error, self.face)
+        for name in ("message", "final_message", "abort", "error"):
+            listened(name)
         if self._on_done is not None:
             on_done, face = self._on_done, self.face
             calls.append(lambda: on_done(completion, face))
-        listened("end", self.face)
+        listened("end")
         return calls
+
+
+def tell_late(name: str, listener: Listener, completion: Completion, stream: Any) -> None:
+    """Have `listener` told of the end that `stream` has come to, if `name` is called for it.
+
+    Raises:
+        ConfigError: nothing of that name can be listened to.
+        Exception: what it raises.
+    """
+    late = Listeners()
+    late.add(name, listener)
+    arguments = _given_at_end(name, completion, stream)
+    if arguments is not None:
+        for entry in late.take(name):
+            entry.call(arguments)
+
+
+def _given_at_end(name: str, completion: Completion, stream: Any) -> tuple[Any, ...] | None:
+    """What a listener of `name` is called with at the end; None: it is not called for this one."""
+    if name == "end":
+        return (stream,)
+    if name in ("message", "final_message"):
+        return (completion.message, stream) if completion.status == "complete" else None
+    wanted = {"complete": None, "cancelled": "abort"}.get(completion.status, "error")
+    return (completion.error, stream) if name == wanted else None
 
 
 def _nothing() -> None:

@@ -70,6 +70,11 @@ class Listenable(Generic[S]):
         A listener may take fewer arguments. The first five are called in `perform`, and end the
         stream where they return `STOP` or raise; the others are called in `info_read`.
 
+        No listener is told of what was before it came, with one exception: where the stream is
+        over already, who listens to how it ended is called at once, in here, as a future calls who
+        asks late; what it raises is raised here. To read what was, iterate: that begins at the
+        beginning.
+
         Returns:
             the stream itself.
 

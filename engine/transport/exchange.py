@@ -57,9 +57,12 @@ class Exchange:
         return self._reply.response
 
     def add_done(self, on_done: OnResponse) -> None:
-        """Call `on_done`, too, with (response, exchange) once it is over; from any callback before
-        that."""
-        self._reply.on_done.append(lambda response: on_done(response, self))
+        """Call `on_done`, too, with (response, exchange) once it is over, in `info_read`; where it
+        is already, and all who waited were told, at once, in here."""
+        if self._reply.told and self.response is not None:
+            on_done(self.response, self)
+        else:
+            self._reply.on_done.append(lambda response: on_done(response, self))
 
     def cancel(self) -> None:
         """End it now; its response has the status ``cancelled``, and `on_data` is not called again.

@@ -37,6 +37,7 @@ class Reply:
         on_data: called with each piece of the body; None: the body is kept.
         on_done: called with the response once it is over, each once.
         response: the outcome; None until `conclude`.
+        told: all of `on_done` were called.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Reply:
         "on_data",
         "on_done",
         "response",
+        "told",
     )
 
     _transfer: Transfer
@@ -66,6 +68,7 @@ class Reply:
         self.on_data: Callable[[bytes], object] | None = None
         self.on_done: deque[Callable[[HttpResponse], object]] = deque()
         self.response: HttpResponse | None = None
+        self.told: bool = False
         if listens():
             self.on_done.append(partial(_tell, request))
         self._driver = driver
@@ -172,6 +175,7 @@ class Reply:
 
     def announce(self) -> bool:
         if not self.on_done or self.response is None:
+            self.told = True
             return False
         self.on_done.popleft()(self.response)
         return True

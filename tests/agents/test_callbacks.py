@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 import engine
 from engine.agents import FunctionAgent
+from engine.agents.event import DETAILS, EVENT_TYPES
 from tests.agents.support import add, call, script
 
 
@@ -23,3 +28,24 @@ def test_what_was_checked_of_the_messages_is_given_back_at_the_end(client: engin
     known = run._course._known
     run.result()
     assert known._checked and not run._course._known._checked
+
+
+@pytest.mark.parametrize("when", ["after", "in on_done"])
+def test_who_asks_when_it_is_over_is_told_of_the_end_at_once(
+    client: engine.Client, when: str
+) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    def late(*_: object) -> None:
+        for name in ("end", "event", "detail", *EVENT_TYPES, *DETAILS):
+            for how in (run.on, run.once):
+                how(name, lambda *given, name=name: heard.append((name, given)))
+
+    agent = FunctionAgent(client, "demo", [])
+    run = agent.run_stream(script("Done."), on_done=late if when == "in on_done" else None)
+    run.result()
+    if when == "after":
+        late()
+    client.multi.run()
+    assert heard == [("end", (run,))] * 2
+    assert [event.type for event in run][-1] == "complete"

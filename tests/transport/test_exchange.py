@@ -307,3 +307,16 @@ def test_addresses_that_were_looked_up_already_are_used(multi: Multi) -> None:
         multi.run()
     assert exchange.response is not None and exchange.response.body == b"here"
     assert server.requests[0].headers["host"] == f"pinned.invalid:{server.port}"
+
+
+def test_who_asks_when_it_is_over_is_told_at_once(multi: Multi) -> None:
+    heard: list[object] = []
+    with serve(lambda peer: peer.json(b"")) as server:
+        exchange = multi.add(HttpRequest("GET", server.url))
+        exchange.add_done(lambda *_: exchange.add_done(lambda *_: heard.append("meanwhile")))
+        multi.run()
+        assert heard == ["meanwhile"]
+        exchange.add_done(lambda response, it: heard.append((response.status, it is exchange)))
+        assert heard == ["meanwhile", ("complete", True)]
+        multi.run()
+        assert len(heard) == 2
