@@ -20,7 +20,14 @@ from engine.errors import (
 )
 from engine.transport.descriptors import none_left
 
-__all__ = ["NO_SOCKET", "SEND_FAIL_REWIND", "CurlFailure", "failure_error", "is_proxy_unreadable"]
+__all__ = [
+    "NO_SOCKET",
+    "SEND_FAIL_REWIND",
+    "CurlFailure",
+    "failure_error",
+    "is_proxy_unreadable",
+    "turned_away",
+]
 
 # pycurl has no name for it: the connection died, or an HTTP/2 server refused the stream, with part
 # of the body out, and libcurl cannot begin it anew (see Transfer).
@@ -99,6 +106,13 @@ _FINAL: Final = frozenset(
 # of other libraries; a handshake that was reset or closed may go better the next time.
 _TLS_REFUSED: Final = re.compile(
     r"SSL routines::(?!unexpected eof)|\balert\b|wrong version|unsupported protocol", re.IGNORECASE
+)
+# What a TLS 1.3 server says of the client itself, when the client's handshake is over already and
+# the request perhaps on its way (RFC 8446, 4.4.2 and 6.2): it is not read. Other alerts may come of
+# a request that was.
+_TURNED_AWAY: Final = re.compile(
+    r"\balert\b.*\b(certificate|unknown ca|access denied|handshake failure|insufficient security)",
+    re.IGNORECASE,
 )
 
 _ADVICE: Final = {
@@ -186,6 +200,8 @@ def _broken(failure: CurlFailure, text: str) -> EngineError:
             category=Category.SERVER,
             detail=text,
         )
+    if turned_away(text):
+        return _unreached(failure, text)
     if code in (0, pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE):
         words = "closed the connection before its response had begun; send the request again"
     elif code in (pycurl.E_WRITE_ERROR, pycurl.E_ABORTED_BY_CALLBACK):
@@ -201,12 +217,15 @@ def _broken(failure: CurlFailure, text: str) -> EngineError:
 def _unreached(failure: CurlFailure, text: str) -> EngineError:
     """The error for a request that did not get to the server, or not wholly."""
     code = failure.code
-    phase = _PHASES.get(code, "body")
+    refused = turned_away(text)
+    phase = "tls" if refused else _PHASES.get(code, "body")
     detail = f"curl error {code}: {text}"
     if phase == "send":  # libcurl's "necessary data rewind was not possible" tells nobody
         text = "the connection died as the request was sent"
     through, advice = _way(failure, phase)
-    refused = code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
+    refused |= code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
+    if "certificate required" in text:
+        advice = "the server wants a certificate of the client, and none is sent: ask who runs it"
     if "wrong version number" in text:
         advice = "the server does not speak TLS there: write http:// if it is meant to"
     return NetworkError(
@@ -215,6 +234,12 @@ def _unreached(failure: CurlFailure, text: str) -> EngineError:
         detail=detail,
         phase=phase,
     )
+
+
+def turned_away(text: str) -> bool:
+    """Whether libcurl says in `text` that the server's TLS does not take this client, whatever it
+    would ask."""
+    return _TURNED_AWAY.search(text) is not None
 
 
 def is_proxy_unreadable(text: str) -> bool:

@@ -10,7 +10,7 @@ import pycurl
 
 from engine.transport.connections import Connections, Name, Reused
 from engine.transport.descriptors import none_left
-from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND
+from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND, turned_away
 from engine.wire.headers import Head, header_words, parse_head
 
 __all__ = ["HTTP2_STREAM", "Sending", "goes_again"]
@@ -33,6 +33,7 @@ _LOST: Final = frozenset(
 # libcurl's words, those of 8.23 and those of before.
 _REFUSED: Final = b"refused by server"
 _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
+_ALERT: Final = b"alert"
 # Seconds after which a 408 is the server's word about a request that it waited for. As Firefox has
 # it: no server closes for want of a request that soon after it read the first of one.
 _AT_ONCE: Final = 1.0
@@ -53,6 +54,7 @@ class Sending:
         reused: what that connection had been, where it had served before; else None.
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
+        barred: the server's TLS does not take this client.
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
         starved: no file descriptor was left for a connection.
@@ -63,6 +65,7 @@ class Sending:
         "_connections",
         "_multiplexed",
         "_since",
+        "barred",
         "early",
         "name",
         "refused",
@@ -80,6 +83,7 @@ class Sending:
         self.reused: Reused | None = None
         self.unsent: bool = False
         self.refused: bool = False
+        self.barred: bool = False
         self.early: bool = False
         self.shared: bool = False
         self.starved: bool = False
@@ -112,8 +116,12 @@ class Sending:
         """Called inside libcurl, of each thing it does: the only place where it tells a refused
         stream from a connection that died. It closes the connection itself then, and the peer hangs
         up in answer, so that a look at the socket tells nothing."""
-        if kind == pycurl.INFOTYPE_TEXT and (_REFUSED in words or _REFUSED_BEFORE in words):
+        if kind != pycurl.INFOTYPE_TEXT:
+            return
+        if _REFUSED in words or _REFUSED_BEFORE in words:
             self.refused = True
+        elif _ALERT in words and turned_away(words.decode("latin-1")):
+            self.barred = True
 
     def crossed(self, head: Head | None, lines: list[bytes]) -> bool:
         """Whether what came is no answer to the request: the server had waited too long for one on
@@ -133,7 +141,7 @@ class Sending:
 
     def failed(self, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came: what follows from that."""
-        if self.refused:
+        if self.refused or self.barred:
             self.unsent = True
         elif self.name is None:
             self.starved = code in NO_SOCKET and none_left()
@@ -151,7 +159,7 @@ def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: st
         lost: how many of these times the server may have read it.
         unknown: `Retry.unknown`.
     """
-    if repeats >= _MOST_REPEATS:
+    if repeats >= _MOST_REPEATS or sending.barred:
         return False
     if sending.name is None:
         return sending.starved  # it waits in the queue until a descriptor is free

@@ -27,6 +27,7 @@ def test_after_a_head_it_is_a_truncation_whatever_the_code(code: int) -> None:
 
 
 TLS = "TLS connect error: error:0A000410:SSL routines::"
+READ = "OpenSSL SSL_read: OpenSSL/3.6.5: error:0A00045C:SSL routines::"
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,33 @@ TLS = "TLS connect error: error:0A000410:SSL routines::"
         (60, "SSL certificate problem: self-signed certificate", False),
         (77, "error setting certificate file", False),
         (98, "TLS cert problem: tlsv13 alert certificate required", False),
+        # TLS 1.3: the client's handshake was over, and the request on its way.
+        (56, READ + "tlsv13 alert certificate required, errno 0", False),
+        (56, READ + "ssl/tls alert bad certificate, errno 0", False),
+        (56, READ + "tlsv1 alert unknown ca, errno 0", False),
+        (56, READ + "tlsv1 alert access denied, errno 0", False),
+        (55, READ + "tlsv13 alert certificate required, errno 104", False),
+        (52, "TLS alert, access denied (49)", False),
     ],
 )
 def test_tls_that_was_refused_is_not_tried_again(code: int, text: str, again: bool) -> None:
     error = failure_error(failure(code, text))
     assert (error.category, error.phase) == (Category.NETWORK, "tls")
     assert error.retryable is again
+
+
+@pytest.mark.parametrize("code", [35, 56, 98])
+def test_who_is_asked_for_a_certificate_is_told_of_his_own(code: int) -> None:
+    error = failure_error(failure(code, READ + "tlsv13 alert certificate required"))
+    assert "certificate of the client" in str(error) and "SSL_CERT_FILE" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "words", ["tlsv1 alert internal error", "decryption failed or bad record mac", "unexpected eof"]
+)
+def test_other_alerts_may_come_of_a_request_that_was_read(words: str) -> None:
+    error = failure_error(failure(56, READ + words))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "body", True)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
+from pathlib import Path
+
 import pycurl
 import pytest
 
+import engine
+from engine import Multi, Retry
 from engine.transport.connections import Connections, Reused
 from engine.transport.sending import Sending, goes_again
+from tests.servers.certificate import certify
 
 GOT_NOTHING, SEND, RECEIVE, REWIND, ABORTED, TIMED_OUT = 52, 55, 56, 65, 42, 28
 ALIVE = Reused(False, 7)
@@ -37,6 +45,9 @@ def sending(**known: object) -> Sending:
         (False, 92, {"shared": True}),
         (False, 92, {"reused": ALIVE}),
         (True, 92, {"unsent": True, "refused": True}),
+        # The server's TLS does not take this client: nobody read it, and nobody will.
+        (False, RECEIVE, {"unsent": True, "barred": True}),
+        (False, RECEIVE, {"unsent": True, "barred": True, "reused": ALIVE}),
         # Lost on one of its own: that is an attempt.
         (False, GOT_NOTHING, {}),
         (False, RECEIVE, {}),
@@ -89,3 +100,46 @@ def test_only_libcurls_words_tell_a_refused_stream() -> None:
         one.hear(pycurl.INFOTYPE_TEXT, words)
         one.failed(56)
         assert (one.refused, one.unsent, one.out) == (True, True, False)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_server_that_wants_a_client_certificate_has_read_nothing(
+    tmp_path: Path, streamed: bool
+) -> None:
+    certify(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    context.load_verify_locations(tmp_path / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+    refused = []
+
+    def serve() -> None:
+        while True:
+            try:
+                raw, _ = listener.accept()
+            except OSError:
+                return
+            with context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as peer:
+                try:
+                    peer.do_handshake()
+                except ssl.SSLError:
+                    refused.append(peer)
+                peer.shutdown(socket.SHUT_WR)
+                while socket.socket.recv(peer, 65536):
+                    pass  # closed with bytes unread, it would take the alert back
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with Multi(ca_file=str(tmp_path / "ca.pem")) as multi:
+            url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+            client = engine.Client(multi, base_url=url, api_key="k", retry=Retry(base_delay=0))
+            done = (client.stream if streamed else client.request)("m", "hi").result()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+    assert done.error is not None and done.error.phase == "tls"
+    assert "certificate of the client" in str(done.error)
+    assert (len(refused), done.attempts, done.possibly_billed) == (1, 1, 0)
