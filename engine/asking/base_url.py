@@ -99,14 +99,16 @@ def request_url(base_url: str, dialect: str, path: str) -> str:
 
     A base URL ends in ``/v1`` for servers like OpenAI's. Where such a server speaks other formats
     too (vLLM, llama-server, LiteLLM, OpenRouter), they are beside it: Anthropic's and Ollama's
-    paths begin above ``/v1``, Gemini's under ``/v1beta``. The query of the base URL (Azure's
-    ``api-version``) stays last.
+    paths begin above ``/v1``, Gemini's under ``/v1beta``. Where vendors call the beginning of the
+    path a part of the base URL (Ollama's ``…/api``), it is not said twice. The query of the base
+    URL (Azure's ``api-version``) stays last.
     """
     base, found, query = base_url.partition("?")
     base = base.rstrip("/")
     above = base.removesuffix("/v1")
     if above != base and dialect in _ABOVE_V1:
         base = above + _ABOVE_V1[dialect]
+    base = base.removesuffix(_BEGINS.get(dialect, ""))
     if not found:
         return base + path
     return f"{base}{path}{'&' if '?' in path else '?'}{query}"
@@ -118,4 +120,13 @@ _ABOVE_V1: Final = {
     "ollama-generate": "",
     "gemini": "/v1beta",
     "gemini-array": "/v1beta",
+}
+
+# With what the paths of a format begin, and no base URL of such a server ends otherwise.
+_BEGINS: Final = {
+    "ollama": "/api",
+    "ollama-generate": "/api",
+    "gemini": "/models",
+    "gemini-array": "/models",
+    "cohere": "/v2",
 }

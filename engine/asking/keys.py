@@ -187,9 +187,24 @@ def _checked(key: Any, source: str) -> str:
     """`key` if it can stand in a header. What is wrong with it is told, the key is not."""
     if not isinstance(key, str):
         raise ConfigError(f"{source} must be a string, not {type(key).__name__}")
-    if not key.isascii() or any(c <= " " or c == "\x7f" for c in key):
-        raise ConfigError(
-            f"{source} holds a space, line break, control or non-ASCII character, which no key "
-            "does; one that is read from a file often ends with a newline: strip it"
-        )
+    fault = _fault(key)
+    if fault is not None:
+        raise ConfigError(f"{source} {fault}")
     return key
+
+
+def _fault(key: str) -> str | None:
+    """What keeps `key` from being one, and what to do; None: nothing."""
+    if key[:7].lower() == "bearer ":
+        return "begins with the word Bearer, which goes before it by itself: give the key alone"
+    if not key.isascii() or any(c <= " " or c == "\x7f" for c in key):
+        return (
+            "holds a space, line break, control or non-ASCII character, which no key does; one "
+            "that is read from a file often ends with a newline: strip it"
+        )
+    if key[0] in _QUOTES or key[-1] in _QUOTES:  # as a file read by `docker --env-file` leaves it
+        return "stands in quotes, which would be sent with it: leave them out"
+    return None
+
+
+_QUOTES = "\"'`"

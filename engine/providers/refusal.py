@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.error_body import ErrorBody, error_inside
 from engine.providers.prose import FILTERED, TOO_LONG, WRONG_KEY, no_money, prose_of
+from engine.request import shown_url
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.headers import header_words, parse_reset, parse_retry_after
 from engine.wire.headers import request_id as id_of_request
@@ -173,8 +174,9 @@ def http_error(
     facts = ErrorBody(_json_or_none(body))
     request_id = id_of_request(headers, facts.request_id)
     if 300 <= status < 400:
+        where = headers.get("location")
         return ProtocolError(
-            f"{provider} redirects (HTTP {status}) to {headers.get('location', 'nowhere')!r}; "
+            f"{provider} redirects (HTTP {status}){f' to {shown_url(where)!r}' if where else ''}; "
             "redirects are not followed, since they would carry the key along: correct base_url",
             http_status=status,
             request_id=request_id,

@@ -177,6 +177,35 @@ def test_a_key_that_no_header_may_hold_is_refused_unprinted(spoiled: str) -> Non
         assert CANARY not in told(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "words"),
+    [
+        ('"CANARY-0123456789"', "quotes"),
+        ("'CANARY-0123456789'", "quotes"),
+        ("`CANARY-0123456789`", "quotes"),
+        ('"CANARY-0123456789', "quotes"),
+        ("CANARY-0123456789'", "quotes"),
+        ("Bearer CANARY-0123456789", "Bearer"),
+        ("bearer CANARY-0123456789", "Bearer"),
+    ],
+)
+@pytest.mark.parametrize("row", ["openai", "anthropic", "gemini", "ollama"])
+def test_what_a_file_or_a_page_adds_to_a_key_is_named(row: str, spoiled: str, words: str) -> None:
+    one = endpoint(row)
+    variable = one.key_variables[0]
+    for explicit, environ, source in (
+        (None, {variable: spoiled}, variable),
+        (spoiled, {}, "api_key"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{source} .*{words}") as caught:
+            find_key(one, one.base_url, explicit, environ)
+        assert "CANARY" not in str(caught.value)
+
+
+def test_quotes_inside_a_key_are_its_own() -> None:
+    assert find_key(endpoint("openai"), "https://api.openai.com/v1", "a'b\"c", {})[0] == "a'b\"c"
+
+
 def test_keys_travel_over_https_or_to_this_machine() -> None:
     row = endpoint("openai")
     for url in (HTTPS, "http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]:80/v1"):

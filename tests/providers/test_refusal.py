@@ -321,6 +321,23 @@ def test_a_redirect_is_not_a_refusal_but_never_followed() -> None:
     assert isinstance(error, ProtocolError)
     assert "elsewhere.example" in str(error)
     assert not error.retryable
+    assert "to '" not in str(refuse(304, b"", {}))
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (
+            "https://user:hunter2@login.example/in?token=hunter2#hunter2",
+            "https://…@login.example/in",
+        ),
+        ("//hunter2@login.example/in", "//…@login.example/in"),
+        ("/in?session=hunter2", "/in"),
+    ],
+)
+def test_a_redirect_is_told_without_the_secrets_of_its_address(location: str, shown: str) -> None:
+    error = refuse(307, b"", {"location": location})
+    assert f"to '{shown}'" in str(error) and "hunter2" not in f"{error!r} {error.detail}"
 
 
 def test_any_body_gives_safe_text() -> None:
