@@ -26,9 +26,9 @@ from engine.cli.asking import (
     question_of,
     usual_model,
 )
-from engine.cli.console import add_color, complain, dim, is_terminal, wants_color
+from engine.cli.console import add_color, complain, dim, exit_code, is_terminal, wants_color
 from engine.cli.neutral import one_line
-from engine.errors import Category, ConfigError
+from engine.errors import ConfigError
 from engine.events import TextDelta, ThinkingDelta
 from engine.messages import ToolCall
 
@@ -89,15 +89,10 @@ def _show(run: AgentRun, view: _View) -> AgentResult:
 
 
 def _exit_code(result: AgentResult) -> int:
-    error = result.error
-    if error is None:
-        return 0
-    if error.category is Category.CANCELLED:
-        return 130
-    complain(error)
-    if error.code in _LIMITS:
+    if result.error is not None and result.error.code in _LIMITS:
+        complain(result.error)
         return 4
-    return 1 if any(step.message.parts for step in result.trace) else 3
+    return exit_code(result.error, any(step.message.parts for step in result.trace))
 
 
 def _tools(text: str, write: bool) -> list[FunctionTool]:

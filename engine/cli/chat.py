@@ -12,10 +12,9 @@ from engine.cli.asking import (
     question_of,
     usual_model,
 )
-from engine.cli.console import add_color, complain, wants_color
+from engine.cli.console import add_color, exit_code, wants_color
 from engine.cli.conversation import Conversation
 from engine.cli.line_editor import LineEditor, history_path
-from engine.completion import Completion
 
 __all__ = ["add_arguments", "run"]
 
@@ -59,13 +58,5 @@ def run(arguments: argparse.Namespace) -> int:
         if question is None:
             conversation.converse(LineEditor(history_path() if arguments.history else None))
             return 0
-        return _exit_code(conversation.ask(question))
-
-
-def _exit_code(completion: Completion) -> int:
-    if completion.status == "complete":
-        return 0
-    if completion.status == "cancelled":
-        return 130
-    complain(completion.error)
-    return 1 if completion.message.parts else 3
+        done = conversation.ask(question)
+        return exit_code(done.error, bool(done.message.parts))

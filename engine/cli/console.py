@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 from engine.cli.neutral import one_line
+from engine.errors import Category, EngineError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,7 @@ __all__ = [
     "add_color",
     "complain",
     "dim",
+    "exit_code",
     "is_terminal",
     "print_table",
     "rich_console",
@@ -107,3 +109,16 @@ def _paragraph(row: Sequence[str], headers: Sequence[str], room: int) -> list[st
 def complain(problem: object) -> None:
     """One line on stderr that says what is wrong. It may quote a server: it is neutralised."""
     print(f"engine: error: {one_line(str(problem))}", file=sys.stderr, flush=True)
+
+
+def exit_code(error: EngineError | None, answered: bool) -> int:
+    """The exit code of a question that ended with `error`; `answered`: something of the answer had
+    come."""
+    if error is None:
+        return 0
+    if error.category is Category.CANCELLED:
+        return 130
+    complain(error)
+    if answered:
+        return 1
+    return 2 if error.category is Category.CONFIG else 3

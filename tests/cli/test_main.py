@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import engine
 from engine.cli import main
+from engine.cli.console import exit_code
+from engine.errors import CancelledError, ConfigError, EngineError, NetworkError
 from tests.cli.terminal import COMMAND, environment, terminal
 
 COMMANDS = ["demo", "chat", "batch", "merge", "emulate", "providers"]
@@ -148,3 +152,47 @@ def test_stdin_that_is_no_utf_8_is_one_line(locale: str) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"engine: error: stdin is not text")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "answered", "code"),
+    [
+        (None, True, 0),
+        (CancelledError("left"), True, 130),
+        (NetworkError("gone"), True, 1),
+        (NetworkError("gone"), False, 3),
+        (ConfigError("no key"), False, 2),
+    ],
+)
+def test_one_rule_for_exit_codes(error: EngineError | None, answered: bool, code: int) -> None:
+    assert exit_code(error, answered) == code
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "words"),
+    [
+        ("openai/m", {}, "OPENAI_API_KEY"),
+        ("openai/m", {"OPENAI_API_KEY": "'sk-0123456789'"}, "quotes"),
+        ("openai/m", {"OPENAI_BASE_URL": "ftp://x", "OPENAI_API_KEY": "k"}, "OPENAI_BASE_URL"),
+        ("nobody/m", {}, "nobody"),
+    ],
+)
+@pytest.mark.parametrize("command", ["chat", "agent", "batch"])
+def test_each_command_tells_one_fault_in_one_line_and_by_the_same_code(
+    command: str,
+    model: str,
+    more: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {"OPENAI_API_KEY": "", "HOME": str(tmp_path), **more}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
+    what = [str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert main([command, "-m", model, *(what if command == "batch" else ["hi"])]) == 2
+    told = capsys.readouterr()
+    assert words in told.err and told.out == ""
+    assert told.err.count("\n") == 1, told.err

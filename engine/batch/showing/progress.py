@@ -103,7 +103,8 @@ class _Lines:
         self._next = 0.0
 
     def show(self, progress: Progress) -> None:
-        if progress.rows and progress.seconds >= self._next:
+        begun = progress.in_flight or progress.waiting or progress.requests or progress.begun
+        if progress.rows and begun and progress.seconds >= self._next:
             self._next = progress.seconds + self._every
             self._print(self.line(progress))
 
@@ -241,7 +242,11 @@ def plain_line(progress: Progress) -> str:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """What it came to, in a few lines: first how it ended, then why rows failed, then the rest."""
+    """What it came to, in a few lines: first how it ended, then why rows failed, then the rest.
+    Where nothing could be asked that is all there is to say: how many rows there are is not known
+    then."""
+    if summary.stopped == "error" and not (summary.requests or summary.done or summary.failed):
+        return [f"nothing was asked: {summary.reason}"]
     settled = summary.done + summary.failed - summary.begun
     speed = settled / summary.seconds if summary.seconds else 0.0
     lines = [

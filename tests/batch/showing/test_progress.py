@@ -77,6 +77,17 @@ def test_the_summary_says_first_how_it_ended_and_then_why_rows_failed() -> None:
     assert least == "failed: 1 AUTH"
 
 
+def test_where_nothing_was_asked_no_rows_are_counted() -> None:
+    """Reading ended at the fault: how many rows there are is not known."""
+    summary = Summary(rows=1, stopped="error", reason="no key; set one")
+    assert summary_lines(summary) == ["nothing was asked: no key; set one"]
+    for more in ({"done": 1}, {"failed": 1}, {"requests": 1}):
+        assert len(summary_lines(Summary(rows=1, stopped="error", reason="no", **more))) > 1
+    stream = io.StringIO()
+    view("plain", stream).show(Progress(rows=1))
+    assert stream.getvalue() == ""
+
+
 @pytest.mark.parametrize("columns", [40, 100])
 def test_the_table_fits_into_the_window(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     pytest.importorskip("rich")
