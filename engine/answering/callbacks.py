@@ -125,17 +125,18 @@ class StreamCallbacks:
 
     def _tell(self, event: Event) -> None:
         """The callbacks that are not `on_event`."""
-        kind: type[Event] | None = type(event)
         if (
-            kind is TextDelta
+            type(event) is TextDelta
             and self._on_text is not None
-            and not event.choice  # type: ignore[union-attr]  # as `text`: the first choice's
-            and self._on_text(event.text, self.face) is STOP  # type: ignore[union-attr]
+            and not event.choice  # as `text`: the first choice's
+            and self._on_text(event.text, self.face) is STOP
         ):
             self._stop()
-        listeners = self._listeners
-        if listeners is None:
-            return
+        if self._listeners is not None:
+            self._tell_listeners(event)
+
+    def _tell_listeners(self, event: Event) -> None:
+        kind: type[Event] | None = type(event)
         self._call("event", event, self.face)
         if getattr(event, "choice", 0):
             return  # the other choices are told by `event` only, as `text` has none of them

@@ -362,8 +362,8 @@ class Delivery(Generic[E, R]):
                 else:
                     if on_event is not None and on_event(item, face) is STOP:
                         self._source.cancel()
-                    if callbacks.others is not None:
-                        callbacks.others(item)
+                    if (tell := callbacks.others) is not None:
+                        tell(item)
                 if self._disturbed:
                     break
         return False

@@ -36,11 +36,10 @@ class Preamble:
     def sift(self, events: list[Event]) -> tuple[list[Event], bool]:
         """What of `events` may be handed over now, with what was held before it; and whether
         there is content in it. Pings are never held: they say that somebody is at work."""
+        pings: list[Event] = []
         for position, event in enumerate(events):
             if is_content(event):
                 held, self.held = self.held, []
-                pings = [e for e in events[:position] if type(e) is Ping]
                 return [*held, *pings, *events[position:]], True
-            if type(event) is not Ping:
-                self.held.append(event)
-        return [event for event in events if type(event) is Ping], False
+            (pings if type(event) is Ping else self.held).append(event)
+        return pings, False

@@ -162,10 +162,10 @@ class Deadlines:
     def stop(self) -> None:
         """The request is over."""
         self._stopped, self._phase = True, None
-        for timer in (self._timer, self._total):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._total = None
+        self._cancel()
+        if self._total is not None:
+            self._total.cancel()
+            self._total = None
 
     def error(self, phase: Phase, limit: float, host: str, at: str) -> DeadlineError:
         """The error for `phase`; `at` is what a connection attempt was waiting for."""
@@ -175,7 +175,7 @@ class Deadlines:
         self._phase = phase
         now = self.heard_at = self.content_at = self._clock.now
         timer = self._timer
-        if timer is None or timer.call is None or timer.when > now + self._shortest:
+        if timer is None or timer.when > now + self._shortest or timer.call is None:
             self._arm()
         # Else it comes before any limit passes, and looks for itself then.
 

@@ -56,7 +56,8 @@ class Gate:
         self._probes = Probes()
         # Of the episode that closed it: what was under way, and what became of it.
         self._under_way = self._refused = self._served = 0
-        self._answers = self._refusals = 0.0  # of late
+        self._answers = self._refusals = 0.0  # of late, as it was when one came last
+        self._weighed_at = -math.inf
         self._now = -math.inf
         self._answers_last = False  # whether the last outcome was an answer
         self._over_at = -math.inf  # when an answer ended
@@ -74,7 +75,7 @@ class Gate:
 
     def wait(self, now: float, in_flight: int) -> float | None:
         """Seconds until a request may go; 0.0: now; None: when one in flight is answered."""
-        self._forget(now)
+        self._now = max(self._now, now)
         if now < self.until and not self._opens_early():
             return self.until - now
         if self._under_way:
@@ -106,7 +107,7 @@ class Gate:
             whether this is news: refusals of requests that were under way when the gate closed
             belong to the same episode.
         """
-        self._forget(now)
+        self._now = max(self._now, now)
         self._weigh(0.0, 1.0)
         self._probes.refused()
         self._answers_last = False
@@ -188,12 +189,8 @@ class Gate:
 
     def _weigh(self, answers: float, refusals: float) -> None:
         kept = 1 - 1 / _MEMORY
+        if self._now > self._weighed_at > -math.inf:  # both fade alike: only now that matters
+            kept *= 0.5 ** ((self._now - self._weighed_at) / _HALF_LIFE)
+        self._weighed_at = self._now
         self._answers = self._answers * kept + answers
         self._refusals = self._refusals * kept + refusals
-
-    def _forget(self, now: float) -> None:
-        if now > self._now > -math.inf:
-            kept = 0.5 ** ((now - self._now) / _HALF_LIFE)
-            self._answers *= kept
-            self._refusals *= kept
-        self._now = max(self._now, now)

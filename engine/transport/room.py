@@ -62,6 +62,9 @@ class Room:
 
     def fits(self, now: float, in_flight: int) -> bool:
         """Whether one more may go beside `in_flight`."""
+        if self.size == math.inf:
+            self._short, self._known = False, 0
+            return True
         if in_flight + 1 > self.size:
             self._short, self._felt_at = True, now
             return False
