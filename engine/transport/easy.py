@@ -18,7 +18,7 @@ from engine.transport.failure import CurlFailure, failure_error, is_proxy_unread
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
 from engine.transport.proxy import proxy_name, proxy_variable, set_proxy
 
-__all__ = ["address", "failure_of", "measure", "phase_of", "prepare"]
+__all__ = ["address", "failure_of", "measure", "pause", "phase_of", "prepare"]
 
 # CURLOPT_CONNECTTIMEOUT_MS takes a C long; 0 would be libcurl's own default of 300 s.
 _NO_LIMIT_MS: Final = 2**31 - 1
@@ -89,10 +89,16 @@ def address(easy: pycurl.Curl, request: HttpRequest, key: str) -> None:
 
 
 def failure_of(
-    easy: pycurl.Curl, request: HttpRequest, code: int, text: str, http_status: int | None
+    easy: pycurl.Curl,
+    request: HttpRequest,
+    code: int,
+    text: str,
+    http_status: int | None,
+    refused: bool,
 ) -> EngineError:
     """Why the attempt at `request` on `easy` failed, which libcurl ended with `code` and `text`;
-    `http_status` is that of a head that came whole, or None."""
+    `http_status` is that of a head that came whole, or None; `refused`: the server did so, unread.
+    """
     proxied = easy.getinfo(pycurl.USED_PROXY) or is_proxy_unreadable(text)
     return failure_error(
         CurlFailure(
@@ -105,6 +111,7 @@ def failure_of(
             int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
             int(easy.getinfo(pycurl.RESPONSE_CODE)),
             proxy_variable(request.url) if proxied else None,
+            refused,
         )
     )
 
@@ -119,6 +126,16 @@ def phase_of(easy: pycurl.Curl, request: HttpRequest) -> str:
     # CONNECT_TIME stays 0 until TLS is done (libcurl 8.23).
     made = easy.getinfo(pycurl.NUM_CONNECTS) > 0
     return "tls" if made and request.url.startswith("https:") else "connect"
+
+
+def pause(easy: pycurl.Curl, what: int) -> None:
+    """`pause` of libcurl. Nothing where it is done with the transfer already and only its end is
+    left to read: it answers 43, since there is no connection any more that could be held back."""
+    try:
+        easy.pause(what)
+    except pycurl.error as error:
+        if error.args[0] != pycurl.E_BAD_FUNCTION_ARGUMENT:
+            raise
 
 
 def measure(easy: pycurl.Curl, created: float, queued: float) -> Timing:

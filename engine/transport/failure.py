@@ -50,6 +50,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         connect_status: what the proxy answered to CONNECT; 0: nothing.
         last_status: that of the last head, also of one that is not the response's; 0: none came.
         proxy_variable: the environment's variable that names the proxy, or None.
+        refused: the server refused the stream, unread.
     """
 
     code: int
@@ -61,6 +62,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     connect_status: int = 0
     last_status: int = 0
     proxy_variable: str | None = None
+    refused: bool = False
 
 
 _PHASES: Final = {
@@ -143,6 +145,13 @@ def failure_error(failure: CurlFailure) -> EngineError:
     text = _without_user(failure.text)
     if is_proxy_unreadable(text):
         return _proxy_unreadable(failure, text)
+    if failure.refused and failure.http_status is None:
+        return ProviderError(
+            f"{host} is overloaded: it refused the request each time, unread (HTTP/2 "
+            "REFUSED_STREAM); wait, or send less at once",
+            category=Category.SERVER,
+            detail=f"curl error {code}: {text}",
+        )
     if code in NO_SOCKET and none_left():
         return ResourceError(
             f"no file descriptor is left to connect to {host}; raise the limit (ulimit -n) or "

@@ -82,7 +82,9 @@ class Hosts:
             easy.setopt(pycurl.RESOLVE, [line])
         sending = Sending(self.connections, self._admission.speaks_http2(host))
         if host.startswith("https:"):
-            # Until the head of the answer, or a connection that has carried others before.
+            if self._peers.wants_http1(host, monotonic()):
+                easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+            # Until the head of the answer, or a connection of HTTP/1.1 that served before.
             easy.setopt(pycurl.DEBUGFUNCTION, sending.hear)
             easy.setopt(pycurl.VERBOSE, 1)
         return sending
@@ -92,8 +94,9 @@ class Hosts:
         self._admission.reached(host)
         if not host.startswith("https:") or sending.name is None:
             return
+        sending.counted = sending.name
         sending.early = self._admission.streams.began(sending.name, host)
-        if sending.reused is not None:
+        if sending.reused is not None and not self._admission.speaks_http2(host):
             easy.setopt(pycurl.VERBOSE, 0)
         if self._admission.settled(host) or host in self._settling:
             return
@@ -104,9 +107,12 @@ class Hosts:
     def failed(self, host: str, sending: Sending, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came."""
         sending.failed(code)
-        sending.shared = sending.name is not None and self._admission.streams.shared(sending.name)
-        if sending.refused and sending.name is not None:
-            if self._admission.streams.refused(sending.name, sending.early):
+        counted = sending.counted
+        sending.shared = counted is not None and self._admission.streams.shared(counted)
+        if sending.downgraded:
+            self._peers.downgraded(host, monotonic())
+        elif sending.refused:
+            if counted is not None and self._admission.streams.refused(counted, sending.early):
                 self._limit_streams()
         elif code == HTTP2_STREAM:
             pass  # the connection serves the others on
@@ -119,12 +125,10 @@ class Hosts:
         """The attempt is over; `head`: that of the answer, where it came."""
         if head is not None and sending.reused is not None:
             self._peers.lived(host)
-        name = sending.name
-        if name is None:
-            return
-        if host.startswith("https:") and self._admission.streams.ended(name):
+        counted, name = sending.counted, sending.name
+        if counted is not None and self._admission.streams.ended(counted):
             self._limit_streams()
-        if head is not None:
+        if head is not None and name is not None:
             framed = "content-length" in head.headers
             if not self._peers.keeps(host, framed) and not self._admission.speaks_http2(host):
                 self._trials.answered(host, framed, name)

@@ -1,4 +1,5 @@
-"""What is known of hosts whose connections die under the requests they are given."""
+"""What is known of hosts whose connections die under the requests they are given, and of those that
+do not want what they offer."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ _PATIENCE: Final = 2
 _AT_ONCE: Final = 1.0
 # Seconds until it is tried again.
 _A_WHILE: Final = 60.0
+# The same for HTTP/2, where each request of the burst that tries it costs a round trip.
+_OF_HTTP1: Final = 600.0
 # Hosts remembered.
 _MOST: Final = 1000
 
@@ -22,11 +25,12 @@ class Peers:
     the death of a request that was read, so these hosts are given a fresh connection each time, for
     a while. Pure: time is an argument."""
 
-    __slots__ = ("_deaths", "_fresh_until", "_keepers")
+    __slots__ = ("_deaths", "_fresh_until", "_http1_until", "_keepers")
 
     def __init__(self) -> None:
         self._deaths: dict[str, int] = {}
         self._fresh_until: dict[str, float] = {}
+        self._http1_until: dict[str, float] = {}
         # Hosts, and whether the answers said how long they were, after which they kept the
         # connection.
         self._keepers: dict[tuple[str, bool], None] = {}
@@ -61,6 +65,16 @@ class Peers:
         self._fresh_until[host] = now + _A_WHILE
         self._bound()
 
+    def downgraded(self, host: str, now: float) -> None:
+        """`host` wants HTTP/1.1 of who spoke HTTP/2 to it."""
+        self._http1_until[host] = now + _OF_HTTP1
+        if len(self._http1_until) > _MOST:
+            del self._http1_until[next(iter(self._http1_until))]
+
+    def wants_http1(self, host: str, now: float) -> bool:
+        """Whether `host` is to be asked by HTTP/1.1 only."""
+        return bool(self._http1_until) and _until(self._http1_until, host, now)
+
     def _forget(self, host: str) -> None:
         for framed in (False, True):
             self._keepers.pop((host, framed), None)
@@ -76,12 +90,14 @@ class Peers:
 
     def wants_fresh(self, host: str, now: float) -> bool:
         """Whether `host` is to be given a connection of its own for each request now."""
-        if not self._fresh_until:
-            return False
-        until = self._fresh_until.get(host)
-        if until is None:
-            return False
-        if now < until:
-            return True
-        del self._fresh_until[host]
+        return bool(self._fresh_until) and _until(self._fresh_until, host, now)
+
+
+def _until(until: dict[str, float], host: str, now: float) -> bool:
+    end = until.get(host)
+    if end is None:
         return False
+    if now < end:
+        return True
+    del until[host]
+    return False

@@ -13,10 +13,11 @@ from engine.transport.descriptors import none_left
 from engine.transport.failure import NO_SOCKET, SEND_FAIL_REWIND, turned_away
 from engine.wire.headers import Head, header_words, parse_head
 
-__all__ = ["HTTP2_STREAM", "Sending", "goes_again"]
+__all__ = ["HTTP2_STREAM", "Sending", "goes_again", "repeat_wait"]
 
 _ABORT: Final = int(pycurl.PREREQFUNC_ABORT)
 _OK: Final = int(pycurl.PREREQFUNC_OK)
+_TEXT: Final = int(pycurl.INFOTYPE_TEXT)
 
 # The server reset this one stream: its own word, and no sign that the connection died.
 HTTP2_STREAM: Final = 92
@@ -30,16 +31,25 @@ _LOST: Final = frozenset(
         16,  # HTTP2: the framing layer
     }
 )
-# libcurl's words, those of 8.23 and those of before.
+# libcurl's words, those of 8.23 and those of before. Others have names and values of the request in
+# them.
+_OF_A_STREAM: Final = b"HTTP/2 stream "
 _REFUSED: Final = b"refused by server"
 _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
 _ALERT: Final = b"alert"
+_DOWNGRADED: Final = b"HTTP_1_1_REQUIRED"
 # Seconds after which a 408 is the server's word about a request that it waited for. As Firefox has
 # it: no server closes for want of a request that soon after it read the first of one.
 _AT_ONCE: Final = 1.0
-# Times a request that was never read is sent again; a server that refuses more often than this is
-# overloaded, and that is an attempt that failed.
+# Times a request that was never read is sent again.
 _MOST_REPEATS: Final = 50
+# The same where the server refused it. Of a thousand at once at a server that takes one stream a
+# connection none was refused more than twice; one that refuses all is overloaded, and that is an
+# attempt that failed.
+_MOST_REFUSALS: Final = 5
+# So often at once; then it waits for so many seconds at most, twice as long each time.
+_REFUSED_AT_ONCE: Final = 2
+_REFUSED_WAIT: Final = 0.05
 
 
 class Sending:
@@ -51,10 +61,13 @@ class Sending:
 
     Attributes:
         name: the connection it was given; None: none yet.
+        counted: the connection it counts as a stream of: libcurl may ask again by itself on another
+            where there is no body.
         reused: what that connection had been, where it had served before; else None.
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
         barred: the server's TLS does not take this client.
+        downgraded: the HTTP/2 server wants to be asked by HTTP/1.1, and did not process it.
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
         starved: no file descriptor was left for a connection.
@@ -66,6 +79,8 @@ class Sending:
         "_multiplexed",
         "_since",
         "barred",
+        "counted",
+        "downgraded",
         "early",
         "name",
         "refused",
@@ -80,10 +95,12 @@ class Sending:
         self._connections = connections
         self._multiplexed = multiplexed
         self.name: Name | None = None
+        self.counted: Name | None = None
         self.reused: Reused | None = None
         self.unsent: bool = False
         self.refused: bool = False
         self.barred: bool = False
+        self.downgraded: bool = False
         self.early: bool = False
         self.shared: bool = False
         self.starved: bool = False
@@ -95,9 +112,17 @@ class Sending:
         """Whether the request may have been read, as far as is known."""
         return self.name is not None and not self.unsent
 
-    def look(self, name: Name, heard: Sequence[bytes]) -> int:
+    def look(self, name: Name, heard: Sequence[bytes], answered: bool = False) -> int:
         """Called inside libcurl, before the first byte goes out on the connection `name`; what
-        libcurl is told to do. The lines of the answer come to be in `heard`."""
+        libcurl is told to do. The lines of the answer come to be in `heard`.
+
+        Args:
+            answered: a head came already.
+        """
+        if self.name is not None and (self.downgraded or answered or heard):
+            # It asks again by itself, by HTTP/1.1: with the body spent, and in the middle of an
+            # answer it would go on with another.
+            return _ABORT
         self.name = name
         reused = self.reused = self._connections.given(name, heard, self._multiplexed)
         if reused is None or not reused.dead:
@@ -116,9 +141,14 @@ class Sending:
         """Called inside libcurl, of each thing it does: the only place where it tells a refused
         stream from a connection that died. It closes the connection itself then, and the peer hangs
         up in answer, so that a look at the socket tells nothing."""
-        if kind != pycurl.INFOTYPE_TEXT:
+        if kind != _TEXT:
             return
-        if _REFUSED in words or _REFUSED_BEFORE in words:
+        if words.startswith(_OF_A_STREAM):
+            if _REFUSED in words or _REFUSED_BEFORE in words:
+                self.refused = True
+            elif _DOWNGRADED in words:
+                self.downgraded = True
+        elif words.startswith(_REFUSED_BEFORE):
             self.refused = True
         elif _ALERT in words and turned_away(words.decode("latin-1")):
             self.barred = True
@@ -141,12 +171,20 @@ class Sending:
 
     def failed(self, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came: what follows from that."""
-        if self.refused or self.barred:
+        if self.refused or self.barred or self.downgraded:
             self.unsent = True
         elif self.name is None:
             self.starved = code in NO_SOCKET and none_left()
         elif self.reused is not None and not self.unsent:
             self.unsent = self._connections.unread(self.name, self.reused)
+
+
+def repeat_wait(sending: Sending, repeats: int, dice: float) -> float:
+    """Seconds until a request goes out again that did so `repeats` times before; `dice` from 0 to
+    1, so that a burst does not come back as one."""
+    if not sending.refused or repeats < _REFUSED_AT_ONCE:
+        return 0.0
+    return _REFUSED_WAIT * 2.0 ** (repeats - _REFUSED_AT_ONCE) * (1 + dice) / 2
 
 
 def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: str) -> bool:
@@ -163,6 +201,10 @@ def goes_again(code: int, sending: Sending, repeats: int, lost: int, unknown: st
         return False
     if sending.name is None:
         return sending.starved  # it waits in the queue until a descriptor is free
+    if sending.downgraded:
+        return True  # whatever libcurl's own second try came to
+    if sending.refused and repeats >= _MOST_REFUSALS:
+        return False
     if sending.unsent:
         return code in _LOST or code in (HTTP2_STREAM, pycurl.E_ABORTED_BY_CALLBACK)
     pooled = sending.reused is not None or sending.shared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from random import random
 from time import monotonic
 from typing import Final, Protocol
 
@@ -13,13 +14,13 @@ from engine.errors import EngineError, ResourceError
 from engine.request import HttpRequest
 from engine.response import Timing
 from engine.transport.connections import Connections
-from engine.transport.easy import address, failure_of, measure, phase_of, prepare
+from engine.transport.easy import address, failure_of, measure, pause, phase_of, prepare
 from engine.transport.hosts import Hosts, host_of
 from engine.transport.inbox import MOST, Inbox
 from engine.transport.lane import Lane
 from engine.transport.owner import Owner
 from engine.transport.retry import Retry, Sent, how_sent
-from engine.transport.sending import Sending, goes_again
+from engine.transport.sending import Sending, goes_again, repeat_wait
 from engine.transport.signals import SignalsHeld
 from engine.transport.state import LEGAL_MOVES, State
 from engine.transport.templates import Templates
@@ -231,7 +232,7 @@ class Transfer:
 
     def _on_prereq(self, _: str, ip: str, __: int, port: int) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
-        answer = self._sending.look((ip, port), self._lines)
+        answer = self._sending.look((ip, port), self._lines, self._head is not None)
         if not answer:
             self._inbox.connected.append(self)
         return answer
@@ -256,7 +257,8 @@ class Transfer:
         if code and head is None and self._goes_again(code):
             return
         if code or head is None:
-            error = failure_of(easy, self.request, code, text, head.status if head else None)
+            status, refused = head.status if head else None, self._sending.refused
+            error = failure_of(easy, self.request, code, text, status, refused)
         self._attempt_ended(error)
 
     def _goes_again(self, code: int) -> bool:
@@ -266,14 +268,23 @@ class Transfer:
         self._carrier.hosts.failed(self.host, sending, code)
         if not goes_again(code, sending, self.repeats, self._lost, self._retry.unknown):
             return False
-        self.repeats += 1
+        wait = repeat_wait(sending, self.repeats, random())
+        self.repeats = number = self.repeats + 1
         self._lost += sending.out
-        self.again, self._fresh = True, not sending.refused
+        self.again, self._fresh = True, not (sending.refused or sending.downgraded)
         self._drop_easy()
         self.move(State.QUEUED)
         self._since = monotonic()
-        self._carrier.enqueue(self)
+        if wait:
+            self._carrier.call_later(wait, lambda: self._repeat(number))
+        else:
+            self._carrier.enqueue(self)
         return True
+
+    def _repeat(self, number: int) -> None:
+        # Unless a deadline struck meanwhile, or it was cancelled.
+        if self.again and self.repeats == number and self.state is _QUEUED:
+            self._carrier.enqueue(self)
 
     def fail_attempt(self, error: EngineError) -> None:
         """Give this attempt up because of `error`; the owner is asked about the next one."""
@@ -327,7 +338,7 @@ class Transfer:
         if not self._held_back:
             self._held_back = True
             if self._easy is not None:
-                self._pause(pycurl.PAUSE_RECV)
+                pause(self._easy, pycurl.PAUSE_RECV)
 
     def resume(self) -> None:
         """Take bytes again. Bytes libcurl held back are stored at once, handed over next turn."""
@@ -352,18 +363,8 @@ class Transfer:
     def _take_again(self) -> None:
         if self._easy is not None:
             with SignalsHeld():  # libcurl calls the write callback in here
-                self._pause(pycurl.PAUSE_CONT)
+                pause(self._easy, pycurl.PAUSE_CONT)
             self._carrier.wake()
-
-    def _pause(self, what: int) -> None:
-        """Nothing where libcurl is done with the transfer already and only its end is left to
-        read: it answers 43, since there is no connection any more that could be held back."""
-        assert self._easy is not None
-        try:
-            self._easy.pause(what)
-        except pycurl.error as error:
-            if error.args[0] != pycurl.E_BAD_FUNCTION_ARGUMENT:
-                raise
 
     @property
     def phase(self) -> str:

@@ -2,7 +2,8 @@
 
     with play_h2(handler, home) as server: engine.Client(base_url=server.url, …)
 
-The handler is called with an `H2Peer` for each request, when it is whole.
+The handler is called with an `H2Peer` for each request, when it is whole. Where it has a handler
+for requests of HTTP/1.1 as well it offers both; `offer` says what from the next connection on.
 """
 
 from __future__ import annotations
@@ -68,6 +69,27 @@ class H2Peer:
         self.connection.dead = True
 
 
+@dataclass
+class H1Peer:
+    """One request over HTTP/1.1.
+
+    Attributes:
+        number: of the request on its server, from 0.
+        path: what is asked for.
+    """
+
+    socket: ssl.SSLSocket
+    number: int
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def answer(self, pieces: list[bytes]) -> None:
+        chunks = (b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (*pieces, b""))
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+        self.socket.sendall(head + b"transfer-encoding: chunked\r\n\r\n" + b"".join(chunks))
+
+
 class H2Connection:
     def __init__(self, sock: ssl.SSLSocket, settings: dict[int, int]) -> None:
         self.socket = sock
@@ -86,6 +108,7 @@ class H2Connection:
 
 
 Handler = Callable[[H2Peer], object]
+Handler1 = Callable[[H1Peer], object]
 
 
 class H2Server:
@@ -94,27 +117,34 @@ class H2Server:
     Attributes:
         url: https, without a trailing slash.
         ca_file: whom to trust.
-        requests: how many came.
+        requests: how many came, over HTTP/2 and HTTP/1.1.
+        requests1: how many came over HTTP/1.1.
         connections: how many were made.
     """
 
-    def __init__(self, handler: Handler, home: Path, settings: dict[int, int]) -> None:
+    def __init__(
+        self, handler: Handler, home: Path, settings: dict[int, int], handler1: Handler1 | None
+    ) -> None:
         certify(home)
         self.ca_file = str(home / "ca.pem")
-        self.requests = 0
+        self.requests = self.requests1 = 0
         self.connections = 0
         self.keys: list[str] = []
         self.errors: list[BaseException] = []
-        self._handler = handler
+        self._handler, self._handler1 = handler, handler1
         self._settings = settings
         self._lock = threading.Lock()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(home / "server.pem", home / "server.key")
-        self._tls.set_alpn_protocols(["h2"])
+        self.offer("h2") if handler1 is None else self.offer("h2", "http/1.1")
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
         self._sockets: set[ssl.SSLSocket] = set()
         self._closing = False
+
+    def offer(self, *protocols: str) -> None:
+        """What the connections from now on may speak: ``"h2"``, ``"http/1.1"``."""
+        self._tls.set_alpn_protocols(protocols)
 
     def kill_all(self) -> None:
         """Every connection is gone, from any thread."""
@@ -137,12 +167,30 @@ class H2Server:
             with self._tls.wrap_socket(plain, server_side=True) as sock:
                 self._sockets.add(sock)
                 self.connections += 1
-                self._talk(H2Connection(sock, self._settings))
+                if self._handler1 is None or sock.selected_alpn_protocol() == "h2":
+                    self._talk(H2Connection(sock, self._settings))
+                else:
+                    self._talk1(sock, self._handler1)
         except OSError:
             pass
         except BaseException as error:
             if not self._closing:
                 self.errors.append(error)
+
+    def _talk1(self, sock: ssl.SSLSocket, handler: Handler1) -> None:
+        with sock.makefile("rb") as lines:
+            while first := lines.readline():
+                heads: dict[str, str] = {}
+                while line := lines.readline().strip():
+                    name, _, value = line.decode().partition(":")
+                    heads[name.lower()] = value.strip()
+                body = lines.read(int(heads.get("content-length", "0")))
+                with self._lock:
+                    number = self.requests
+                    self.requests += 1
+                    self.requests1 += 1
+                    self.keys.append(heads.get("idempotency-key", ""))
+                handler(H1Peer(sock, number, first.split()[1].decode(), heads, body))
 
     def _talk(self, connection: H2Connection) -> None:
         connection.h2.initiate_connection()
@@ -156,7 +204,7 @@ class H2Server:
                 if isinstance(event, h2.events.RequestReceived):
                     pairs = ((_text(name), _text(value)) for name, value in event.headers)
                     heads[event.stream_id] = dict(pairs)
-                elif isinstance(event, h2.events.DataReceived):
+                elif isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
                     # Else the window of the connection is used up by requests: 65,535 bytes of all.
                     connection.h2.increment_flow_control_window(event.flow_controlled_length)
                 elif isinstance(event, h2.events.StreamEnded):
@@ -181,7 +229,10 @@ def _text(value: bytes | str) -> str:
 
 @contextmanager
 def play_h2(
-    handler: Handler, home: Path, settings: dict[int, int] | None = None
+    handler: Handler,
+    home: Path,
+    settings: dict[int, int] | None = None,
+    handler1: Handler1 | None = None,
 ) -> Iterator[H2Server]:
     """A server whose every request is given to `handler`.
 
@@ -189,8 +240,9 @@ def play_h2(
         handler: what is done; it runs in a thread of the connection.
         home: an empty folder, for the certificates.
         settings: of HTTP/2, by number; see `h2.settings.SettingCodes`.
+        handler1: what is done with a request of HTTP/1.1; None: none is taken.
     """
-    server = H2Server(handler, home, settings or {})
+    server = H2Server(handler, home, settings or {}, handler1)
     threading.Thread(target=server._accept, daemon=True).start()
     try:
         yield server

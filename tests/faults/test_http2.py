@@ -194,8 +194,8 @@ def test_f09_goodbye_before_anything_was_read_is_bounded(
     with play_h2(handle, tmp_path) as server:
         completions = ask(server, 5, attempts=3)
         assert {c.status for c in completions} == {"error" if always else "complete"}
-        # What was refused was not read, and is repeated fifty times before it counts.
-        repeats = 50 if code is ErrorCodes.REFUSED_STREAM else 9
+        # What was refused was not read, and is repeated five times before it counts.
+        repeats = 5 if code is ErrorCodes.REFUSED_STREAM else 9
         assert server.requests <= 5 * (3 + repeats)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Category
+from engine.errors import Category, ProviderError
 from engine.transport.failure import CurlFailure, failure_error
 
 PROXY = "http://proxy.corp:3128 (https_proxy)"
@@ -152,6 +152,17 @@ def test_a_server_that_asks_for_calm_is_overloaded() -> None:
     text = "HTTP/2 stream 1 was not closed cleanly: ENHANCE_YOUR_CALM (err 11)"
     error = failure_error(failure(92, text))
     assert (error.category, error.retryable) == (Category.SERVER, True)
+
+
+@pytest.mark.parametrize("code", [16, 55, 56, 65, 92])
+def test_a_server_that_refuses_unread_is_overloaded_and_nothing_may_have_reached_it(
+    code: int,
+) -> None:
+    error = failure_error(failure(code, "necessary data rewind was not possible", refused=True))
+    assert (type(error), error.category, error.retryable) == (ProviderError, Category.SERVER, True)
+    assert "unread" in str(error) and "may have reached" not in str(error)
+    begun = failure_error(failure(code, "refused", http_status=200, refused=True))
+    assert begun.category is not Category.SERVER
 
 
 @pytest.mark.parametrize(

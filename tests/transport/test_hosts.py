@@ -119,6 +119,36 @@ def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
     assert pycurl.M_MAX_CONCURRENT_STREAMS not in world.multi
 
 
+def test_who_wants_http_1_1_is_asked_by_it_and_its_death_is_none(world: World) -> None:
+    easy, sending = world.send(HTTPS)
+    assert pycurl.HTTP_VERSION not in easy
+    for _ in range(2):
+        sending.downgraded, sending.reused = True, Reused(False, None)
+        world.hosts.failed(HTTPS, sending, 42)
+        assert sending.unsent
+    easy, _ = world.send(HTTPS)
+    assert easy[pycurl.HTTP_VERSION] == pycurl.CURL_HTTP_VERSION_1_1
+    assert pycurl.FORBID_REUSE not in easy
+    assert pycurl.HTTP_VERSION not in world.send("https://other.example")[0]
+
+
+def test_a_stream_is_over_on_the_connection_it_was_counted_on(world: World) -> None:
+    """libcurl asks again by itself, on another, what has no body; and may end one of which it was
+    not told yet that it has a connection."""
+    streams = world.admission.streams
+    easy, moved = world.send(HTTPS)
+    world.hosts.connected(HTTPS, easy, moved)  # type: ignore[arg-type]
+    easy, other = world.send(HTTPS)
+    world.hosts.connected(HTTPS, easy, other)  # type: ignore[arg-type]
+    moved.name = ("127.0.0.1", 2)
+    _, uncounted = world.send(HTTPS)
+    for sending in (moved, uncounted):
+        world.hosts.over(HTTPS, sending, head=None)
+        assert streams.shared(NAME)
+    world.hosts.over(HTTPS, other, head=None)
+    assert not streams.shared(NAME)
+
+
 def test_the_cache_follows_the_load(world: World) -> None:
     world.hosts.fit_cache()
     assert world.multi.pop(pycurl.M_MAXCONNECTS) == 64
@@ -137,9 +167,16 @@ def test_plain_http_has_no_streams_to_count_and_nothing_to_wait_for(world: World
     assert not sending.shared and world.timers == []
 
 
-def test_a_connection_that_served_before_is_not_listened_to(world: World) -> None:
-    for reused, verbose in ((None, 1), (Reused(False, None), 0)):
+def test_a_connection_of_http_1_1_that_served_before_is_not_listened_to(world: World) -> None:
+    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
+    for http2, reused, verbose in (
+        (False, None, 1),
+        (False, Reused(False, None), 0),
+        (True, Reused(False, None), 1),  # it may refuse a stream
+    ):
         easy, sending = world.send(HTTPS)
+        if http2:
+            world.hosts.multiplexes(HTTPS, sending)
         sending.reused = reused
         world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
         assert easy[pycurl.VERBOSE] == verbose

@@ -67,3 +67,15 @@ def test_keepers_are_bounded() -> None:
     for n in range(1500):
         peers.kept(f"host {n}", True)
     assert len(peers._keepers) == 1000 and peers.keeps("host 1499", True)
+
+
+def test_who_wants_http_1_1_is_asked_by_it_for_ten_minutes() -> None:
+    peers = Peers()
+    assert not peers.wants_http1("a", 0.0)
+    peers.downgraded("a", 0.0)
+    assert peers.wants_http1("a", 599.0) and not peers.wants_http1("b", 599.0)
+    assert not peers.wants_fresh("a", 1.0)
+    assert not peers.wants_http1("a", 600.0) and not peers.wants_http1("a", 1.0)
+    for n in range(5000):
+        peers.downgraded(f"host {n}", 0.0)
+    assert len(peers._http1_until) <= 1000 and peers.wants_http1("host 4999", 1.0)

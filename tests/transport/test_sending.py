@@ -13,7 +13,7 @@ import pytest
 import engine
 from engine import Multi, Retry
 from engine.transport.connections import Connections, Reused
-from engine.transport.sending import Sending, goes_again
+from engine.transport.sending import Sending, goes_again, repeat_wait
 from tests.servers.certificate import certify
 
 GOT_NOTHING, SEND, RECEIVE, REWIND, ABORTED, TIMED_OUT = 52, 55, 56, 65, 42, 28
@@ -48,6 +48,9 @@ def sending(**known: object) -> Sending:
         # The server's TLS does not take this client: nobody read it, and nobody will.
         (False, RECEIVE, {"unsent": True, "barred": True}),
         (False, RECEIVE, {"unsent": True, "barred": True, "reused": ALIVE}),
+        # HTTP/1.1 is wanted, whatever libcurl's own second try came to.
+        (True, ABORTED, {"unsent": True, "downgraded": True}),
+        (True, 7, {"unsent": True, "downgraded": True}),
         # Lost on one of its own: that is an attempt.
         (False, GOT_NOTHING, {}),
         (False, RECEIVE, {}),
@@ -69,6 +72,9 @@ def test_what_goes_out_again(again: bool, code: int, known: dict[str, object]) -
     unsent = bool(known.get("unsent") or known.get("starved"))
     assert goes_again(code, one, 0, 0, "fail") is (again and unsent)
     assert goes_again(code, one, 1, 1, "retry") is (again and unsent), "what was read, once more"
+    if known.get("refused"):
+        assert goes_again(code, one, 4, 0, "retry") and not goes_again(code, one, 5, 0, "retry")
+        return
     assert goes_again(code, one, 49, 0, "retry") is again
     assert goes_again(code, one, 50, 0, "retry") is False
 
@@ -83,6 +89,47 @@ def test_without_a_descriptor_no_connection_is_made(
             one = sending(name=name)
             one.failed(code)
             assert one.starved is (starved and left and name is None)
+
+
+def test_who_refuses_is_asked_again_at_once_twice_and_then_later_and_later() -> None:
+    refused, lost = sending(refused=True), sending(reused=ALIVE)
+    assert [repeat_wait(refused, n, 1.0) for n in range(5)] == [0, 0, 0.05, 0.1, 0.2]
+    assert [repeat_wait(refused, n, 0.0) for n in range(5)] == [0, 0, 0.025, 0.05, 0.1]
+    assert [repeat_wait(lost, n, 1.0) for n in range(5)] == [0] * 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"HTTP/2 stream 3 reset by server (error 0xd HTTP_1_1_REQUIRED)",
+        b"HTTP/2 stream 3 reset by curl (error 0xd HTTP_1_1_REQUIRED)",  # of a GOAWAY
+        b"HTTP/2 stream 0 was not closed cleanly: HTTP_1_1_REQUIRED (err 13)",
+    ],
+)
+def test_only_libcurls_words_of_a_stream_tell_that_http_1_1_is_wanted(words: bytes) -> None:
+    one = sending()
+    one.hear(pycurl.INFOTYPE_HEADER_OUT, words)
+    one.hear(pycurl.INFOTYPE_TEXT, b"[HTTP/2] [1] [x-note: " + words + b"]")
+    one.hear(pycurl.INFOTYPE_TEXT, b"[HTTP/2] [1] [x-note: refused by server]")
+    one.failed(92)
+    assert (one.downgraded, one.refused, one.out) == (False, False, True)
+    one.hear(pycurl.INFOTYPE_TEXT, words)
+    one.failed(92)
+    assert (one.downgraded, one.refused, one.out) == (True, False, False)
+
+
+def test_no_second_request_of_libcurls_own_goes_out_for_one_that_was_answered() -> None:
+    for known, answered, heard, goes in (
+        ({}, False, [], True),  # a GET whose connection had died
+        ({"downgraded": True}, False, [], False),
+        ({}, True, [], False),
+        ({}, False, [b"HTTP/2 200"], False),
+    ):
+        first, again = sending(**known), ("127.0.0.1", 2)
+        first.name = None
+        assert first.look(("127.0.0.1", 1), heard, answered) == pycurl.PREREQFUNC_OK
+        assert (first.look(again, heard, answered) == pycurl.PREREQFUNC_OK) is goes
+        assert (first.name == again) is goes
 
 
 def test_only_libcurls_words_tell_a_refused_stream() -> None:
