@@ -16,6 +16,7 @@ from engine.errors import ConfigError, DeadlineError, MisuseError
 from engine.request import merged_headers
 from engine.stream import STOP
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, serve
+from tests.steady import at_some_pace
 
 TEXT = "".join(HEALTHY)
 
@@ -84,20 +85,24 @@ SPOKE = message_event(
 
 
 @pytest.mark.parametrize("before", [STARTED, STARTED + SPOKE], ids=["before", "after"])
-def test_pings_are_no_content(multi: engine.Multi, before: bytes) -> None:
+def test_pings_are_no_content(before: bytes) -> None:
+    at_some_pace(lambda pace: pings_are_no_content(before, pace))
+
+
+def pings_are_no_content(before: bytes, pace: float) -> None:
     over = threading.Event()
 
     def pings(peer: Peer) -> None:
         peer.send(OK_SSE)
         peer.chunk(before)
-        for _ in range(150):  # 3 s, ten times the limit: then the answer is only cut off
-            if over.wait(0.02):
+        for _ in range(150):  # ten times the limit: then the answer is only cut off
+            if over.wait(0.02 * pace):
                 return
             peer.chunk(message_event("ping"))
 
     # Signs of life prolong the wait for the first content, up to `content`.
-    limits = {"connect": None, "first_event": 0.1, "idle": None, "content": 0.3}
-    with serve(pings) as server:
+    limits = {"connect": None, "first_event": 0.1 * pace, "idle": None, "content": 0.3 * pace}
+    with serve(pings) as server, engine.Multi() as multi:
         client = engine.Client(
             multi,
             dialect="messages",

@@ -32,7 +32,7 @@ from engine.providers import Endpoint, dialect, endpoint, endpoints
 from engine.request import ModelRequest
 from tests.agents.support import check_order
 from tests.providers.rules import RULES
-from tests.server import DONE, OK_SSE, Peer, serve
+from tests.server import DONE, Peer, serve
 
 KINDS: dict[str, type[Agent]] = {
     "function": FunctionAgent,
@@ -113,12 +113,12 @@ class Case:
                 self.hurt(peer, calling(self.react)[: 1 if self.react else 2])
             else:
                 self.whole += 1
-                peer.stream(calling(self.react))
+                peer.at_once(calling(self.react))
         elif self.place in ("after", "approval") and "hurt me" in said:
             self.hurt(peer, answering(self.react)[:1])
         else:
             self.whole += 1
-            peer.stream(answering(self.react))
+            peer.at_once(answering(self.react))
 
     def hurt(self, peer: Peer, beginning: list[bytes]) -> None:
         """A turn that goes wrong."""
@@ -127,14 +127,12 @@ class Case:
         elif self.fault == "429":
             peer.json(b'{"error": {"message": "slow down"}}', "429 Too Many Requests")
         elif self.fault == "cut":
-            peer.send(OK_SSE)
-            peer.chunk(b"".join(beginning))
+            peer.at_once(beginning, end=False)
         elif self.fault == "limit":
             self.whole += 1
-            peer.stream(calling(self.react))
+            peer.at_once(calling(self.react))
         else:
-            peer.send(OK_SSE)
-            peer.chunk(b"".join(beginning))
+            peer.at_once(beginning, end=False)
             peer.wait_closed()
 
     # -- the agent --

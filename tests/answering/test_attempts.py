@@ -16,6 +16,7 @@ from engine.answering.state import LEGAL_MOVES, State
 from engine.errors import Category
 from tests.garbage import left_in_cycles
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, chat_chunk, serve
+from tests.steady import advance
 
 TEXT = "".join(HEALTHY)
 FAST = engine.Retry(base_delay=0.001, max_delay=0.001)
@@ -240,7 +241,9 @@ def test_a_server_that_hangs_after_its_error_is_not_waited_for(
     assert "gone" in str(completion.error)
 
 
-def test_the_idle_clock_rests_while_a_reader_holds_the_server_back(multi: engine.Multi) -> None:
+def test_the_idle_clock_rests_while_a_reader_holds_the_server_back(
+    multi: engine.Multi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def flood(peer: Peer) -> None:
         peer.send(OK_SSE)
         for _ in range(100):
@@ -249,13 +252,16 @@ def test_the_idle_clock_rests_while_a_reader_holds_the_server_back(multi: engine
         peer.end()
 
     with serve(flood) as server:
-        timeouts = engine.Timeouts(idle=0.05)
+        timeouts = engine.Timeouts(idle=60)
         client = engine.Client(multi, base_url=server.url, timeouts=timeouts, max_unread_bytes=2000)
         stream = client.stream("m", "hi")
         reader = iter(stream)
         next(reader)
-        for _ in range(15):
-            multi.poll(0.01)  # three times the limit
+        for _ in range(5):
+            multi.poll(0.01)
+        advance(monkeypatch, 3600)
+        for _ in range(5):
+            multi.poll(0.01)
         assert stream.completion is None
         assert sum(isinstance(e, events.TextDelta) for e in reader) == 1000
         assert stream.result().status == "complete"

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from engine.batch import Batch, Options
+from engine.transport.multi import Multi
 from tests.batch.support import answer, custom_ids, ids, openai_row, provider, read, run_batch
 from tests.batch.support import write_rows as write
 from tests.server import Peer
@@ -138,21 +140,25 @@ def test_a_second_asking_for_the_schema_goes_without_it_too(tmp_path: Path) -> N
 
 
 def test_a_row_that_could_be_mended_is_not_asked_of_who_is_given_up(tmp_path: Path) -> None:
-    refused = threading.Event()
+    looked_at = threading.Event()
 
     def handler(peer: Peer) -> None:
         if b"question a" in peer.request.body:
             peer.json(refusal("bad key"), "401 Unauthorized")
-            refused.set()
         else:
-            refused.wait(20)
-            threading.Event().wait(0.1)  # until the other answer was looked at
+            looked_at.wait(60)
             peer.json(refusal("Unsupported parameter: 'seed'"), "400 Bad Request")
 
     rows = [
         openai_row("a"),
         {**openai_row("b"), "body": {**openai_row("b")["body"], "seed": 1}},
     ]
-    with provider(handler) as server:
-        summary = run_batch(write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", server)
+    with provider(handler) as server, Multi() as multi:
+        batch = Batch(multi, rows, tmp_path / "out.jsonl", Options(base_url=f"{server.url}/v1"))
+        batch.start()
+        while batch.summary is None:
+            multi.poll(0.01)
+            if batch.progress().requests:
+                looked_at.set()
+    summary = batch.summary
     assert (summary.stopped, summary.done, len(server.requests)) == ("error", 0, 2)

@@ -297,7 +297,7 @@ _PRELUDE = """
     mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # a name server that never answers
     mute.bind(("127.0.0.1", 53))
     file = tempfile.NamedTemporaryFile("w", suffix=".conf")
-    file.write("nameserver 127.0.0.1\\n")
+    file.write("nameserver 127.0.0.1\\noptions timeout:30\\n")
     file.flush()
     subprocess.run(["mount", "--bind", file.name, "/etc/resolv.conf"], check=True)
     import engine
@@ -367,7 +367,7 @@ def test_n09_a_process_that_ends_while_a_look_up_hangs() -> None:
             raise SystemExit(7)
         began = time.monotonic()
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        print(code, time.monotonic() - began < 3)
+        print(code, time.monotonic() - began < 15)
         """
     )
     assert out.split() == ["7", "True"]

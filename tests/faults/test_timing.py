@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Iterator
-from time import monotonic
+from dataclasses import replace
 
 import pytest
 
 import engine
 from engine.errors import Category, DeadlineError
 from tests.faults.case import GOOD, OK_SSE, TEXT, WORDS, Case, chat_chunk, chunk, steps, suffer
-from tests.faults.server import KEEP, STALL, FaultServer, Step, play
+from tests.faults.server import KEEP, STALL, FaultServer, Script, Step, play
 from tests.server import Request
+from tests.steady import advance, at_some_pace, comes_about
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +30,7 @@ def phase(wanted: str) -> object:
     return check
 
 
-def signs_of_life(sign: bytes, after: bytes) -> object:
+def signs_of_life(sign: bytes, after: bytes) -> Script:
     def script(_: Request) -> Iterator[Step]:
         yield after
         while True:
@@ -44,6 +46,17 @@ def drip(_: Request) -> Iterator[Step]:
         yield whole[at : at + 8]
         yield 0.01
     yield KEEP
+
+
+def slower(case: Case, pace: float) -> Case:
+    """With all its pauses and limits so many times as long."""
+
+    def script(request: Request) -> Iterator[Step]:
+        for step in case.script(request):
+            yield step * pace if isinstance(step, float) else step
+
+    limits = {name: limit and limit * pace for name, limit in case.timeouts.items()}
+    return replace(case, script=script, timeouts=limits)
 
 
 EMPTY = chat_chunk("")
@@ -125,7 +138,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_of_the_clock(case: Case) -> None:
-    suffer(case)
+    at_some_pace(lambda pace: suffer(slower(case, pace)))
 
 
 def test_d08_a_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +163,9 @@ def test_d08_a_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_d09_a_host_that_slept_finds_its_bytes_and_no_timeout() -> None:
+def test_d09_a_host_that_slept_finds_its_bytes_and_no_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """D09."""
     sent: list[Request] = []
 
@@ -162,17 +177,17 @@ def test_d09_a_host_that_slept_finds_its_bytes_and_no_timeout() -> None:
         sent.append(request)
         yield KEEP
 
-    asleep: list[float] = []
+    asleep: list[bool] = []
     with play(script) as server, engine.Multi() as multi:
-        limits = engine.Timeouts(idle=1, content=1, first_event=5)
+        limits = engine.Timeouts(idle=1000, content=1000, first_event=5000)
         client = engine.Client(
             multi, dialect="chat", base_url=server.url, api_key="key", timeouts=limits
         )
         streams = [client.stream("m", "hi") for _ in range(50)]
         while not all(stream.text for stream in streams):
             multi.poll()
-        asleep.append(monotonic())
-        while monotonic() - asleep[0] < 1.2 or len(sent) < 50:
-            time.sleep(0.01)  # the host is busy with something else
+        asleep.append(True)
+        assert comes_about(lambda: len(sent) == 50) and select.select([multi], [], [], 30)[0]
+        advance(monkeypatch, 1200)  # the host was busy with something else
         multi.run()
     assert [s.completion and s.completion.status for s in streams] == ["complete"] * 50

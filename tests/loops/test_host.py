@@ -71,7 +71,7 @@ class SelectLoop:
             if timer.call is not None:
                 timer.call()
 
-    def run(self, until: Callable[[], object], seconds: float = 5) -> None:
+    def run(self, until: Callable[[], object], seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not until():
             assert time.monotonic() < end, "the host loop waits for ever"

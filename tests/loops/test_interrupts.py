@@ -34,16 +34,17 @@ _FINGER = """
 _HANDLED = (
     _FINGER
     + """
-    heard, done, came = [[] for _ in range(count)], [[] for _ in range(count)], [0]
-    finished = threading.Event()
+    came = [0]
 
-    def press():
+    def press(finished):
         for _ in range(presses):
-            time.sleep(random.uniform(0.005, 0.03))
-            if not finished.is_set():
-                os.kill(os.getpid(), signal.SIGINT)
+            if finished.wait(random.uniform(0.005, 0.03)):
+                return
+            os.kill(os.getpid(), signal.SIGINT)
 
-    finger = threading.Thread(target=press, daemon=True)
+    def over():
+        finished.set()
+        finger.join()  # who hears of its last one is still there
 
     def begin():
         multi = engine.Multi()
@@ -62,7 +63,7 @@ _HANDLED = (
         wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(wakeup)
         completions = await asyncio.gather(*begin())
-        finished.set()
+        over()
         assert signal.set_wakeup_fd(wakeup) == wakeup, "the loop's way to hear of signals is gone"
         return completions
 
@@ -76,15 +77,21 @@ _HANDLED = (
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(hear)
                 completions = [await stream for stream in begin()]
-                finished.set()
+                over()
                 nursery.cancel_scope.cancel()
         return completions
 
-    completions = asyncio.run(of_asyncio()) if kind == "asyncio" else trio.run(of_trio)
-    assert [c.status for c in completions] == ["complete"] * count
-    assert [c.text for c in completions] == [text_of(n, 5) for n in range(count)]
-    assert ["".join(pieces) for pieces in heard] == [c.text for c in completions]
-    assert [len(each) for each in done] == [1] * count
+    for _ in range(5):  # a machine that stands still meanwhile has them all at once, or none
+        heard, done = [[] for _ in range(count)], [[] for _ in range(count)]
+        finished = threading.Event()
+        finger = threading.Thread(target=press, args=(finished,), daemon=True)
+        completions = asyncio.run(of_asyncio()) if kind == "asyncio" else trio.run(of_trio)
+        assert [c.status for c in completions] == ["complete"] * count
+        assert [c.text for c in completions] == [text_of(n, 5) for n in range(count)]
+        assert ["".join(pieces) for pieces in heard] == [c.text for c in completions]
+        assert [len(each) for each in done] == [1] * count
+        if came[0] >= presses / 4:
+            break
     assert came[0] >= presses / 4, came
     assert signal.getsignal(signal.SIGINT) is at_first
     print("complete")
@@ -119,7 +126,9 @@ _UNHANDLED = (
         if not enough.wait(random.uniform(0.005, 0.03)):
             os.kill(os.getpid(), signal.SIGINT)
 
-    for round in range(presses + 1):
+    for round in range(5 * presses + 1):
+        if round > presses and struck > presses / 4:
+            break
         multi = engine.Multi()
         done, streams, cancelled = [[] for _ in range(count)], [], []
 

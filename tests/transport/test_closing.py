@@ -181,7 +181,7 @@ _ITERATED = """
 def test_close_while_a_stream_is_iterated_ends_the_iteration() -> None:
     subprocess.run(
         [sys.executable, "-c", dedent(_ITERATED)],
-        timeout=8,
+        timeout=60,
         check=True,
         cwd=Path(__file__).parents[2],
         capture_output=True,

@@ -25,6 +25,7 @@ from engine.transport.multi import driver_of
 from engine.transport.transfer import Transfer
 from tests.server import HEALTHY, OK_SSE, Peer, Server, chat, serve
 from tests.servers.certificate import certify
+from tests.steady import advance
 
 TEXT = "".join(HEALTHY)
 ONCE = Retry(max_attempts=1)
@@ -363,7 +364,7 @@ def test_a_deadline_may_strike_while_a_request_waits_to_go_out_again(
     with asking(handle) as (client, server):
         multi = client.multi
         assert client.stream("m", "hi").result().status == "complete"
-        limits = engine.Timeouts(first_event=0.6)
+        limits = engine.Timeouts(first_event=600)
         quick = engine.Client(
             multi, base_url=server.url, retry=Retry(max_attempts=2), timeouts=limits
         )
@@ -371,7 +372,7 @@ def test_a_deadline_may_strike_while_a_request_waits_to_go_out_again(
         while len(server.requests) < 2:
             multi.poll(0.01)
         admission = driver_of(multi).hosts._admission
-        host, struck = server.url.removesuffix("/v1"), []
+        host, struck, wanted = server.url.removesuffix("/v1"), [], []
 
         def strike(transfer: Transfer, error: engine.EngineError) -> None:
             struck.append(error)
@@ -381,8 +382,11 @@ def test_a_deadline_may_strike_while_a_request_waits_to_go_out_again(
 
         fail = Transfer.fail_attempt
         monkeypatch.setattr(Transfer, "fail_attempt", strike)
-        admission.hold(host, lambda: None)
+        admission.hold(host, lambda: wanted.append(host))
         die.set()
+        while not wanted:
+            multi.poll(0.01)
+        advance(monkeypatch, 700)
         while not struck:
             multi.poll(0.01)
         multi.poll(0.01)

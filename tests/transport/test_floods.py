@@ -211,6 +211,15 @@ def longest_turn_of_many(count: int) -> float:
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_very_many_whole_answers_at_once_end_in_slices(count: int) -> None:
     raise_file_limit(2 * count + 500)
+    # The least of three, as above.
+    longest = [longest_turn_of_whole(count)]
+    while min(longest) > 3 * TURN and len(longest) < 3:
+        longest.append(longest_turn_of_whole(count))
+    assert min(longest) <= 3 * TURN, f"{[f'{each * 1e3:.1f} ms' for each in longest]}"
+
+
+def longest_turn_of_whole(count: int) -> float:
+    """Seconds of CPU of the longest turn while so many answers come whole at the same time."""
     gate = threading.Event()
     answer = b"".join(map(chunked, chat(*["word "] * 40))) + b"0\r\n\r\n"
 
@@ -233,4 +242,4 @@ def test_very_many_whole_answers_at_once_end_in_slices(count: int) -> None:
         while len(multi):
             meter.turn()
         assert done == ["word " * 40] * count
-        assert max(meter.perform, meter.info_read) <= 3 * TURN
+        return max(meter.perform, meter.info_read)

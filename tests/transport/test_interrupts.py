@@ -16,16 +16,9 @@ _MANY = """
     raise_file_limit(2 * count + 200)
     multi = engine.Multi()
     limits = engine.Timeouts(connect=None, first_event=None, idle=None, content=None)
-    heard, done = [[] for _ in range(count)], [[] for _ in range(count)]
-    streams = []
-    for n in range(count):
-        client = engine.Client(
-            multi, base_url=f"{url}/{n}/5/100", timeouts=limits, retry=engine.Retry(max_attempts=1)
-        )
-        streams.append(client.stream("m", "hi", on_text=heard[n].append, on_done=done[n].append))
     # One idle thread is enough for the kernel to have a choice whom to give a signal.
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-    left, armed, came = presses, False, 0
+    left, armed, came = 0, False, 0
 
     def press(*_):
         global armed, came
@@ -34,8 +27,6 @@ _MANY = """
             armed = False
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, press)
-
     def finger():
         global left
         while left and len(multi):
@@ -43,24 +34,40 @@ _MANY = """
             os.kill(os.getpid(), signal.SIGINT)
             left -= 1
 
-    threading.Thread(target=finger, daemon=True).start()
-    while len(multi):
-        try:
-            armed = True
-            multi.poll()
-            armed = False
-        except KeyboardInterrupt:
-            pass
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lost = [n for n, s in enumerate(streams) if s.completion is None or s.text != text_of(n, 5)]
-    assert not lost, (len(lost), streams[lost[0]].completion)
-    assert {s.completion.status for s in streams} == {"complete"}
-    assert all(len(d) <= 1 for d in done)
-    words = [text_of(n, 5).split() for n in range(count)]
-    for n, pieces in enumerate(heard):
-        assert len(pieces) == len(set(pieces)), (n, pieces)
-    missing = sum(not d for d in done)
-    assert missing <= came, "an interrupt costs the callback it strikes, and no other"
+    def ask_and_press():
+        global left, armed
+        heard, done, streams = [[] for _ in range(count)], [[] for _ in range(count)], []
+        for n in range(count):
+            client = engine.Client(multi, base_url=f"{url}/{n}/5/100", timeouts=limits,
+                                   retry=engine.Retry(max_attempts=1))
+            asked = client.stream("m", "hi", on_text=heard[n].append, on_done=done[n].append)
+            streams.append(asked)
+        before, left = came, presses
+        signal.signal(signal.SIGINT, press)
+        hand = threading.Thread(target=finger, daemon=True)
+        hand.start()
+        while len(multi):
+            try:
+                armed = True
+                multi.poll()
+                armed = False
+            except KeyboardInterrupt:
+                pass
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        hand.join()
+        lost = [n for n, s in enumerate(streams) if s.completion is None or s.text != text_of(n, 5)]
+        assert not lost, (len(lost), streams[lost[0]].completion)
+        assert {s.completion.status for s in streams} == {"complete"}
+        assert all(len(d) <= 1 for d in done)
+        for n, pieces in enumerate(heard):
+            assert len(pieces) == len(set(pieces)), (n, pieces)
+        missing = sum(not d for d in done)
+        assert missing <= came - before, "an interrupt costs the callback it strikes, and no other"
+
+    for _ in range(5):  # a machine that stands still meanwhile has them all at once
+        ask_and_press()
+        if came > presses / 4:
+            break
     assert came > presses / 4, came
     print("complete")
 """

@@ -15,6 +15,7 @@ import engine
 from engine import HttpRequest, Multi
 from engine.errors import Category, MisuseError
 from tests.server import HEALTHY, OK_SSE, Peer, chat, serve
+from tests.steady import advance
 from tests.transport.paced import paced_server
 from tests.transport.process import run_script
 
@@ -108,19 +109,20 @@ def test_timeout_is_zero_while_work_waits_and_none_when_all_is_done(multi: Multi
         assert multi.timeout() is None
 
 
-def test_timeout_is_the_next_deadline(multi: Multi) -> None:
+def test_timeout_is_the_next_deadline(multi: Multi, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
     def stall(peer: Peer) -> None:
         gate.wait(10)
 
     with serve(stall) as server:
-        limits = engine.Timeouts(connect=None, first_event=None, idle=None, total=0.8)
+        limits = engine.Timeouts(connect=None, first_event=None, idle=None, total=100)
         exchange = multi.add(get(server.url), timeouts=limits)
         while not server.requests:
             multi.poll(0.01)
         left = multi.timeout()
-        assert left is not None and 0 < left <= 0.8
+        assert left is not None and 0 < left <= 100
+        advance(monkeypatch, 100)
         multi.run()
         gate.set()
     assert exchange.response is not None and exchange.response.error is not None
@@ -192,7 +194,9 @@ def test_spurious_readiness_and_stale_descriptors_do_no_harm(multi: Multi) -> No
         assert all(e.response and e.response.body == b"hello" for e in exchanges)
 
 
-def test_the_host_closing_our_socket_hurts_that_request_only(multi: Multi) -> None:
+def test_the_host_closing_our_socket_hurts_that_request_only(
+    multi: Multi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("no /proc to find the socket in")
     closed = threading.Event()
@@ -203,7 +207,7 @@ def test_the_host_closing_our_socket_hurts_that_request_only(multi: Multi) -> No
             peer.json(b"fine")
 
     with serve(handle) as server:
-        limits = engine.Timeouts(total=0.8)
+        limits = engine.Timeouts(total=100)
         victim = multi.add(get(f"{server.url}/victim"), timeouts=limits)
         while not server.requests:
             multi.poll(0.01)
@@ -213,6 +217,9 @@ def test_the_host_closing_our_socket_hurts_that_request_only(multi: Multi) -> No
             multi.poll(0.01)
         os.close(ours)
         closed.set()
+        while not all(each.response for each in siblings):
+            multi.poll(0.01)
+        advance(monkeypatch, 100)
         multi.run()
         later = multi.add(get(f"{server.url}/later"))
         multi.run()
