@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
+from engine.providers.codes import category_of_number, category_of_words
 from engine.providers.error_body import ErrorBody, error_inside
 from engine.providers.prose import FILTERED, TOO_LONG, WRONG_KEY, no_money, prose_of
 from engine.request import shown_url
@@ -37,94 +38,6 @@ _BY_STATUS: Final = {
     429: Category.RATE_LIMIT,
     498: Category.RATE_LIMIT,  # Groq: flex tier capacity exceeded
     504: Category.TIMEOUT,
-}
-
-# Words of codes, types and reasons, without their separators ("RateLimitReached" and
-# "rate_limit_reached" are one), in order of trust: the first that occurs decides.
-_BY_WORD: Final = (
-    ("insufficientquota", Category.QUOTA),
-    ("exceededcurrentquota", Category.QUOTA),  # Moonshot
-    ("billing", Category.QUOTA),
-    ("spendinglimit", Category.QUOTA),
-    ("spendlimit", Category.QUOTA),
-    ("insufficientcredits", Category.QUOTA),
-    ("insufficientbalance", Category.QUOTA),
-    ("notenoughbalance", Category.QUOTA),  # Novita
-    ("arrearage", Category.QUOTA),  # DashScope
-    ("overdue", Category.QUOTA),  # Volcengine
-    ("freetieronly", Category.QUOTA),  # DashScope
-    ("budgetexceeded", Category.QUOTA),  # LiteLLM
-    ("quotareached", Category.QUOTA),  # watsonx
-    ("servicequotaexceeded", Category.QUOTA),  # Bedrock
-    ("creditlimit", Category.QUOTA),  # Together
-    ("paymentrequired", Category.QUOTA),
-    ("perday", Category.QUOTA),  # Gemini's quotaId; its retryDelay of seconds lifts no daily limit
-    ("contentfilter", Category.CONTENT_FILTER),
-    ("contentpolicy", Category.CONTENT_FILTER),
-    ("responsibleai", Category.CONTENT_FILTER),  # Azure
-    ("moderation", Category.CONTENT_FILTER),
-    ("datainspectionfailed", Category.CONTENT_FILTER),  # DashScope
-    ("sensitivecontent", Category.CONTENT_FILTER),  # Volcengine
-    ("hooksfailed", Category.CONTENT_FILTER),  # Portkey's guardrails
-    ("invalidapikey", Category.AUTH),
-    ("apikeyinvalid", Category.AUTH),  # Gemini's reason beside 400 INVALID_ARGUMENT
-    ("authentication", Category.AUTH),
-    ("unauthenticated", Category.AUTH),
-    ("unauthorized", Category.AUTH),
-    ("permission", Category.AUTH),
-    ("ratelimit", Category.RATE_LIMIT),
-    ("capacityexceeded", Category.RATE_LIMIT),  # Mistral
-    ("resourceexhausted", Category.RATE_LIMIT),
-    ("toomanyrequests", Category.RATE_LIMIT),
-    ("throttling", Category.RATE_LIMIT),
-    ("overloaded", Category.SERVER),
-    ("unavailable", Category.SERVER),
-    ("deadlineexceeded", Category.TIMEOUT),
-    ("timeout", Category.TIMEOUT),
-    ("notfound", Category.NOT_FOUND),
-    ("doesnotexist", Category.NOT_FOUND),  # Databricks
-    ("unknownmodel", Category.NOT_FOUND),  # GitHub
-    ("modelnotsupported", Category.NOT_FOUND),  # Copilot, watsonx
-    ("modeldecommissioned", Category.NOT_FOUND),  # Groq
-    ("invalidrequest", Category.INVALID_ARG),
-    ("invalidargument", Category.INVALID_ARG),
-    ("badrequest", Category.INVALID_ARG),
-    ("failedprecondition", Category.INVALID_ARG),
-    ("contextlength", Category.INVALID_ARG),
-    ("server", Category.SERVER),
-    ("internal", Category.SERVER),
-    ("apierror", Category.SERVER),
-)
-
-# Codes that are numbers, of those who have no words for them.
-# https://www.minimax.io/platform/document/error_code; https://docs.bigmodel.cn/cn/faq/api-code
-_BY_NUMBER: Final = {
-    1001: Category.TIMEOUT,
-    1002: Category.RATE_LIMIT,
-    1004: Category.AUTH,
-    1008: Category.QUOTA,
-    1026: Category.CONTENT_FILTER,
-    1027: Category.CONTENT_FILTER,
-    1039: Category.RATE_LIMIT,
-    1041: Category.RATE_LIMIT,
-    2013: Category.INVALID_ARG,
-    2045: Category.RATE_LIMIT,
-    2049: Category.AUTH,
-    2056: Category.QUOTA,
-    1000: Category.AUTH,
-    1003: Category.AUTH,
-    1113: Category.QUOTA,
-    1210: Category.INVALID_ARG,
-    1211: Category.NOT_FOUND,
-    1214: Category.INVALID_ARG,
-    1261: Category.INVALID_ARG,
-    1301: Category.CONTENT_FILTER,
-    1302: Category.RATE_LIMIT,
-    1303: Category.RATE_LIMIT,
-    1304: Category.QUOTA,
-    1305: Category.RATE_LIMIT,
-    1308: Category.QUOTA,
-    3505: Category.RATE_LIMIT,  # Mistral: the capacity of the service tier
 }
 
 # What a code may not weaken: such statuses speak for themselves, whatever the type says. Groq's 413
@@ -222,7 +135,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     if category is Category.UNKNOWN or category is Category.SERVER:
         # The request was taken and an answer had begun: with no word to the contrary, it is the
         # server that failed.
-        category = _BY_NUMBER.get(facts.number or 0, Category.SERVER)
+        category = category_of_number(facts.number) or Category.SERVER
     return ProviderError(
         _sentence(
             provider or "the provider",
@@ -275,8 +188,7 @@ def is_ping(name: str, data: Any) -> bool:
 
 def _category(status: int | None, facts: ErrorBody, message: str) -> Category:
     words = facts.words
-    named = next((category for word, category in _BY_WORD if word in words), None)
-    named = named or _BY_NUMBER.get(facts.number or 0)
+    named = category_of_words(words) or category_of_number(facts.number)
     if named not in _REFINES:
         if FILTERED.search(message):
             named = Category.CONTENT_FILTER

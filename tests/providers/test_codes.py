@@ -1,0 +1,75 @@
+"""What the codes of vendors mean: one table, each at three places of an error inside a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.providers.codes import category_of_number, category_of_words
+from engine.providers.refusal import http_error, stream_error
+
+# What each vendor's reference or SDK lists.
+CODES = {
+    "INVALID_ARG": """
+        invalid_prompt data_residency_mismatch invalid_image invalid_image_format
+        invalid_base64_image invalid_image_url image_too_large image_too_small image_parse_error
+        invalid_image_mode image_file_too_large unsupported_image_media_type empty_image_file
+        failed_to_download_image image_file_not_found string_above_max_length
+        integer_below_min_value unsupported_parameter unsupported_value missing_required_parameter
+        unknown_parameter invalid_value invalid_type invalid_json_schema
+        invalid_function_parameters context_length_exceeded exceed_context_size_error
+        invalid_request_error request_too_large payload_too_large tokens_limit_reached
+        INVALID_ARGUMENT FAILED_PRECONDITION OUT_OF_RANGE ValidationException BadRequestError
+        UnprocessableEntityError unprocessable_entity ContextWindowExceededError validation_error
+        InvalidParameter""",
+    "CONTENT_FILTER": """
+        bio_policy misalignment_policy_violation image_content_policy_violation content_filter
+        ContentPolicyViolationError DataInspectionFailed""",
+    "AUTH": """
+        authentication_error permission_error invalid_api_key account_deactivated
+        invalid_organization unsupported_country_region_territory UNAUTHENTICATED
+        PERMISSION_DENIED AccessDeniedException UnrecognizedClientException ExpiredTokenException
+        AccessDenied forbidden""",
+    "QUOTA": "billing_error insufficient_quota billing_hard_limit_reached Arrearage",
+    "NOT_FOUND": "not_found_error model_not_found NOT_FOUND ResourceNotFoundException",
+    "RATE_LIMIT": """
+        rate_limit_exceeded rate_limit_error slow_down RESOURCE_EXHAUSTED ThrottlingException""",
+    "TIMEOUT": "timeout_error vector_store_timeout DEADLINE_EXCEEDED ModelTimeoutException",
+    "SERVER": """
+        server_error api_error overloaded_error engine_overloaded INTERNAL UNAVAILABLE ABORTED
+        UNKNOWN ModelStreamErrorException InternalServerException ServiceUnavailableException
+        something_new""",
+}
+TABLE = [(code, category) for category, codes in CODES.items() for code in codes.split()]
+
+
+@pytest.mark.parametrize(("code", "category"), TABLE)
+def test_a_code_inside_a_stream_is_told_and_tried_again_for_what_it_is(
+    code: str, category: str
+) -> None:
+    shapes: list[Any] = [
+        {"error": {"code": code, "message": "m"}},
+        {"error": {"type": code, "message": "m"}},
+        {"type": "error", "error": {"type": code, "message": "m"}},
+        {"code": code, "message": "m"},
+    ]
+    if category == "INVALID_ARG":  # beside a type that speaks of the server
+        shapes.append({"error": {"type": "server_error", "code": code, "message": "m"}})
+    for shape in shapes:
+        error = stream_error(shape, "vendor")
+        assert error.category == category, shape
+        assert error.retryable is (category in ("RATE_LIMIT", "TIMEOUT", "SERVER"))
+
+
+@pytest.mark.parametrize("status", [500, 503, 529])
+def test_a_status_of_the_server_is_not_weakened_by_words(status: int) -> None:
+    for code in ("unsupported_value", "request_too_large", "validation_error", "forbidden"):
+        body = f'{{"error": {{"code": "{code}", "message": "m"}}}}'.encode()
+        assert http_error(status, {}, body, "vendor").category == "SERVER"
+
+
+def test_what_says_nothing_has_no_category() -> None:
+    assert category_of_words("") is None and category_of_words("somethingnew") is None
+    assert category_of_number(None) is None and category_of_number(-1) is None
+    assert category_of_number(1302) == "RATE_LIMIT"
