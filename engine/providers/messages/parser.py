@@ -152,7 +152,11 @@ class MessagesParser(AnswerParser):
     def _odd(self, record: SSERecord, error: Exception, events: list[Event]) -> None:
         """What can be mended; or JSON of another make, which is passed on; or the end."""
         if record.data.strip() == b"[DONE]":
-            return  # some proxies end every event stream so; message_stop is what counts
+            # Some proxies end every event stream so, and have no message_stop. Without a stop
+            # reason it says nothing of the message.
+            if self._first.finish.stands:
+                self._message_stop(StreamEvent(), b"", events)
+            return
         event = self._unreadable(_event_decoder, record.event, record.data, error, events)
         if event is not None:
             self._event(event, record, events)

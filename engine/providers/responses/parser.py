@@ -285,7 +285,10 @@ class ResponsesParser(AnswerParser):
     def _response_ended(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         self._absorb_event(data)
         response = event.response or Response()
-        self._end(response, (event.type or "").removeprefix("response."), events)
+        status = (event.type or "").removeprefix("response.")
+        if status == "completed" and response.status in _NOT_WELL:  # a gateway's one last event
+            status = response.status
+        self._end(response, status, events)
 
     def _end(self, response: Response, status: str | None, events: list[Event]) -> None:
         self._start(response, events)
@@ -385,6 +388,9 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "keepalive": ResponsesParser._ping,
     "ping": ResponsesParser._ping,
 }
+
+
+_NOT_WELL: Final = ("failed", "incomplete", "cancelled")
 
 
 def _no_reason(status: str | None) -> ProtocolError:

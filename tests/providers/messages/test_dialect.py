@@ -461,6 +461,25 @@ def test_a_done_marker_of_a_proxy_is_neither_content_nor_end() -> None:
     assert not parser.complete
 
 
+@pytest.mark.parametrize(
+    ("reason", "complete"),
+    [("end_turn", True), ("tool_use", True), ("max_tokens", True), (None, False)],
+)
+def test_behind_a_stop_reason_it_is_the_end_where_a_proxy_has_no_other(
+    reason: str | None, complete: bool
+) -> None:
+    parser = MessagesParser()
+    delta = {"type": "message_delta", "delta": {"stop_reason": reason}}
+    records = [
+        SSERecord(json.dumps(e).encode(), e["type"]) for e in (start(), *block(0, WEATHER), delta)
+    ]
+    parser.feed(records)
+    events = parser.feed([SSERecord(b" [DONE] ")])
+    assert parser.complete is complete
+    assert sum(isinstance(event, Done) for event in events) == complete
+    assert parser.feed([SSERecord(b"[DONE]")]) + parser.finish() == []
+
+
 @pytest.mark.parametrize("data", [b"{", b'{"a":' * 100_000])
 def test_what_is_not_json_ends_the_stream(data: bytes) -> None:
     parser = MessagesParser()

@@ -450,6 +450,17 @@ def test_a_failed_response_without_an_error_has_the_one_before() -> None:
     assert "Broke" in events[-1].error.message
 
 
+@pytest.mark.parametrize("error", [None, {"code": "server_error", "message": "Broke."}])
+def test_a_last_event_does_not_make_a_failed_response_complete(error: Any) -> None:
+    for status in ("failed", "cancelled"):
+        last = event("completed", response={**HEAD, "status": status, "error": error})
+        events, parser = parse(CREATED, text_item(0, "Hi"), last)
+        assert isinstance(events[-1], StreamError) and not parser.complete
+    cut = {**HEAD, "status": "incomplete"}
+    events, parser = parse(CREATED, event("completed", response=cut))
+    assert parser.complete and events[-1].finish_reason != FinishReason.STOP  # type: ignore[attr-defined]
+
+
 def test_a_failed_response_without_a_word() -> None:
     events, _ = parse(CREATED, ended("failed"))
     assert isinstance(events[-1], StreamError)
