@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.answering.cursor import Cursor, with_key
+from engine.answering.cursor import Cursor
+from engine.answering.marks import with_key
 from engine.answering.response_reader import ResponseReader
 from engine.asking.rendered import Rendered, mended_request
 from engine.errors import EngineError
@@ -163,6 +164,10 @@ class Succession:
     # ----------------------------------------------------------------------------------------
 
     def _resumed(self, transfer: Transfer, cursor: Cursor, error: EngineError) -> float | None:
+        if error.http_status == 204:
+            # "Clients will reconnect if the connection is closed; a client can be told to stop
+            # reconnecting using the HTTP 204 No Content response code" (WHATWG, 9.2.1).
+            return None
         # By its place nothing is asked for twice, so that nobody can bill it twice.
         attempt = transfer.attempt - self._earlier
         delay = self.ticket.retry_delay(attempt, error, Sent.REFUSED)

@@ -49,9 +49,11 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         budget_min: retries a minute that there are in any case.
         reconnect: whether a stream that breaks off in mid-answer is gone on with at its place,
             without loss or repetition, where the server keeps one: Responses with ``background``
-            (by their ``sequence_number``), and streams whose events have an ``id`` (by
-            ``Last-Event-ID``). `max_attempts` then counts connections in a row that brought
-            nothing. Elsewhere the stream is truncated, as ever.
+            (by their ``sequence_number``), Interactions with ``store`` (by their ``event_id``), and
+            streams whose events have an ``id`` (by ``Last-Event-ID``). `max_attempts` then counts
+            connections in a row that brought nothing; a wait that a stream asks for (``retry:``) is
+            cut to `max_retry_after`; a 204 ends the asking. Elsewhere the stream is truncated, as
+            ever.
         restart: whether an answer that breaks off, and cannot be gone on with, is asked for again
             from its beginning. The event ``Restarted`` says that what came before is void. Each is
             a whole answer, and billed as one.

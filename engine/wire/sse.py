@@ -324,8 +324,9 @@ class SSEDecoder:
         elif field == b"id":
             if b"\0" not in value:
                 self._id, self._inherited = value.decode("utf-8", "replace"), False
-        elif field == b"retry" and value.isdigit() and len(value) < 16:
-            self.retry = self._block_retry = int(value)
+        elif field == b"retry" and value.isdigit():
+            # Above some thirty years they are all the same, and int() of a long line is slow.
+            self.retry = self._block_retry = int(value) if len(value) < 13 else 10**12
         elif field != b"retry":
             self._other_line(line)
 

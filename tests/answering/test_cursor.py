@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.answering.cursor import Cursor, with_key
+from engine.answering.cursor import Cursor
+from engine.answering.marks import with_key
 from engine.errors import ProtocolError
 from engine.providers import dialect
 from engine.request import HttpRequest
@@ -16,6 +17,7 @@ from engine.wire.sse import SSERecord
 
 ASKED = HttpRequest("POST", "https://api.test/v1/responses?api-version=1", body=b"{}")
 BACKGROUND = ASKED.with_body(b'{"background":true}')
+STORED = ASKED.with_body(b'{"store":true}')
 
 
 def chunk(text: str, id: str = "", answer: str = "c1") -> SSERecord:
@@ -26,6 +28,13 @@ def chunk(text: str, id: str = "", answer: str = "c1") -> SSERecord:
 def numbered(number: int | None, **more: Any) -> SSERecord:
     step = {"type": "response.created", "response": {"id": "resp/1"}, "sequence_number": number}
     return SSERecord(json.dumps(step | more).encode())
+
+
+def tokened(
+    token: str | None, answer: str = "int/1", kind: str = "interaction.created"
+) -> SSERecord:
+    step = {"event_type": kind, "interaction": {"id": answer, "model": "m"}}
+    return SSERecord(json.dumps(step | ({"event_id": token} if token else {})).encode())
 
 
 def read(format: str, *records: SSERecord) -> Cursor:
@@ -57,6 +66,22 @@ def read(format: str, *records: SSERecord) -> Cursor:
         (read("chat", numbered(3)), BACKGROUND, None, "", None),
         (read("responses", numbered(3)), ASKED.with_body(b"no JSON"), None, "", None),
         (read("responses", numbered(3)), ASKED.with_body(b'{"background":"yes"}'), None, "", None),
+        (
+            read("interactions", tokened("a=/"), tokened("é&")),
+            STORED,
+            "GET",
+            "https://api.test/v1/responses/int%2F1?api-version=1&stream=true"
+            "&last_event_id=%C3%A9%26",
+            None,
+        ),
+        # Who asks anew by a place that only its own answer has would be given another answer.
+        (read("interactions", tokened("a")), ASKED.with_body(b'{"store":false}'), None, "", None),
+        (read("interactions", tokened("a"), tokened(None)), STORED, None, "", None),
+        (read("interactions", tokened("a"), tokened("a")), STORED, None, "", None),
+        (read("interactions", tokened("a", "")), STORED, None, "", None),  # it has no name
+        (read("interactions", tokened("a")), ASKED.with_body(b"no JSON"), None, "", None),
+        (read("interactions", replace(tokened(None), id="7")), STORED, "POST", ASKED.url, "7"),
+        (read("chat", tokened("a")), STORED, None, "", None),
     ],
 )
 def test_what_asks_for_the_rest(
@@ -76,6 +101,8 @@ REST = [chunk("c", "3"), chunk("d", "4")]
 PING = SSERecord(b"{}", "ping")
 UNNAMED_PING = SSERecord(b'{"type":"ping"}')
 HELLO = SSERecord(b'{"room":1}', "connected")
+LIMITS = SSERecord(b'{"type":"vendor.limits","left":1}')
+NAMED_LIMITS = SSERecord(b'{"left":1}', "limits")
 ERROR = SSERecord(b'{"error":{"message":"boom","type":"server_error"}}')
 
 
@@ -86,15 +113,20 @@ def rest(cursor: Cursor, asked: HttpRequest, came: list[Any]) -> list[Any]:
     return [record for one in came for record in cursor.passed([one], None)]
 
 
-@pytest.mark.parametrize("after", [PING, UNNAMED_PING, replace(PING, id="2", inherited=True)])
-def test_a_sign_of_life_is_no_place_and_hides_none(after: SSERecord) -> None:
+BESIDE = [PING, UNNAMED_PING, LIMITS, NAMED_LIMITS, replace(LIMITS, id="2", inherited=True)]
+
+
+@pytest.mark.parametrize("after", [*BESIDE, replace(PING, id="2", inherited=True)])
+def test_what_is_no_part_of_the_answer_is_no_place_and_hides_none(after: SSERecord) -> None:
+    """Signs of life, and kinds that only their vendor knows."""
     for cursor, asked in (
         (read("chat", chunk("a", "1"), chunk("b", "2"), after), ASKED),
         (read("responses", numbered(2), numbered(3), after), BACKGROUND),
+        (read("interactions", tokened("1"), tokened("2"), after), STORED),
     ):
         request = cursor.request(asked)
         assert request is not None
-        assert request.headers.get("Last-Event-ID") == "2" or "starting_after=3" in request.url
+        assert request.headers.get("Last-Event-ID") == "2" or request.url.endswith(("=3", "=2"))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +201,9 @@ FAILED = {"type": "response.failed", "response": {"status": "failed", "error": {
         ([4, None, 5], [4, None, 5]),
         ([PING, UNNAMED_PING, 4], [4]),
         ([PING], []),
+        ([LIMITS, 4, LIMITS, 5], [4, LIMITS, 5]),
+        ([NAMED_LIMITS, 3, 4], [4]),
+        ([4, {"response": {"id": "resp/2"}, "sequence_number": 5}], None),
         ([{"response": {"id": "resp/2"}, "sequence_number": 4}], None),  # another answer
         *(([FAILED | {"sequence_number": n}],) * 2 for n in (None, 0, 3, 4, 9)),
     ],
@@ -192,6 +227,89 @@ def test_the_rest_is_told_by_its_numbers(
         told = rest(cursor, BACKGROUND, records)
     assert told == [_record(one) for one in taken]
     assert cursor.advanced is bool(taken) and not cursor.astray
+
+
+COUNTED = [chunk("a", "s-8"), chunk("b", "s-9"), chunk("c", "s-10")]
+
+
+@pytest.mark.parametrize(
+    ("before", "came", "whole"),
+    [
+        (COUNTED, ["s-11", "s-12"], True),
+        (COUNTED, ["s-9", "s-10", "s-11"], True),
+        (COUNTED, ["s-11", "s-11", "s-12", "s-12"], True),
+        (COUNTED, ["s-12"], False),
+        (COUNTED, ["s-11", "s-13"], False),
+        (COUNTED, ["s-12", "s-11"], False),
+        (COUNTED, ["s-7"], False),
+        (COUNTED, ["s-011", "s-end"], True),  # as the marker of the end may be called
+        (COUNTED, ["t-1"], True),
+        (COUNTED[1:], ["s-12"], True),  # too few to say
+        ([*COUNTED, chunk("d", "s-12")], ["s-14"], True),  # they do not count
+        ([chunk("a", "0x"), chunk("b", "1x"), chunk("c", "2x")], ["4x"], True),
+    ],
+)
+def test_where_ids_count_what_is_missing_is_missed(
+    before: list[SSERecord], came: list[str], whole: bool
+) -> None:
+    cursor = read("chat", *before)
+    texts = {record.id: record for record in before}
+    records = [texts.get(id, chunk(id, id)) for id in came]
+    if whole:
+        new = [record for record in dict.fromkeys(records) if record not in before]
+        assert rest(cursor, ASKED, records) == new
+    else:
+        with pytest.raises(ProtocolError, match="follows on"):
+            rest(cursor, ASKED, records)
+        assert cursor.astray
+
+
+@pytest.mark.parametrize(
+    ("came", "taken"),
+    [
+        (["c", "d"], ["c", "d"]),
+        (["a", "b", "c"], ["c"]),  # from its beginning: it is the same answer, by its name
+        (["b", "c", "c", "b", "d"], ["c", "d"]),
+        (["a"], []),
+        (["a", "c"], None),  # with a part left out
+        ([LIMITS, "c", LIMITS], ["c", LIMITS]),
+        ([tokened(None)], None),
+        ([tokened("b", kind="told.anew"), "c"], ["c"]),
+        ([tokened("c", "int/2")], None),
+        (["c", tokened("d", "int/2", "interaction.completed")], None),
+        ([SSERecord(b'{"event_type":"error","error":{"message":"boom"}}')] * 1, "the error"),
+    ],
+)
+def test_the_rest_of_an_interaction_is_told_by_its_event_ids(came: list[Any], taken: Any) -> None:
+    cursor = read("interactions", tokened("a"), tokened("b"))
+    records = [one if isinstance(one, SSERecord) else tokened(one) for one in came]
+    if taken is None:
+        with pytest.raises(ProtocolError, match="something else"):
+            rest(cursor, STORED, records)
+        assert cursor.astray
+        return
+    told = (
+        records
+        if taken == "the error"
+        else [r if isinstance(r, SSERecord) else tokened(r) for r in taken]
+    )
+    assert rest(cursor, STORED, records) == told
+    assert not cursor.astray
+
+
+class Decoder:
+    retry = 2500
+
+
+@pytest.mark.parametrize("records", [[], [chunk("b", "2")]])
+def test_the_wait_that_is_asked_for_is_noted_also_where_nothing_else_came(
+    records: list[SSERecord],
+) -> None:
+    cursor = read("chat", chunk("a", "1"))
+    assert cursor.reconnection_time is None
+    assert cursor.passed(records, Decoder()) == records
+    assert cursor.passed([], None) == []
+    assert cursor.reconnection_time == 2.5
 
 
 def _record(one: SSERecord | dict[str, Any] | int | None) -> SSERecord:

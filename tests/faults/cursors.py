@@ -12,8 +12,13 @@ from tests.faults.server import CLOSE, RESET, Step
 from tests.faults.siblings import words
 from tests.server import OK_SSE, Request
 
-Wire = Literal["chat", "messages", "responses"]
-WIRES: tuple[Wire, ...] = ("chat", "messages", "responses")
+Wire = Literal["chat", "messages", "responses", "interactions"]
+WIRES: tuple[Wire, ...] = ("chat", "messages", "responses", "interactions")
+# What a body says so that the provider keeps the answer.
+KEPT: dict[Wire, dict[str, bool]] = {
+    "responses": {"background": True},
+    "interactions": {"store": True},
+}
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
@@ -53,7 +58,22 @@ def _responses(name: str) -> Iterator[dict[str, Any]]:
         yield step | {"sequence_number": number}
 
 
-_STEPS = {"chat": _chat, "messages": _messages, "responses": _responses}
+def _interactions(name: str) -> Iterator[dict[str, Any]]:
+    about = {"id": f"int_{name}", "model": "m"}
+    yield {"event_type": "interaction.created", "interaction": about | {"status": "in_progress"}}
+    yield {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}}
+    for word in words(name):
+        yield {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": word}}
+    yield {"event_type": "step.stop", "index": 0}
+    yield {"event_type": "interaction.completed", "interaction": about | {"status": "completed"}}
+
+
+_STEPS = {
+    "chat": _chat,
+    "messages": _messages,
+    "responses": _responses,
+    "interactions": _interactions,
+}
 
 
 def events(wire: Wire, name: str, *, ids: bool) -> list[bytes]:
@@ -61,7 +81,9 @@ def events(wire: Wire, name: str, *, ids: bool) -> list[bytes]:
     written = []
     for number, step in enumerate(_STEPS[wire](name)):
         kind = f"event: {step['type']}\n" if "type" in step else ""
-        id = f"id: {name}-{number}\n" if ids and wire != "responses" else ""
+        id = f"id: {name}-{number}\n" if ids and wire not in KEPT else ""
+        if ids and wire == "interactions":
+            step = {**step, "event_id": f"{name}-{number}="}
         # An id may stand before the data or behind it.
         data = f"data: {json.dumps(step)}\n"
         written.append((kind + (id + data if number % 2 else data + id) + "\n").encode())
@@ -117,6 +139,9 @@ class CursorServer:
         if "starting_after=" in last:
             assert request.method == "GET" and last.startswith("resp_"), request
             return int(last.rpartition("=")[2]) + 1
+        if "last_event_id=" in last:
+            assert request.method == "GET" and last.startswith("int_"), request
+            return int(last.rpartition("-")[2].removesuffix("%3D")) + 1
         last_id = request.headers.get("last-event-id")
         if last_id is None:
             return 0

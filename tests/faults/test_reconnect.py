@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import engine
 from engine import events
-from tests.faults.cursors import WIRES, CursorServer, Wire
-from tests.faults.server import play
+from tests.faults.cursors import KEPT, PLAIN, WIRES, CursorServer, Wire
+from tests.faults.cursors import events as answered
+from tests.faults.server import CLOSE, Step, play
 from tests.faults.siblings import words
+from tests.server import Request
 
 PATIENT = engine.Retry(max_attempts=6, base_delay=0.0, max_delay=0.0, budget=None, reconnect=True)
 
 
 def ask(client_of: dict[str, Any], url: str, wire: Wire, name: str, **more: Any) -> engine.Stream:
-    body = {"background": True} if wire == "responses" else {}
     client = engine.Client(
         client_of["multi"],
         dialect=wire,
@@ -24,7 +27,7 @@ def ask(client_of: dict[str, Any], url: str, wire: Wire, name: str, **more: Any)
         api_key="k",
         retry=client_of["retry"],
     )
-    return client.stream("m", "hi", max_tokens=9, extra_body=body, **more)
+    return client.stream("m", "hi", max_tokens=9, extra_body=KEPT.get(wire), **more)
 
 
 def asked(count: int, server: CursorServer, retry: engine.Retry) -> dict[str, Any]:
@@ -119,3 +122,67 @@ def test_with_restart_the_answer_begins_anew_and_says_so(reconnect: bool) -> Non
         assert "".join(e.text for e in since if isinstance(e, events.TextDelta)) == done.text
         assert (done.status, done.text) == ("complete", "".join(words(name))), (name, wire)
     assert restarted > 10
+
+
+def answer(status: str, body: bytes = b"", kind: str = "text/event-stream") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+PAGE, WHOLE = ("text/html", b"<html>Log in</html>"), ("application/json", b'{"id":"x"}')
+
+
+@pytest.mark.parametrize(
+    ("rest", "asked_for_it"),
+    [
+        (b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 1),  # WHATWG: ask no more
+        (answer("404 Not Found"), 1),
+        (answer("410 Gone"), 1),
+        (answer("400 Bad Request"), 1),
+        (answer("200 OK", PAGE[1], PAGE[0]), 1),
+        (answer("200 OK", WHOLE[1], WHOLE[0]), 1),
+        (answer("200 OK"), 5),  # nothing came: as often as there are attempts
+        (answer("200 OK", b": here\n\nretry: 0\n\n"), 5),
+        (answer("500 Oops"), 5),
+        (answer("503 Busy"), 5),
+    ],
+)
+@pytest.mark.parametrize("wire", WIRES)
+def test_what_a_server_says_in_place_of_the_rest(
+    wire: Wire, rest: bytes, asked_for_it: int
+) -> None:
+    """Whatever it is: what came stays, and is told to be cut."""
+    all = answered(wire, "a", ids=True)
+    asked: list[str] = []
+
+    def script(request: Request) -> Iterator[Step]:
+        asked.append(request.method)
+        yield PLAIN + b"".join(all[:20]) if len(asked) == 1 else rest
+        yield CLOSE
+
+    with play(script) as peer, engine.Multi() as multi:
+        done = ask({"multi": multi, "retry": PATIENT}, peer.url, wire, "a").result()
+    assert done.status == "truncated", done
+    assert "to ask again failed" in str(done.error)
+    assert done.text and "".join(words("a")).startswith(done.text)
+    assert len(asked) == 1 + asked_for_it
+
+
+@pytest.mark.parametrize("retry", [b"9" * 12, b"9" * 30, b"-1", b"1e9", b"x", b""])
+def test_no_server_can_have_its_client_wait_for_ever(retry: bytes) -> None:
+    """A wait that a stream asks for is bounded as that of a header is, and nonsense is none."""
+    patience = replace(PATIENT, max_retry_after=0.0)
+    all = answered("chat", "a", ids=True)
+    asked: list[str] = []
+
+    def script(request: Request) -> Iterator[Step]:
+        asked.append(request.method)
+        first = len(asked) == 1
+        yield PLAIN + (
+            b"".join(all[:20]) + b"retry: %s\n\n" % retry if first else b"".join(all[20:])
+        )
+        yield CLOSE
+
+    with play(script) as peer, engine.Multi() as multi:
+        done = ask({"multi": multi, "retry": patience}, peer.url, "chat", "a").result()
+    assert (done.status, done.text) == ("complete", "".join(words("a")))

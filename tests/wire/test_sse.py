@@ -199,6 +199,13 @@ def test_retry_is_remembered_without_an_event() -> None:
     assert decoder.retry == 250
 
 
+@pytest.mark.parametrize("digits", [13, 16, 100, 100_000])
+def test_a_retry_of_any_length_is_a_long_one(digits: int) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"retry: 1\nretry: " + b"9" * digits + b"\nretry: x\nretry:\nretry: 1e9\n\n")
+    assert decoder.retry is not None and decoder.retry > 30 * 365 * 86_400_000
+
+
 # -- limits ------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,123 @@
+"""Marks: what a record of an event stream says of its place in it, and which request asks for what
+comes after a place."""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from engine.request import HttpRequest, merged_headers
+from engine.wire.sse import SSERecord
+
+__all__ = [
+    "data_of",
+    "hash_of_head",
+    "is_sign",
+    "kept",
+    "number_of",
+    "of_kept",
+    "step",
+    "token_of",
+    "type_of",
+    "with_key",
+]
+
+T = TypeVar("T")
+# What a server says to show that it is there: no part of the answer, whatever its place.
+_SIGNS_OF_LIFE: Final = frozenset(
+    {"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat", "status"}
+)
+
+
+class _Numbered(msgspec.Struct):
+    sequence_number: int | None = None
+
+
+class _Tokened(msgspec.Struct):
+    event_id: str | None = None
+
+
+class _Typed(msgspec.Struct):
+    type: str | None = None
+
+
+class Kept(msgspec.Struct):
+    background: bool | None = None
+    store: bool | None = None
+
+
+def with_key(request: HttpRequest) -> HttpRequest:
+    """`request` under an Idempotency-Key, which what asks for the rest then has too."""
+    if request.method != "POST" or any(n.lower() == "idempotency-key" for n in request.headers):
+        return request
+    headers = merged_headers(
+        request.headers, {"Idempotency-Key": f"streamengine-{urandom(16).hex()}"}
+    )
+    return msgspec.structs.replace(request, headers=headers)
+
+
+def data_of(record: SSERecord | bytes) -> bytes:
+    return record.data if isinstance(record, SSERecord) else record
+
+
+def hash_of_head(record: SSERecord | bytes) -> int:
+    return hash((getattr(record, "event", ""), data_of(record)))
+
+
+def is_sign(record: SSERecord | bytes) -> bool:
+    return getattr(record, "event", "") in _SIGNS_OF_LIFE or type_of(record) in _SIGNS_OF_LIFE
+
+
+def type_of(record: SSERecord | bytes) -> str | None:
+    told = _decoded(data_of(record), _Typed)
+    return told.type if told is not None else None
+
+
+def number_of(record: SSERecord | bytes) -> int | None:
+    told = _decoded(data_of(record), _Numbered)
+    return told.sequence_number if told is not None else None
+
+
+def token_of(record: SSERecord | bytes) -> str | None:
+    told = _decoded(data_of(record), _Tokened)
+    return told.event_id if told is not None else None
+
+
+def kept(request: HttpRequest) -> Kept:
+    """What is said of whether the provider keeps the answer."""
+    return _decoded(request.body or b"{}", Kept) or Kept(store=False)
+
+
+def _decoded(data: bytes, type: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(data, type=type)
+    except msgspec.MsgspecError:
+        return None
+
+
+def of_kept(asked: HttpRequest, answer: str, place: str) -> HttpRequest:
+    """The request for what comes after `place` of the answer that has the id `answer`."""
+    parts = urlsplit(asked.url)
+    more = f"stream=true&{place}"
+    url = parts._replace(
+        path=f"{parts.path}/{quote(answer, safe='')}",
+        query=f"{parts.query}&{more}" if parts.query else more,
+    ).geturl()
+    return msgspec.structs.replace(asked, method="GET", url=url, body=None)
+
+
+def step(id: str, last: str) -> int | None:
+    """How far `id` is from `last` where they are the same text with a number at its end; None:
+    they are not."""
+    stem, number = _counted(id)
+    before, last_number = _counted(last)
+    return number - last_number if stem == before and number >= 0 and last_number >= 0 else None
+
+
+def _counted(id: str) -> tuple[str, int]:
+    stem = id.rstrip("0123456789")
+    digits = id[len(stem) :]
+    return stem, int(digits) if 0 < len(digits) < 18 else -1
