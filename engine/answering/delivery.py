@@ -160,17 +160,17 @@ class Delivery(Generic[E, R]):
                 callbacks, queue, after = self.callbacks, self.queue, self.cursor + 1
                 on_event = callbacks.on_event
                 if (
-                    on_event is None
+                    (on_event is None and callbacks.others is None)
                     or after != self.base + len(queue)
                     or type(item := queue[-1]) is Step
                 ):
                     self._due = more = self._to_callbacks(until)
-                else:  # one event for `on_event`, as nearly always: what the loop would do
+                else:  # one event, as nearly always: what the loop would do
                     self.cursor, self._due = after, False  # what it brings about asks anew
-                    if on_event(item, callbacks.face) is STOP:
+                    if on_event is not None and on_event(item, callbacks.face) is STOP:
                         self._source.cancel()
-                    if callbacks.others is not None:
-                        callbacks.others(item)
+                    if (tell := callbacks.others) is not None:
+                        tell(item)
             else:
                 self._due = False
         except Exception as error:

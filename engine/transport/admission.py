@@ -176,12 +176,14 @@ class Admission:
     @property
     def waiting(self) -> bool:
         """Whether `take` may have something, as far as this queue's own limits go."""
-        return bool(self._waiting) and not self._full()
+        return bool(self._waiting) and not (self._total_limit and self._full())
 
     def take(self, most: int | None) -> Iterator[Queued]:
         """The transfers that start now, at most `most` (None: as many as the limits allow),
         hosts in turn. Each counts as active until its `release`."""
-        while self._waiting and (most is None or most > 0) and not self._full():
+        while self._waiting and (most is None or most > 0):
+            if self._total_limit and self._full():
+                break
             host = self._waiting.popleft()
             host.waiting = False
             if not self._may_begin(host):
@@ -236,6 +238,4 @@ class Admission:
         return host.active // self.streams.limit(host.name) if host.multiplexes else host.active
 
     def _full(self) -> bool:
-        return bool(self._total_limit) and (
-            sum(map(self._connections, self._hosts.values())) >= self._total_limit
-        )
+        return sum(map(self._connections, self._hosts.values())) >= self._total_limit
