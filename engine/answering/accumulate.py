@@ -4,9 +4,10 @@ somebody asks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Final, get_args
 
-from engine.answering.recap import PIECES, Recap
+from engine.answering.recap import Recap, way_of_keeping
 from engine.events import (
     AudioDelta,
     CitationDelta,
@@ -255,10 +256,9 @@ class Accumulator:
         return block
 
     def _add(self, event: Event) -> None:
-        kind = type(event)
-        if kind not in _PIECES:
-            self._recap.keep(event)
-        take = _TAKEN.get(kind)
+        keep, take = _ways_of(type(event))
+        if keep is not None:
+            keep(self._recap, event)
         if take is not None:
             take(self, event)
 
@@ -338,7 +338,15 @@ class Accumulator:
         self.id, self.model = event.id, event.model
 
 
-_PIECES: Final = frozenset(PIECES)
+_Keep = Callable[[Recap, Any], None]
+_Take = Callable[[Accumulator, Any], None]
+
+
+@cache
+def _ways_of(kind: type[Event]) -> tuple[_Keep | None, _Take | None]:
+    """What is done with an event of that kind for who reads late, and for the message."""
+    return way_of_keeping(kind), _TAKEN.get(kind)
+
 
 # What is done with an event, by its type: most are looked up once a request, and a chain of
 # questions for each costs what the whole answer does.

@@ -25,7 +25,7 @@ from engine.events import (
     UsageUpdate,
 )
 
-__all__ = ["PIECES", "Recap"]
+__all__ = ["Recap", "way_of_keeping"]
 
 PIECES: Final = (TextDelta, ThinkingDelta, RefusalDelta, ToolCallDelta, SignatureDelta, AudioDelta)
 """Events that are joined, by whoever accumulates them; a recap keeps the others."""
@@ -57,12 +57,6 @@ class Recap:
         self._unknown: list[Event] | None = None
         self._room = _MAX_UNKNOWN_BYTES
         self._untold = 0
-
-    def keep(self, event: Event) -> None:
-        """Take an event that is no piece."""
-        keep = _KEPT.get(type(event), Recap._keep_for_block)
-        if keep is not None:
-            keep(self, event)
 
     def events(self, pieces: Mapping[Key, Iterable[Event]]) -> list[Event]:
         """Everything, in order of the blocks' first appearance; `pieces` are the joined ones."""
@@ -124,8 +118,14 @@ def _rank(event: Event) -> int:
     return 1 if isinstance(event, PIECES) else 2
 
 
-# How an event is kept, by its type: those that belong to a block are the others; None: not at all.
+def way_of_keeping(kind: type[Any]) -> Callable[[Recap, Any], None] | None:
+    """How an event of that kind is kept; None: not at all."""
+    return _KEPT.get(kind, Recap._keep_for_block)
+
+
+# Those that belong to a block are the others.
 _KEPT: Final[dict[type[Any], Callable[[Recap, Any], None] | None]] = {
+    **dict.fromkeys(PIECES),
     Start: Recap._keep_start,
     UsageUpdate: Recap._keep_usage,
     Done: Recap._keep_ending,
