@@ -242,13 +242,14 @@ class ResponseReader:
         first = data[:1]
         if first == b"<" or "html" in content_type:
             return "page"
-        if not self._streaming:
-            return "whole"
+        # What it is counts, and not what was asked for: some servers have only one of the two ways.
         wanted = self._dialect.content_types
         if wanted[0] == "text/event-stream":
             # No line of an event stream begins with a brace: this is one JSON object.
             return "whole" if first in (b"{", b"[") else "stream"
-        return "stream" if content_type in wanted or "json" not in content_type else "whole"
+        if content_type in wanted and (self._streaming or content_type != "application/json"):
+            return "stream"
+        return "stream" if self._streaming and "json" not in content_type else "whole"
 
     def _keep(self, data: bytes) -> None:
         whole = self._max_answer_bytes or _MAX_WHOLE_BYTES

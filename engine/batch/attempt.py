@@ -10,20 +10,21 @@ processor time: measured, 170 µs a row whole, as a stream 220 µs for 20 tokens
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from engine.answering.accumulate import Accumulator
 from engine.answering.response_reader import ResponseReader
 from engine.asking.rendered import Rendered
 from engine.batch.outcome import Outcome, milliseconds, request_id
 from engine.batch.passing import of_any
 from engine.completion import Completion
-from engine.errors import TruncatedError
+from engine.errors import CallbackError, TruncatedError, describe
 from engine.events import Done, Event, TextDelta
-from engine.messages import Message
+from engine.messages import Message, Usage
 from engine.providers.chat.plain import plain_answer
 from engine.response import HttpResponse
 from engine.stream import Stream
@@ -55,8 +56,21 @@ def send(
     return multi.add(
         rendered.http,
         timeouts=timeouts,
-        on_done=lambda response, _: on_end(lambda: _clean(read(response, rendered), rendered)),
+        on_done=lambda response, _: on_end(lambda: _outcome(read, response, rendered)),
     )
+
+
+def _outcome(
+    read: Callable[[HttpResponse, Rendered], Outcome], response: HttpResponse, rendered: Rendered
+) -> Outcome:
+    try:
+        return _clean(read(response, rendered), rendered)
+    except Exception as error:  # of a dialect of the user's own: it costs its row, not the run
+        failure = CallbackError(
+            f"the dialect {rendered.dialect.name!r} could not read an answer: {describe(error)}"
+        )
+        failure.__cause__ = error
+        return Outcome(error=failure, status=response.http_status, body=response.body or None)
 
 
 def _clean(outcome: Outcome, rendered: Rendered) -> Outcome:
@@ -86,12 +100,14 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")
-    good = response.http_status is not None and 200 <= response.http_status < 300
+    body = response.body if answer.began and response.body else None
+    if error is None and answer.read is not None:  # it came as a stream, whose bytes are no JSON
+        body = _body_of(events, rendered.provider)
     return Outcome(
         error=error,
         status=response.http_status,
         request_id=request_id(headers),
-        body=response.body if good and response.body else None,
+        body=body,
         text="".join(event.text for event in events if isinstance(event, TextDelta)),
         finish_reason=done.finish_reason if isinstance(done, Done) else None,
         usage=done.usage if isinstance(done, Done) else None,
@@ -133,7 +149,9 @@ def _of_completion(done: Completion) -> Outcome:
         error=done.error,
         status=done.http_status,
         request_id=done.request_id,
-        body=msgspec.json.encode(_chat_body(done)) if said else None,
+        body=_chat_body(done.messages, done.finish_reason_raw, done.usage, done.logprobs)
+        if said
+        else None,
         text=done.text,
         finish_reason=done.finish_reason,
         usage=done.usage,
@@ -142,34 +160,46 @@ def _of_completion(done: Completion) -> Outcome:
     )
 
 
-def _chat_body(done: Completion) -> dict[str, Any]:
+def _body_of(events: list[Event], provider: str) -> bytes:
+    whole = Accumulator()
+    whole.extend(events)
+    messages = [whole.message(provider, choice) for choice in range(whole.choices())]
+    done = events[-1]
+    assert isinstance(done, Done)
+    return _chat_body(messages, done.finish_reason_raw, done.usage, whole.logprobs)
+
+
+def _chat_body(
+    messages: Sequence[Message],
+    finish_reason: str | None,
+    usage: Usage | None,
+    logprobs: list[Any] | None,
+) -> bytes:
     """https://platform.openai.com/docs/api-reference/chat/object, from a stream."""
-    message = done.message
     choices = []
-    for index, alternative in enumerate(done.messages):
+    for index, alternative in enumerate(messages):
         choice: dict[str, Any] = {
             "index": index,
             "message": _chat_message(alternative),
-            "finish_reason": done.finish_reason_raw,
+            "finish_reason": finish_reason,
         }
-        if done.logprobs and index == 0:
-            choice["logprobs"] = {"content": done.logprobs}
+        if logprobs and index == 0:
+            choice["logprobs"] = {"content": logprobs}
         choices.append(choice)
     body: dict[str, Any] = {
-        "id": message.id,
+        "id": messages[0].id,
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": message.model,
+        "model": messages[0].model,
         "choices": choices,
     }
-    usage = done.usage
     if usage is not None:
         body["usage"] = {
             "prompt_tokens": usage.input_tokens,
             "completion_tokens": usage.output_tokens,
             "total_tokens": usage.total_tokens,
         }
-    return body
+    return msgspec.json.encode(body)
 
 
 def _chat_message(message: Message) -> dict[str, Any]:

@@ -28,9 +28,10 @@ def read(
     status: int = 200,
     name: str = "chat",
     headers: dict[str, str] | None = None,
+    streaming: bool = True,
     **options: Any,
 ) -> tuple[ResponseReader, list[Event]]:
-    answer = ResponseReader(dialect(name), "vendor", "KEY", True, **options)
+    answer = ResponseReader(dialect(name), "vendor", "KEY", streaming, **options)
     answer.head(Head(status, {"content-type": content_type, **(headers or {})}, True))
     events = [event for piece in pieces for event in answer.feed(piece)]
     return answer, events + answer.end(None)
@@ -48,6 +49,55 @@ def test_a_stream_is_complete_with_its_marker_and_truncated_without() -> None:
     cut, events = read(chunk("Hi"))
     assert isinstance(cut.failure, TruncatedError)
     assert words(events) == "Hi"
+
+
+WAYS = [
+    # format, what comes, its content type, whether it is whole
+    ("chat", chunk("Hi", "stop") + DONE, "text/event-stream", True),
+    ("chat", chunk("Hi", "stop") + DONE, "application/json", True),
+    ("chat", chunk("Hi", "stop"), "text/plain", True),
+    ("chat", chunk("Hi"), "text/event-stream", False),
+    ("chat", b": wait\n\n" + chunk("Hi", "stop"), "text/event-stream", True),
+    ("chat", chunk("Hi", "stop").removeprefix(b"data: "), "application/x-ndjson", True),
+    (
+        "chat",
+        b'\n{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}',
+        "text/event-stream",
+        True,
+    ),
+    (
+        "gemini",
+        b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}\n\n',
+        "text/event-stream",
+        True,
+    ),
+    (
+        "gemini-array",
+        b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}',
+        "application/json",
+        True,
+    ),
+    (
+        "ollama",
+        b'{"message":{"content":"H"},"done":false}\n{"message":{"content":"i"},"done":true}\n',
+        "application/x-ndjson",
+        True,
+    ),
+    ("ollama", b'{"message":{"content":"Hi"},"done":false}\n', "application/x-ndjson", False),
+    ("ollama", b'{"message":{"content":"Hi"},"done":true}', "application/json", True),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "content_type", "whole"), WAYS)
+@pytest.mark.parametrize("streaming", [True, False], ids=["asked-streamed", "asked-whole"])
+def test_what_comes_is_read_as_what_it_is_whichever_way_it_was_asked_for(
+    name: str, body: bytes, content_type: str, whole: bool, streaming: bool
+) -> None:
+    for pieces in ([body], [body[i : i + 1] for i in range(len(body))]):
+        answer, events = read(*pieces, name=name, content_type=content_type, streaming=streaming)
+        assert words(events) == "Hi"
+        assert (answer.failure is None) is whole
+        assert answer.failure is None or isinstance(answer.failure, TruncatedError)
 
 
 @pytest.mark.parametrize("body", [b"", b"\n\n", b": keep-alive\n\n"])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.batch.support import answer, ids, openai_row, provider, read, run_batch
+from engine.events import Event
+from engine.providers.chat.parser import ChatParser
+from tests.batch.support import answer, ids, openai_row, provider, question, read, run_batch
 from tests.server import Peer
 
 
@@ -251,3 +253,43 @@ def test_an_answer_that_says_it_is_a_page_is_none(tmp_path: Path) -> None:
     with provider(handler) as server:
         summary = run_batch(["q"], tmp_path / "o", server, model="m", max_attempts=1)
     assert (summary.done, summary.failed) == (0, 1)
+
+
+def test_an_answer_that_comes_as_a_stream_unasked_is_put_together(tmp_path: Path) -> None:
+    def pieces(text: str) -> bytes:
+        delta = {"content": text} if text else {}
+        choice = {"index": 0, "delta": delta, "finish_reason": None if text else "stop"}
+        return b"data: " + json.dumps({"id": "c", "model": "m", "choices": [choice]}).encode()
+
+    with provider(
+        lambda peer: peer.stream([pieces("H") + b"\n\n", pieces("i"), b"\n\n"])
+    ) as server:
+        cut = run_batch([openai_row("1")], tmp_path / "cut.jsonl", server, max_attempts=1)
+    assert (cut.failed, cut.errors) == (1, {"TRUNCATED": 1})
+    whole = [pieces("H") + b"\n\n", pieces("i") + b"\n\n", pieces("") + b"\n\n"]
+    with provider(lambda peer: peer.stream(whole)) as server:
+        done = run_batch([openai_row("1")], tmp_path / "out.jsonl", server, max_attempts=1)
+    (line,) = read(tmp_path / "out.jsonl")
+    assert done.done == 1
+    (choice,) = line["response"]["body"]["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Hi", "stop")
+
+
+def test_a_reading_that_raises_costs_its_row_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a dialect of the user's own may."""
+    reading = ChatParser.read_whole
+
+    def broken(parser: ChatParser, body: bytes) -> list[Event]:
+        if b"bad" in body:
+            raise KeyError("no such field")
+        return reading(parser, body)
+
+    monkeypatch.setattr("engine.batch.attempt.plain_answer", lambda body: None)
+    monkeypatch.setattr(ChatParser, "read_whole", broken)
+    rows = [openai_row("1", "good"), openai_row("2", "bad"), openai_row("3", "good")]
+    with provider(lambda peer: peer.json(answer(question(peer)))) as server:
+        summary = run_batch(rows, tmp_path / "out.jsonl", server, max_attempts=1)
+    assert (summary.done, summary.failed, summary.errors) == (2, 1, {"CALLBACK": 1})
+    assert "no such field" in summary.reasons["CALLBACK"]
