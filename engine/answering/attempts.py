@@ -106,7 +106,7 @@ class Attempts:
         connect = asked.timeouts.connect
         self._transfer = driver.open(asked.http, self, connect, delivery, asked.retry, gate)
         if self._observed is not None:
-            self._observed.begin(delivery.note)
+            self._observed.begin(delivery.note, self._accumulator)
         self._deadlines = Deadlines(driver, asked.timeouts, self._expired, self._transfer.catch_up)
 
     @property
@@ -373,6 +373,8 @@ class Attempts:
         self._status = status
         self._error = error
         self._last_event = monotonic()
+        if self._observed is not None:
+            self._observed.over(status, error)
         if self._state is not _OVER:  # a complete answer can still be cancelled on its way
             self._move(_OVER)
             self._transfer.end(_FINAL_STATES.get(status, TransferState.FAILED))

@@ -7,8 +7,11 @@ Nothing is read twice unless somebody listens: a row costs less than what tellin
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from engine.answering.accumulate import Accumulator
 from engine.answering.observed import asked_of
@@ -22,6 +25,7 @@ from engine.messages import Message, Text
 from engine.response import Timing
 from engine.telemetry import hooks
 from engine.telemetry.told import Asked, Attempt
+from engine.telemetry.unfinished import Unfinished
 from engine.transport.deadlines import Timeouts
 
 __all__ = ["telling"]
@@ -46,18 +50,30 @@ def _with_span(rendered: Rendered, path: str | None, on_end: OnEnd) -> OnEnd:
     operation = None if path is None else path.rstrip("/").rpartition("/")[2]
     asked = asked_of(rendered, operation)
     attempt = Attempt(1, asked.began)
+    whole = rendered if known else None
+    begun = Unfinished(
+        partial(hooks.abandoned, hooks.current(), asked, _nothing, [attempt], (), quietly=True)
+    )
 
     def ended(read: ReadOutcome) -> None:
         attempt.ended = monotonic()
-        on_end(lambda: _tell(asked, attempt, read(), rendered if known else None))
+        on_end(lambda: _tell(asked, attempt, read(), whole, begun))
 
     return ended
 
 
-def _tell(asked: Asked, attempt: Attempt, outcome: Outcome, rendered: Rendered | None) -> Outcome:
+def _tell(
+    asked: Asked, attempt: Attempt, outcome: Outcome, rendered: Rendered | None, begun: Unfinished
+) -> Outcome:
     attempt.error, attempt.http_status = outcome.error, outcome.status
-    hooks.ended_quietly(asked, lambda: _completion(outcome, rendered), [attempt])
+    if begun.over():
+        hooks.ended_quietly(asked, lambda: _completion(outcome, rendered), [attempt])
     return outcome
+
+
+def _nothing() -> Completion:
+    """What is known of a row that nobody took to its end."""
+    return replace(_completion(Outcome(error=None), None), status="cancelled")
 
 
 def _completion(outcome: Outcome, rendered: Rendered | None) -> Completion:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from engine.completion import Completion
 from engine.errors import EngineError
 from engine.messages import ToolCall, Usage
 from engine.telemetry.attributes import usage_attributes
-from engine.telemetry.spans import Spans
+from engine.telemetry.spans import ABANDONED, Spans
 from engine.telemetry.told import Asked, Attempt
+from engine.telemetry.unfinished import Unfinished, tell_dropped, told_at_exit
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -42,7 +44,8 @@ def instrument(
 
     Spans: ``chat {model}`` for each question, with an event for each attempt, the usage and how it
     ended, when it was cancelled too, and for each time a batch's row is asked; ``invoke_agent`` and
-    ``execute_tool``. Metrics:
+    ``execute_tool``. What nobody holds any more before its end, and what is open when the process
+    ends, has the ``error.type`` ``abandoned``. Metrics:
     ``gen_ai.client.operation.duration``, ``….time_to_first_chunk``, ``….time_per_output_chunk``,
     ``gen_ai.client.token.usage``.
 
@@ -55,6 +58,7 @@ def instrument(
     """
     global _spans
     _spans = Spans(tracer_provider, meter_provider, content)
+    told_at_exit()
 
 
 def uninstrument() -> None:
@@ -75,6 +79,7 @@ def log_bodies(wanted: bool = True) -> None:
 
 def listens() -> bool:
     """Whether anybody wants to know of each request."""
+    tell_dropped()
     return _spans is not None or log.isEnabledFor(logging.INFO)
 
 
@@ -91,6 +96,11 @@ def wants_heads() -> bool:
 def wants_spans() -> bool:
     """Whether OpenTelemetry is told."""
     return _spans is not None
+
+
+def current() -> Spans | None:
+    """Who tells OpenTelemetry; None: nobody."""
+    return _spans
 
 
 def context() -> Any:
@@ -145,10 +155,37 @@ def ended(
     asked: Asked, completion: Completion, attempts: Sequence[Attempt], chunks: Sequence[float]
 ) -> None:
     """A question is over; `chunks` are when something came (seconds of time.monotonic)."""
+    tell_dropped()
     if log.isEnabledFor(logging.INFO):
         log.info("%s", _plain(_line(asked, completion)))
     if _spans is not None:
         _spans.question(asked, completion, attempts, chunks)
+
+
+@_safe
+def abandoned(
+    spans: Spans | None,
+    asked: Asked,
+    completion: Callable[[], Completion],
+    attempts: Sequence[Attempt],
+    chunks: Sequence[float],
+    when: float,
+    *,
+    quietly: bool = False,
+) -> None:
+    """A question whose end nobody took was dropped, then (seconds of time.monotonic); `spans` are
+    the `current` ones of when it was asked, `completion` is how far it had come; where that is no
+    end, it has no error. `quietly`: it has no line."""
+    loud = log.isEnabledFor(logging.INFO) and not quietly
+    told = spans is not None and spans is _spans
+    if not loud and not told:
+        return
+    done = completion()
+    kind = ABANDONED if done.status == "cancelled" and done.error is None else None
+    if loud:
+        log.info("%s", _plain(_line(asked, done, kind)))
+    if told and spans is not None:
+        spans.question(asked, done, attempts, chunks, kind=kind, when=when)
 
 
 @_safe
@@ -161,8 +198,8 @@ def ended_quietly(
         _spans.question(asked, completion(), attempts, ())
 
 
-def _line(asked: Asked, done: Completion) -> str:
-    said: list[str] = [done.status]
+def _line(asked: Asked, done: Completion, kind: str | None = None) -> str:
+    said: list[str] = [kind or done.status]
     said.append(f"HTTP {done.http_status}" if done.http_status is not None else "no response")
     if done.timing.total is not None:
         said.append(f"{done.timing.total:.3g} s")
@@ -188,11 +225,12 @@ def _plain(text: str) -> str:
 class Span:
     """A span that others stand in: of a run, or of a tool."""
 
-    __slots__ = ("_spans", "span")
+    __slots__ = ("_begun", "_spans", "span")
 
     def __init__(self, spans: Spans, name: str, attributes: Mapping[str, Any]) -> None:
         self._spans = spans
         self.span: Any = spans.tracer.start_span(name, attributes=dict(attributes))
+        self._begun = Unfinished(partial(_end_abandoned, spans, self.span))
 
     def current(self) -> AbstractContextManager[Any]:
         """What is begun inside belongs to it."""
@@ -207,7 +245,8 @@ class Span:
         self, error: EngineError | None, usage: Usage | None, result: str | None = None
     ) -> None:
         """It is over; `result` is what a tool gave."""
-        _end_span(self, error, usage, result)
+        if self._begun.over():
+            _end_span(self, error, usage, result)
 
 
 @_safe
@@ -221,6 +260,13 @@ def _end_span(
         otel.set_attribute("gen_ai.tool.call.result", result)
     spans.fail(otel, error, say=spans.content)  # a tool's own words are content
     otel.end()
+
+
+@_safe
+def _end_abandoned(spans: Spans, otel: Any, when: float) -> None:
+    if spans is _spans:
+        spans.abandon(otel)
+        otel.end(spans.nanoseconds(when))
 
 
 def agent_span(model: str, name: str) -> Span | None:
@@ -253,6 +299,7 @@ def _span(name: str, attributes: Mapping[str, Any]) -> Span | None:
 
     @_safe
     def make() -> None:
+        tell_dropped()
         if _spans is not None:
             made.append(Span(_spans, name, attributes))
 

@@ -19,7 +19,10 @@ from engine.telemetry.attributes import (
 )
 from engine.telemetry.told import Asked, Attempt
 
-__all__ = ["Spans"]
+__all__ = ["ABANDONED", "Spans"]
+
+ABANDONED: Final = "abandoned"
+"""The ``error.type`` of what nobody took to its end."""
 
 # The boundaries that the conventions ask for.
 _SECONDS: Final = [0.01 * 2**n for n in range(14)]
@@ -65,34 +68,45 @@ class Spans:
         done: Completion,
         attempts: Sequence[Attempt],
         chunks: Sequence[float],
+        *,
+        kind: str | None = None,
+        when: float | None = None,
     ) -> None:
-        # On the clock of spans, with what time.monotonic measured.
-        offset = time.time() - time.monotonic()
+        """Tell of a question that is over since `when` (seconds of time.monotonic; None: now);
+        `kind` is the ``error.type`` where there is none by its error."""
         common = common_attributes(asked, done)
         span = self.tracer.start_span(
             f"{common['gen_ai.operation.name']} {asked.model}",
             context=asked.context,
             kind=self.trace.SpanKind.CLIENT,
             attributes=common | request_attributes(asked),
-            start_time=int((asked.began + offset) * 1e9),
+            start_time=self.nanoseconds(asked.began),
         )
         for attempt in attempts:
-            when = attempt.ended if attempt.ended is not None else time.monotonic()
-            span.add_event("attempt", attempt_attributes(attempt, when), int((when + offset) * 1e9))
+            ended = attempt.ended if attempt.ended is not None else (when or time.monotonic())
+            span.add_event("attempt", attempt_attributes(attempt, ended), self.nanoseconds(ended))
         span.set_attributes(ending_attributes(done))
         if self.content:
             span.set_attributes(content_attributes(asked, done))
+        if kind is not None:
+            self.abandon(span)
         self.fail(span, done.error)
-        self._measure(asked, done, chunks, common)
-        span.end()
+        seconds = (when or time.monotonic()) - asked.began
+        kind = error_type(done.error) if done.error is not None else kind
+        self._measure(asked, done, chunks, common, {"error.type": kind} if kind else {}, seconds)
+        span.end(None if when is None else self.nanoseconds(when))
 
     def _measure(
-        self, asked: Asked, done: Completion, chunks: Sequence[float], common: dict[str, Any]
+        self,
+        asked: Asked,
+        done: Completion,
+        chunks: Sequence[float],
+        common: dict[str, Any],
+        failed: dict[str, Any],
+        seconds: float,
     ) -> None:
-        measured = common | (
-            {"error.type": error_type(done.error)} if done.error is not None else {}
-        )
-        self._duration.record(time.monotonic() - asked.began, measured)
+        measured = common | failed
+        self._duration.record(seconds, measured)
         if asked.streaming and chunks:
             self._to_first.record(chunks[0] - asked.began, measured)
             for before, now in pairwise(chunks):
@@ -102,6 +116,15 @@ class Spans:
             tokens = getattr(usage, f"{kind}_tokens", None)
             if tokens is not None:
                 self._tokens.record(tokens, common | {"gen_ai.token.type": kind})
+
+    def nanoseconds(self, when: float) -> int:
+        """`when` (seconds of time.monotonic) on the clock of spans."""
+        return int((when + time.time() - time.monotonic()) * 1e9)
+
+    def abandon(self, span: Any) -> None:
+        """Say that nobody took what `span` is of to its end."""
+        span.set_attributes({"error.type": ABANDONED, "engine.status": ABANDONED})
+        span.set_status(self.trace.StatusCode.ERROR, "dropped before its end was taken")
 
     def fail(self, span: Any, error: EngineError | None, *, say: bool = True) -> None:
         """Say why `span` failed, in words too where `say`; to cancel is no failure."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,10 @@ from opentelemetry.trace import StatusCode
 import engine.emulator
 from engine import telemetry
 from engine.batch import Batch, Options, run
+from engine.batch.outcome import Outcome
 from engine.batch.telling import telling
+from engine.telemetry.unfinished import tell_dropped
+from engine.transport.deadlines import Timeouts
 
 ROWS = [{"custom_id": f"r{n}", "prompt": f"Say {n}."} for n in range(3)]
 KEY = "canary-of-a-row-never-seen"
@@ -135,6 +140,28 @@ def test_a_row_that_is_cancelled_ends_so(
     (span,) = told.spans
     assert dict(span.attributes or {})["engine.status"] == "cancelled"
     assert span.status.status_code is StatusCode.UNSET
+
+
+def test_a_row_that_nobody_takes_to_its_end_is_told_as_abandoned() -> None:
+    http = engine.HttpRequest("POST", "http://127.0.0.1:1/v1/chat/completions", body=b"{}")
+    rendered: Any = SimpleNamespace(
+        provider="p", model="demo", dialect=SimpleNamespace(name="chat"), http=http, streaming=False
+    )
+    under_way: list[Any] = []
+    send = telling(lambda rendered, timeouts, path, on_end: under_way.append(on_end))
+    with Told() as told:
+        unread: list[Any] = []
+        for _ in range(3):
+            send(rendered, Timeouts(), None, unread.append)
+        under_way.pop()(lambda: Outcome(error=None))
+        unread.pop()()
+        under_way.pop()(lambda: Outcome(error=None))
+        under_way.clear()  # one is asked, one is answered, and nobody will look
+        unread.clear()
+        gc.collect()
+        tell_dropped()
+    kinds = [dict(span.attributes or {}).get("error.type") for span in told.spans]
+    assert kinds == [None, "abandoned", "abandoned"]
 
 
 def test_off_nothing_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
