@@ -387,6 +387,28 @@ def test_the_snapshot_is_what_the_foremost_reader_has() -> None:
     assert fixture.history.text() == "ab"
 
 
+def test_one_event_that_came_alone_waits_for_the_reader_too() -> None:
+    fixture = Fixture()
+    place = fixture.place()
+    fixture.delivery.post(texts("a"))
+    fixture.delivery.deliver()
+    fixture.delivery.fold_now()
+    assert fixture.history.text() == ""
+    assert place.take() == TEXT("a")
+    fixture.delivery.fold_now()
+    assert fixture.history.text() == "a"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_is_told_of_text_alone_is_told_of_each_event_once(alone: bool) -> None:
+    fixture, seen = Fixture(), list[Any]()
+    fixture.callbacks.others = seen.append
+    for words in ("a", "b", "c") if alone else ("abc",):
+        fixture.delivery.post(texts(*words))
+        fixture.multi.turn()
+    assert seen == texts("a", "b", "c")
+
+
 def test_after_a_cancel_everybody_gets_what_was_delivered_and_no_more() -> None:
     fixture = Fixture()
     first, second = fixture.place(), fixture.place()

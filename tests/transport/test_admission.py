@@ -46,6 +46,12 @@ def test_the_total_and_the_host_limit_hold_until_a_release() -> None:
     assert take(admission) == "a"
 
 
+def test_the_total_is_looked_at_before_each() -> None:
+    admission = Admission(2, 0, 100)
+    filled(admission, "aaaa")
+    assert take(admission) == "aa"
+
+
 def test_over_http2_a_connection_carries_many() -> None:
     admission = Admission(0, 1, 10)
     items = filled(admission, "a" * 30)

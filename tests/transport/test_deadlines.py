@@ -274,6 +274,15 @@ def test_reading_on_after_a_rest_counts_from_this_moment_and_not_from_the_turns_
     assert expired == ["idle"]
 
 
+def test_what_is_over_leaves_no_timer() -> None:
+    clock = HandClock()
+    made, _ = deadlines(clock, connect=10, total=100)
+    made.connecting()
+    made.stop()
+    made.stop()
+    assert clock.timers.next_time() is None
+
+
 @pytest.mark.parametrize("shorter", ["first_event", "content"])
 def test_a_limit_shorter_than_the_one_before_has_a_timer_of_its_own(shorter: str) -> None:
     clock = HandClock()

@@ -29,6 +29,26 @@ def test_it_has_no_end_until_something_is_refused() -> None:
     assert room.size == math.inf and room.fits(0.0, 10_000)
 
 
+def test_what_was_so_while_there_was_no_limit_says_nothing_once_there_is_one() -> None:
+    room = Room()
+    room.served(8)  # late answers, after what was refused was forgotten
+    assert room.fits(0.0, 3)  # and nobody was kept from going
+    room.refused(1.0, 4, True)
+    room.answered(2.0, 1.5)
+    assert room.size == 3
+    assert not room.fits(2.0, 3)
+    room.answered(2.0, 1.5)
+    assert 3 < room.size < 4
+
+
+def test_after_a_stop_that_came_out_of_fair_weather_only_who_was_kept_from_going_counts() -> None:
+    room = Room()
+    assert room.fits(0.0, 3)
+    room.stopped(1.0, 4, 2)
+    room.answered(2.0, 1.5)
+    assert room.size == 2
+
+
 @pytest.mark.parametrize(
     ("size", "in_flight", "fits"),
     [(1, 0, True), (1, 1, False), (2, 1, True), (2, 2, False), (8, 7, True), (8, 8, False)],
