@@ -282,9 +282,12 @@ class Driver:
         due, curl_due = self._timers.next_time(), self.sockets.next_time()
         return curl_due if due is None or (curl_due is not None and curl_due < due) else due
 
-    def drive(self, until: float) -> bool:
+    def drive(self, until: float, *, again: bool = True) -> bool:
         """Part of a turn, to its end or until the clock says `until`: every ready socket in turn,
         what was read, timers, beginnings and ends. Each of them comes on a little in any case.
+
+        Args:
+            again: whether what probably came meanwhile is of this turn, too.
 
         Returns:
             whether there is, or probably is, more to do after what was decoded is delivered.
@@ -315,7 +318,7 @@ class Driver:
             self._linger()
         more = self.sockets.ready or inbox.pieces or self.transfers.more_ended
         # Where many came, more came meanwhile: what a turn costs by itself is then paid seldom.
-        return bool(more) or not whole or found >= _BUSY
+        return bool(more) or not whole or (again and found >= _BUSY)
 
     def _linger(self) -> None:
         """All that libcurl is done with was told: a timer for those that are left. One for each

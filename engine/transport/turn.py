@@ -83,8 +83,8 @@ class Turn:
             return HEARTBEAT
         return wait
 
-    def perform(self, seconds: float | None) -> int:
-        """See `Multi.perform`."""
+    def perform(self, seconds: float | None, *, one_round: bool = False) -> int:
+        """See `Multi.perform`; `one_round`: leave what comes meanwhile to the next turn."""
         if not self._enter("perform"):
             return 0
         driver = self._driver
@@ -106,7 +106,7 @@ class Turn:
             more = True
             while more and not self._marked:
                 with SignalsHeld():
-                    more = driver.drive(until)
+                    more = driver.drive(until, again=not one_round)
                 self._call_soon(until)
                 self._deliver(until)
                 more = more and monotonic() < until

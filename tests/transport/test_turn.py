@@ -15,7 +15,9 @@ from engine import HttpRequest, Multi
 from engine.errors import ConfigError
 from engine.transport import driver as driver_module
 from engine.transport.multi import driver_of
+from engine.transport.poller import IN
 from engine.transport.signals import SignalsHeld
+from engine.transport.sockets import Sockets
 from engine.transport.turn import Turn
 from tests.faults.server import play
 from tests.server import OK_SSE, Peer, chat, serve
@@ -246,22 +248,49 @@ def test_servers_that_leave_all_at_once_are_noticed_as_the_time_of_turns_allows(
             assert len(noticed) - before <= 1
 
 
-@pytest.mark.parametrize(("turn", "run"), [(0.005, 0.05), (0, 0), (None, None)])
-def test_turns_are_longer_only_where_no_loop_waits_for_their_end(
+@pytest.mark.parametrize(("turn", "run"), [(0.005, 0.5), (0, 0), (None, inf)])
+def test_turns_are_longer_and_end_with_a_round_only_where_no_loop_waits_for_their_end(
     monkeypatch: pytest.MonkeyPatch, turn: float | None, run: float | None
 ) -> None:
-    given: list[float | None] = []
+    given: set[tuple[float | None, bool]] = set()
     perform = Turn.perform
-    monkeypatch.setattr(Turn, "perform", lambda self, s: (given.append(s), perform(self, s))[1])
+
+    def noted(self: Turn, seconds: float | None, *, one_round: bool = False) -> int:
+        given.add((seconds, one_round))
+        return perform(self, seconds, one_round=one_round)
+
+    monkeypatch.setattr(Turn, "perform", noted)
     with serve(lambda peer: peer.json(b"")) as server, Multi(turn_seconds=turn) as multi:
         multi.add(HttpRequest("GET", server.url))
         while len(multi):
             multi.poll()
-        assert set(given) == {None}, "its own"
+        assert given == {(None, False)}, "its own"
         given.clear()
         multi.add(HttpRequest("GET", server.url))
         multi.run()
-        assert set(given) == {run}
+        assert given == {(run, True)}
+
+
+@pytest.mark.parametrize(("found", "again"), [(1, False), (6, True)])
+def test_where_many_were_ready_a_turn_looks_again_unless_it_is_one_round(
+    monkeypatch: pytest.MonkeyPatch, found: int, again: bool
+) -> None:
+    with Multi() as multi:
+        sockets, looks = driver_of(multi).sockets, 0
+        rounds = [[(sockets.wakeup.fileno(), IN)] * found]
+
+        def look(self: Sockets) -> None:
+            nonlocal looks
+            looks += 1
+            self.ready = rounds.pop() if rounds else []
+
+        monkeypatch.setattr(Sockets, "look", look)
+        turn = Turn(driver_of(multi), inf, None)
+        turn.perform(None)
+        assert looks == 1 + again
+        rounds.append([(sockets.wakeup.fileno(), IN)] * found)
+        turn.perform(None, one_round=True)
+        assert looks == 2 + again
 
 
 def test_a_callback_that_takes_long_ends_the_turn_and_the_rest_is_not_lost() -> None:
