@@ -111,8 +111,7 @@ _BY_WORD: Final = (
     ("abovemax", Category.INVALID_ARG),
     ("belowmin", Category.INVALID_ARG),
     ("outofrange", Category.INVALID_ARG),
-    ("validationerror", Category.INVALID_ARG),
-    ("validationexception", Category.INVALID_ARG),  # Bedrock
+    ("validation", Category.INVALID_ARG),  # TGI's error_type, FastAPI's, Bedrock's
     ("unprocessable", Category.INVALID_ARG),
     ("server", Category.SERVER),
     ("internal", Category.SERVER),

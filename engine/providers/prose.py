@@ -100,6 +100,31 @@ _BY_PROSE: Final = (
         None,
         "none of the providers behind it can do what is asked: leave it out, or take another model",
     ),
+    # The rest is for errors inside a stream that have no code (proxies' and small servers').
+    (
+        re.compile(
+            r"(?:prompt|input|request)\b.{0,20}\btoo long\b|maximum context length"
+            r"|exceed.{0,30}context (?:size|length|window|limit)"
+            r"|context (?:size|length|window|limit) .{0,20}exceeded",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        Category.INVALID_ARG,
+        "shorten the input, or take a model with a larger context",
+    ),
+    (
+        re.compile(r"^input validation error", re.IGNORECASE),
+        Category.INVALID_ARG,
+        "correct the request",
+    ),
+    (
+        re.compile(
+            r"\brate.?limit(?:s|ed)?\b.{0,40}(?:exceed|reach|hit\b)|exceed.{0,20}\brate.?limit"
+            r"|\btoo many requests\b",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        Category.RATE_LIMIT,
+        "wait, or send less at once",
+    ),
 )
 
 

@@ -22,6 +22,7 @@ CODES = {
         invalid_request_error request_too_large payload_too_large tokens_limit_reached
         INVALID_ARGUMENT FAILED_PRECONDITION OUT_OF_RANGE ValidationException BadRequestError
         UnprocessableEntityError unprocessable_entity ContextWindowExceededError validation_error
+        validation
         InvalidParameter""",
     "CONTENT_FILTER": """
         bio_policy misalignment_policy_violation image_content_policy_violation content_filter
@@ -60,6 +61,42 @@ def test_a_code_inside_a_stream_is_told_and_tried_again_for_what_it_is(
         error = stream_error(shape, "vendor")
         assert error.category == category, shape
         assert error.retryable is (category in ("RATE_LIMIT", "TIMEOUT", "SERVER"))
+
+
+PROSE = {
+    "INVALID_ARG": [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000",
+        "prompt is too long: 1284668 tokens > 1000000 maximum",
+        "Input is too long for requested model.",
+        "the request exceeds the available context size (16384 tokens)",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "Input validation error: `top_p` must be > 0.0 and < 1.0",
+    ],
+    "RATE_LIMIT": [
+        "Rate limit exceeded",
+        "Rate limit reached for gpt-x on tokens per min (TPM): Limit 10000, Used 9000",
+        "You have exceeded the rate limit",
+        "429 Too Many Requests",
+    ],
+    "SERVER": [
+        "context deadline exceeded",
+        "the queue exceeds its maximum length",
+        "upstream timed out",
+        "CUDA out of memory",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "category"), [(m, category) for category, found in PROSE.items() for m in found]
+)
+def test_an_error_inside_a_stream_without_a_code_is_told_by_its_words(
+    message: str, category: str
+) -> None:
+    for shape in ({"error": {"message": message}}, {"error": message}, {"detail": message}):
+        error = stream_error(shape, "vendor")
+        assert error.category == category
+        assert error.retryable is (category != "INVALID_ARG")
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])
