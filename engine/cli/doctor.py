@@ -158,14 +158,24 @@ def _unheeded(scheme: str) -> list[Finding]:
     variable = next((name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)), "")
     passed = []
     for entry in re.split(r"[\s,;]+", os.environ.get(variable, "")):
-        host = re.sub(r"^(\w+://)?(\*?\.)?|:\d+$|/.*$", "", entry) if entry != "*" else _ANY
-        if re.fullmatch(r"[\w.-]+", host) and ask_proxy(f"{scheme}://{host}/").variable is not None:
+        host = _ANY if entry == "*" else _host_of(entry)
+        if host is not None and ask_proxy(f"{scheme}://{host}/").variable is not None:
             passed.append(entry)
     if not passed:
         return []
-    advice = "write names or networks with commas between, without scheme, port and '*'"
+    advice = "write names or networks with commas between, without scheme, port, brackets and '*'"
     what = f"{variable} has what libcurl does not heed: {' '.join(passed)}; {advice}"
     return [Finding("no proxy", "warning", one_line(what))]
+
+
+def _host_of(entry: str) -> str | None:
+    """A host that `entry` of NO_PROXY means, however it is written; None: none is seen in it."""
+    name = re.sub(r"^\w+://", "", entry.strip("\"'<>"))
+    address = re.match(r"\[([\da-f:.]+)\]|([\da-f]*:[\da-f.]*:[\da-f:.]*)", name, re.IGNORECASE)
+    if address is not None:
+        return f"[{address[1] or address[2]}]"
+    name = re.sub(r"^\*?\.|:\d+$|/.*$", "", name).replace("*", "1")
+    return name if re.fullmatch(r"[\w.-]+", name) else None
 
 
 def _poller() -> list[Finding]:

@@ -106,6 +106,12 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+# What curl, Go, requests and Windows each have in NO_PROXY.
+_HEEDED = "a.example,.b.example,C.EXAMPLE,d.example.,10.0.0.0/8,172.16.0.1,fd00::1,fd01::/16"
+_UNHEEDED = (
+    "*.e.example,f.example:443,192.168.*,172.16.0.2:443,[fd00::2],[fd00::3]:443,[fd02::]/16,"
+    "'g.example',https://h.example,i.example/x,<local>,*"
+)
 REMOTE = sum(row.base_url.startswith("https:") for row in endpoints())
 
 
@@ -135,6 +141,10 @@ REMOTE = sum(row.base_url.startswith("https:") for row in endpoints())
         (
             {"https_proxy": "h:1", "no_proxy": "a.example b.example"},
             *("no proxy", "warning", "heed: b.example;"),
+        ),
+        (
+            {"https_proxy": "h:1", "no_proxy": f"{_HEEDED},{_UNHEEDED}"},
+            *("no proxy", "warning", f"heed: {_UNHEEDED.replace(',', ' ')};"),
         ),
     ],
 )
