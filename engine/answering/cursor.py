@@ -65,7 +65,7 @@ class Cursor:
         reconnection_time: seconds the server asked to wait before another connection, or None; who
             waits bounds them.
         advanced: something came since `expect_rest`.
-        astray: what came since then is not the rest of the answer.
+        failure: why what came since then is not the rest of the answer; None: it is.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class Cursor:
         "_skipping",
         "_tokens",
         "advanced",
-        "astray",
+        "failure",
         "reconnection_time",
     )
 
@@ -119,25 +119,36 @@ class Cursor:
         self._replaying = False  # what was read before comes again, up to the place
         self._skipping = False  # so does what has no id of its own
         self.advanced: bool = False
-        self.astray: bool = False
+        self.failure: ProtocolError | None = None
         self.reconnection_time: float | None = None
 
     # -- while it is read ------------------------------------------------------------------------
 
-    def passed(self, records: list[Any], decoder: object) -> list[Any]:
-        """Note `records`; those of them that are new.
+    def events(self, records: list[Any], decoder: object, parser: Parser) -> list[Event]:
+        """The events of what is new in `records`, however they were cut; the last is `StreamError`
+        where the others are not the rest of the answer."""
+        events = self.answered(parser.feed(self.passed(records, decoder)))
+        if self.failure is not None and not parser.complete:
+            events.append(StreamError(self.failure))
+        return events
 
-        Raises:
-            ProtocolError: they are not the rest of the answer.
-        """
+    def passed(self, records: list[Any], decoder: object) -> list[Any]:
+        """Note `records`; those of them that are new, up to the first that is not of the rest:
+        `failure` tells then why."""
         milliseconds = getattr(decoder, "retry", None)
         if milliseconds is not None:
             self.reconnection_time = milliseconds / 1000
         if not records:
             return records
-        records = [record for record in records if self._takes(record)]
-        self.advanced = self.advanced or bool(records)
-        return records
+        new: list[Any] = []
+        for record in records:
+            try:
+                if self.failure is None and self._takes(record):
+                    new.append(record)
+            except ProtocolError as failure:
+                self.failure = failure
+        self.advanced = self.advanced or bool(new)
+        return new
 
     def answered(self, events: list[Event]) -> list[Event]:
         """Note who answers; `events` as they are."""
@@ -175,7 +186,8 @@ class Cursor:
         self._known_before = dict([*known.items()][-_REMEMBERED:])
         self._known_since = {}
         self._checking = True
-        self._replaying = self._skipping = self.advanced = self.astray = False
+        self._replaying = self._skipping = self.advanced = False
+        self.failure = None
 
     # -- record by record ------------------------------------------------------------------------
 
@@ -191,7 +203,6 @@ class Cursor:
                 )
             except ProtocolError:
                 if not self._tells_failure(record):
-                    self.astray = True
                     raise
                 return True
             if not new:

@@ -265,10 +265,10 @@ class ResponseReader:
         self, decoder: Decoder, parser: Parser, error: EngineError | None
     ) -> list[Event]:
         try:
-            records = decoder.finish()
-            if self._cursor is not None:
-                records = self._cursor.passed(records, decoder)
-            events = parser.feed(records)
+            records, cursor = decoder.finish(), self._cursor
+            events = (
+                parser.feed(records) if cursor is None else cursor.events(records, decoder, parser)
+            )
         except ProtocolError as failure:
             self.failure = failure
             return []
@@ -390,7 +390,7 @@ def _too_large(limit: int, provider: str) -> ProtocolError:
 
 def _followed(cursor: Cursor, decoder: Decoder, parser: Parser) -> _Read:
     """The two steps of a read, with `cursor` between them."""
-    return lambda data: cursor.answered(parser.feed(cursor.passed(decoder.feed(data), decoder)))
+    return lambda data: cursor.events(decoder.feed(data), decoder, parser)
 
 
 def _split(read: _Read, tags: ThinkTags) -> _Read:

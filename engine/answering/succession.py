@@ -116,7 +116,7 @@ class Succession:
         cursor = self.cursor
         if cursor is not None and self._broke is not None:
             # Once the rest has come, what fails is the answer itself, as at first.
-            self.resuming = cursor.astray or (self.resuming and not cursor.advanced)
+            self.resuming = cursor.failure is not None or (self.resuming and not cursor.advanced)
             if self.resuming:
                 delay = self._resumed(transfer, cursor, failure)
                 if delay is not None:

@@ -110,7 +110,15 @@ def rest(cursor: Cursor, asked: HttpRequest, came: list[Any]) -> list[Any]:
     """What of `came`, one by one, on another connection is new."""
     assert cursor.request(asked) is not None
     cursor.expect_rest()
-    return [record for one in came for record in cursor.passed([one], None)]
+    return passed(cursor, *([one] for one in came))
+
+
+def passed(cursor: Cursor, *reads: list[Any]) -> list[Any]:
+    """What of `reads` is new; raises why it is not the rest."""
+    told = [record for read in reads for record in cursor.passed(read, None)]
+    if cursor.failure is not None:
+        raise cursor.failure
+    return told
 
 
 BESIDE = [PING, UNNAMED_PING, LIMITS, NAMED_LIMITS, replace(LIMITS, id="2", inherited=True)]
@@ -177,11 +185,11 @@ def test_the_rest_is_told_by_its_ids(came: list[SSERecord], taken: list[SSERecor
     if taken is None:
         with pytest.raises(ProtocolError, match="something else"):
             rest(cursor, ASKED, came)
-        assert cursor.astray
+        assert cursor.failure
         return
     told = rest(cursor, ASKED, came)
     assert [record.data for record in told] == [record.data for record in taken]
-    assert cursor.advanced and not cursor.astray
+    assert cursor.advanced and not cursor.failure
 
 
 FAILED = {"type": "response.failed", "response": {"status": "failed", "error": {"code": "x"}}}
@@ -217,16 +225,16 @@ def test_the_rest_is_told_by_its_numbers(
     if taken is None:
         with pytest.raises(ProtocolError, match="something else"):
             rest(cursor, BACKGROUND, records)
-        assert cursor.astray
+        assert cursor.failure
         return
     if at_once:
         assert cursor.request(BACKGROUND) is not None
         cursor.expect_rest()
-        told = cursor.passed(records, None)
+        told = passed(cursor, records)
     else:
         told = rest(cursor, BACKGROUND, records)
     assert told == [_record(one) for one in taken]
-    assert cursor.advanced is bool(taken) and not cursor.astray
+    assert cursor.advanced is bool(taken) and not cursor.failure
 
 
 COUNTED = [chunk("a", "s-8"), chunk("b", "s-9"), chunk("c", "s-10")]
@@ -261,7 +269,7 @@ def test_where_ids_count_what_is_missing_is_missed(
     else:
         with pytest.raises(ProtocolError, match="follows on"):
             rest(cursor, ASKED, records)
-        assert cursor.astray
+        assert cursor.failure
 
 
 @pytest.mark.parametrize(
@@ -286,7 +294,7 @@ def test_the_rest_of_an_interaction_is_told_by_its_event_ids(came: list[Any], ta
     if taken is None:
         with pytest.raises(ProtocolError, match="something else"):
             rest(cursor, STORED, records)
-        assert cursor.astray
+        assert cursor.failure
         return
     told = (
         records
@@ -294,7 +302,7 @@ def test_the_rest_of_an_interaction_is_told_by_its_event_ids(came: list[Any], ta
         else [r if isinstance(r, SSERecord) else tokened(r) for r in taken]
     )
     assert rest(cursor, STORED, records) == told
-    assert not cursor.astray
+    assert not cursor.failure
 
 
 class Decoder:
@@ -362,7 +370,19 @@ def test_what_has_no_number_is_not_the_rest(data: bytes) -> None:
     assert cursor.request(BACKGROUND) is not None
     cursor.expect_rest()
     with pytest.raises(ProtocolError, match="have no number"):
-        cursor.passed([data], None)
+        passed(cursor, [data])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_came_before_the_failure_is_kept_however_it_is_cut(at_once: bool) -> None:
+    cursor = read("responses", numbered(3))
+    assert cursor.request(BACKGROUND) is not None
+    cursor.expect_rest()
+    came = [numbered(4), numbered(5), numbered(7), numbered(6), numbered(8)]
+    reads = [came] if at_once else [[one] for one in came]
+    told = [record for read in reads for record in cursor.passed(read, None)]
+    assert told == came[:2]
+    assert "event 7 follows on 5" in str(cursor.failure)
 
 
 def test_a_replay_in_pieces_is_passed_over() -> None:

@@ -186,3 +186,36 @@ def test_no_server_can_have_its_client_wait_for_ever(retry: bytes) -> None:
     with play(script) as peer, engine.Multi() as multi:
         done = ask({"multi": multi, "retry": patience}, peer.url, "chat", "a").result()
     assert (done.status, done.text) == ("complete", "".join(words("a")))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_gap_in_the_rest_ends_it_there_however_it_is_cut(wire: Wire, at_once: bool) -> None:
+    """What came before the gap is kept, what comes behind it is not."""
+    all = answered(wire, "a", ids=True)
+    kept = list[engine.events.Event]()
+    asked: list[str] = []
+    lost = 25
+
+    def script(request: Request) -> Iterator[Step]:
+        asked.append(request.method)
+        if len(asked) == 1:
+            yield PLAIN + b"".join(all[:20])
+        else:
+            rest = all[20:lost] + all[lost + 1 :]
+            yield PLAIN
+            yield from [b"".join(rest)] if at_once else [part for e in rest for part in (e, 0.001)]
+        yield CLOSE
+
+    with play(script) as peer, engine.Multi() as multi:
+        setting = {"multi": multi, "retry": PATIENT}
+        done = ask(setting, peer.url, wire, "a", on_event=kept.append).result()
+    if wire == "interactions":  # its ids are opaque: nobody can say which is the next
+        assert done.status == "complete"
+        return
+    told = [e.text for e in kept if isinstance(e, events.TextDelta)]
+    assert done.status == "truncated"
+    assert told == words("a")[: len(told)]
+    before = {"chat": 1, "messages": 2, "responses": 2}[wire]
+    assert len(told) == lost - before
+    assert len(asked) == 2
