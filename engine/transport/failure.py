@@ -134,6 +134,10 @@ _PROXY_ADVICE: Final = {
 # What a proxy says of the moment, not of the request.
 _PROXY_MAY_RECOVER: Final = frozenset({429, 500, 502, 503, 504})
 
+_PROXY_TLS_HELP: Final = (
+    "check that the proxy's certificate is trusted (SSL_CERT_FILE or ca_file=), or go past it "
+    "(NO_PROXY)"
+)
 _PROXY_HELP: Final = (
     "check the proxy (https_proxy, http_proxy, all_proxy), or go past it (NO_PROXY)"
 )
@@ -235,8 +239,12 @@ def _unreached(failure: CurlFailure, text: str) -> EngineError:
     refused |= code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
     if "certificate required" in text:
         advice = "the server wants a certificate of the client, and none is sent: ask who runs it"
-    if "wrong version number" in text:
-        advice = "the server does not speak TLS there: write http:// if it is meant to"
+    if "wrong version number" in text or "packet length too long" in text:
+        advice = (
+            "most proxies speak no TLS themselves: write http:// before the address of this one"
+            if through
+            else "the server does not speak TLS there: write http:// if it is meant to"
+        )
     return NetworkError(
         f"{failure.host}: {text or 'the transfer failed'}{through}; {advice}",
         retryable=code not in _FINAL and not refused,
@@ -285,9 +293,14 @@ def _proxy_refused(failure: CurlFailure) -> EngineError:
 
 def _way(failure: CurlFailure, phase: str) -> tuple[str, str]:
     """The words for the proxy, if there is one before the part that failed, and what to do."""
-    if failure.proxy is None or phase not in ("resolve", "connect"):
+    if failure.proxy is None or phase not in ("resolve", "connect", "tls"):
         return "", _ADVICE[phase]
-    return f" (through the proxy {failure.proxy})", _PROXY_HELP
+    if phase == "tls" and (failure.connect_status or not failure.proxy.startswith("https:")):
+        return "", _ADVICE[phase]  # the server's, behind the proxy
+    return (
+        f" (through the proxy {failure.proxy})",
+        _PROXY_TLS_HELP if phase == "tls" else _PROXY_HELP,
+    )
 
 
 def _without_user(text: str) -> str:

@@ -10,6 +10,7 @@ from engine.errors import Category, ProviderError
 from engine.transport.failure import CurlFailure, failure_error
 
 PROXY = "http://proxy.corp:3128 (https_proxy)"
+HTTPS_PROXY = "https://proxy.corp:3128 (https_proxy)"
 
 
 def failure(code: int, text: str = "", **more: Any) -> CurlFailure:
@@ -117,6 +118,28 @@ def test_what_fails_before_a_proxy_names_it_and_never_its_password(code: int, te
     assert PROXY in str(error) and "NO_PROXY" in str(error)
     assert "ter2" not in f"{error} {error.detail}"
     assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("proxy", "status", "text", "words"),
+    [
+        (HTTPS_PROXY, 0, TLS + "wrong version number", "write http:// before"),
+        (HTTPS_PROXY, 0, TLS + "packet length too long", "write http:// before"),
+        (HTTPS_PROXY, 0, "SSL certificate problem: self-signed", "the proxy's certificate"),
+        # Behind the tunnel, or with no TLS of the proxy's own, it is the server's.
+        (HTTPS_PROXY, 200, TLS + "wrong version number", "write http:// if it is meant to"),
+        (PROXY, 0, TLS + "wrong version number", "write http:// if it is meant to"),
+        (PROXY, 200, "SSL certificate problem: self-signed", "ca_file="),
+        (None, 0, "SSL certificate problem: self-signed", "ca_file="),
+    ],
+)
+def test_tls_that_fails_at_the_proxy_itself_names_it(
+    proxy: str | None, status: int, text: str, words: str
+) -> None:
+    code = 60 if "certificate" in text else 35
+    error = failure_error(failure(code, text, proxy=proxy, connect_status=status))
+    assert words in str(error) and error.phase == "tls" and not error.retryable
+    assert ("proxy" in str(error)) is (proxy == HTTPS_PROXY and not status)
 
 
 @pytest.mark.parametrize(

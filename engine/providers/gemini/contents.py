@@ -54,11 +54,13 @@ def render_contents(messages: Iterable[Message], provider: str, model: str) -> l
     """The contents of `messages`; see https://ai.google.dev/api/caching#Content.
 
     Raises:
-        ConfigError: a part cannot be said in this format.
+        ConfigError: a part cannot be said in this format, or nothing is said at all.
     """
     conversation = _Conversation(provider, signs_calls(model))
     for message in with_calls_together(m for m in messages if m.role != "system"):
         conversation.add(message)
+    if not conversation.contents:
+        raise ConfigError("input: Gemini takes no empty text, and there is nothing else")
     return conversation.contents
 
 

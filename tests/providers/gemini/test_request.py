@@ -360,6 +360,12 @@ def test_a_response_format_without_schema_is_named() -> None:
         render(HI, response_format={"name": "x"})
 
 
+@pytest.mark.parametrize("message", [Message.user(""), Message("assistant", [])])
+def test_where_nothing_is_said_nothing_is_asked(message: Message) -> None:
+    with pytest.raises(ConfigError, match="no empty text"):
+        render([message])
+
+
 def test_an_empty_text_goes_back_for_its_seal_and_to_its_author_alone() -> None:
     parts = [Text("", signature="SEAL"), Text(""), Text("Hi")]
     sent = {
