@@ -209,6 +209,8 @@ def serve(
     finally:
         server._closing = True
         listener.shutdown(socket.SHUT_RDWR)
+        # Else one that is about to accept does so on the next listener, which has the same number.
+        thread.join(1)
         listener.close()
         for connection in list(server._sockets):
             try:
