@@ -11,14 +11,17 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import engine
+from engine.asking.base_url import base_url_of
+from engine.asking.keys import find_key
 from engine.cli.console import add_color, print_table
 from engine.cli.neutral import one_line
-from engine.errors import EngineError
+from engine.errors import ConfigError, EngineError
 from engine.providers import endpoints
 from engine.transport.ca import faults_of_trust, find_trust
 from engine.transport.descriptors import descriptor_limit, descriptors_left
@@ -55,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         *_found("poller", _poller),
         *_found("open files", _open_files),
         *_found("keys", _keys),
+        *_found("addresses", _addresses),
         *_found("loopback", _loopback),
     ]
     if arguments.json:
@@ -204,12 +208,37 @@ def _open_files() -> list[Finding]:
 
 
 def _keys() -> list[Finding]:
-    there = []
+    there: dict[str, str | None] = {}
     for row in endpoints():
-        there += [name for name in row.key_variables if os.environ.get(name)][:1]
-    if not there:
-        return [Finding("keys", "note", "none in the environment; `engine providers` names them")]
-    return [Finding("keys", "ok", f"set: {', '.join(dict.fromkeys(there))}")]
+        for name in [name for name in row.key_variables if os.environ.get(name)][:1]:
+            there[name] = _refused(partial(find_key, row, row.base_url, None)) or there.get(name)
+    found = [Finding("keys", "bad", fault) for fault in there.values() if fault is not None]
+    good = [name for name, fault in there.items() if fault is None]
+    if good:
+        found.append(Finding("keys", "ok", f"set: {', '.join(good)}"))
+    none = Finding("keys", "note", "none in the environment; `engine providers` names them")
+    return found or [none]
+
+
+def _addresses() -> list[Finding]:
+    """The base URLs of the environment."""
+    found: dict[str, str | None] = {}
+    for row in endpoints():
+        for name in [name for name in row.base_variables if os.environ.get(name)][:1]:
+            found[name] = _refused(partial(base_url_of, row)) or found.get(name)
+    good = [name for name, fault in found.items() if fault is None]
+    bad = [Finding("addresses", "bad", fault) for fault in found.values() if fault is not None]
+    told = f"{', '.join(good)} {'moves its provider' if len(good) == 1 else 'move their providers'}"
+    return bad + ([Finding("addresses", "note", told)] if good else [])
+
+
+def _refused(ask: Callable[[], object]) -> str | None:
+    """What a request would be refused for; None: nothing."""
+    try:
+        ask()
+    except ConfigError as error:
+        return one_line(str(error))
+    return None
 
 
 _ANSWER: Final = (

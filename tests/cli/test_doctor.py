@@ -118,6 +118,39 @@ REMOTE = sum(row.base_url.startswith("https:") for row in endpoints())
 @pytest.mark.parametrize(
     ("variables", "subject", "verdict", "words"),
     [
+        ({"OPENAI_API_KEY": CANARY}, "keys", "ok", "set: OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": f"'{CANARY}'"}, "keys", "bad", "OPENAI_API_KEY stands in quotes"),
+        ({"ANTHROPIC_API_KEY": f"{CANARY}\n"}, "keys", "bad", "ANTHROPIC_API_KEY holds a space"),
+        ({"GEMINI_API_KEY": f"Bearer {CANARY}"}, "keys", "bad", "GEMINI_API_KEY begins with"),
+        ({"OPENAI_BASE_URL": "https://x.example/v1"}, "addresses", "note", "OPENAI_BASE_URL moves"),
+        ({"OPENAI_BASE_URL": '"https://x/v1"'}, "addresses", "bad", "OPENAI_BASE_URL"),
+        ({"OPENAI_BASE_URL": f"https://u:{CANARY}@x/v1"}, "addresses", "bad", "OPENAI_BASE_URL"),
+        ({"OLLAMA_HOST": "http://x:notaport"}, "addresses", "bad", "OLLAMA_HOST"),
+    ],
+)
+def test_what_a_request_would_be_refused_for_is_found_before_it(
+    variables: dict[str, str],
+    subject: str,
+    verdict: str,
+    words: str,
+    bare: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for row in endpoints():
+        for name in (*row.key_variables, *row.base_variables):
+            bare.delenv(name, raising=False)
+    bare.setenv("HOME", str(tmp_path))
+    for name, value in variables.items():
+        bare.setenv(name, value)
+    code, found = told(capsys)
+    assert (found[subject]["verdict"], code) == (verdict, int(verdict == "bad"))
+    assert words in found[subject]["what"] and CANARY not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "subject", "verdict", "words"),
+    [
         ({"https_proxy": f"http://u:{CANARY}@h:bad"}, "https proxy", "bad", "https_proxy"),
         ({"HTTPS_PROXY": f"http://u:{CANARY}@h:bad"}, "https proxy", "bad", "HTTPS_PROXY"),
         ({"http_proxy": f"http://u:{CANARY}@h:bad"}, "http proxy", "bad", "http_proxy"),
