@@ -32,8 +32,9 @@ _LOST: Final = frozenset(
         16,  # HTTP2: the framing layer
     }
 )
-# libcurl's words, those of 8.23 and those of before. Others have names and values of the request in
-# them.
+# libcurl's words, those of 8.23 and those of before. Names and values of the request are in others,
+# most of all in these, a line for each header.
+_OF_THE_REQUEST: Final = b"["
 _OF_A_STREAM: Final = b"HTTP/2 stream "
 _REFUSED: Final = b"refused by server"
 _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
@@ -151,7 +152,7 @@ class Sending:
         """Called inside libcurl, of each thing it does: the only place where it tells a refused
         stream from a connection that died. It closes the connection itself then, and the peer hangs
         up in answer, so that a look at the socket tells nothing."""
-        if kind != _TEXT:
+        if kind != _TEXT or words.startswith(_OF_THE_REQUEST):
             return
         if words.startswith(_OF_A_STREAM):
             if _REFUSED in words or _REFUSED_BEFORE in words:

@@ -173,9 +173,9 @@ class H2Server:
             with self._tls.wrap_socket(plain, server_side=True) as sock:
                 self._sockets.add(sock)
                 self.connections += 1
-                if self._handler1 is None or sock.selected_alpn_protocol() == "h2":
+                if sock.selected_alpn_protocol() == "h2":
                     self._talk(H2Connection(sock, self._settings))
-                else:
+                elif self._handler1 is not None:
                     self._talk1(sock, self._handler1)
         except OSError:
             pass

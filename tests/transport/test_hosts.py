@@ -135,12 +135,14 @@ def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
 
 
 def test_who_wants_http_1_1_is_asked_by_it_and_its_death_is_none(world: World) -> None:
+    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
+    world.admission.multiplexes(HTTPS)
     easy, sending = world.send(HTTPS)
     assert pycurl.HTTP_VERSION not in easy
     for _ in range(2):
         sending.downgraded, sending.reused = True, Reused(False, None)
         world.hosts.failed(HTTPS, sending, 42)
-        assert sending.unsent
+        assert sending.unsent and not world.admission.speaks_http2(HTTPS)
     easy, _ = world.send(HTTPS)
     assert easy[pycurl.HTTP_VERSION] == pycurl.CURL_HTTP_VERSION_1_1
     assert pycurl.FORBID_REUSE not in easy

@@ -10,6 +10,9 @@ import pytest
 
 import engine
 from engine import Category, HttpRequest, Multi, Retry
+from engine.transport import sending
+from engine.transport.driver import Driver
+from engine.transport.timers import Timer
 from tests.batch.support import answer as whole_answer
 from tests.batch.support import openai_row, run_batch
 from tests.faults.case import GOOD, TEXT, WORDS
@@ -206,3 +209,31 @@ def test_refused_on_a_connection_that_served_costs_nothing(tmp_path: Path) -> No
         multi.poll(0)
         asleep.set()
         assert_well([stream.result()])
+
+
+def test_one_that_is_cancelled_while_it_waits_to_go_out_again_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[Callable[[], None]] = []
+    call_later = Driver.call_later
+
+    def note(driver: Driver, delay: float, call: Callable[[], None]) -> Timer:
+        if delay > 10:
+            waiting.append(call)
+        return call_later(driver, delay, call)
+
+    monkeypatch.setattr(Driver, "call_later", note)
+    monkeypatch.setattr(sending, "_REFUSED_WAIT", 60.0)
+    with (
+        play_h2(lambda peer: peer.reset(REFUSED), tmp_path) as server,
+        Multi(ca_file=server.ca_file) as multi,
+    ):
+        stream = engine.Client(multi, dialect="chat", base_url=server.url).stream("m", "hi")
+        while not waiting:
+            multi.poll(0.05)
+        assert (multi.statistics().queued, server.requests) == (1, 3)
+        stream.cancel()
+        multi.run()
+        for call in waiting:
+            call()  # as if the time were over
+        assert [lane.in_flight for lane in multi._driver.lanes._lanes.values()] == [0]

@@ -188,3 +188,14 @@ def test_a_raise_that_was_too_much_is_tried_less_often_each_time() -> None:
     assert waits == sorted(waits) and (waits[0], waits[1], waits[-1]) == (6, 12, 96)
     limits.told("a", 3)
     assert carry(limits, 700)[-1] == 100, "and once it is taken, as before"
+
+
+def test_after_a_raise_a_connection_must_be_full_anew() -> None:
+    limits = learned(2)
+    begin(limits, 4)
+    end(limits, 2)
+    assert limits.limit("a") == 3
+    for _ in range(20):
+        end(limits, 1)
+        begin(limits, 1)
+    assert limits.limit("a") == 3, "two at a time is not three"
