@@ -12,7 +12,7 @@ from typing import Any
 from engine.providers.chat.chunk import ToolCallPiece
 from engine.providers.tool_calls import Calls, OpenCall
 
-__all__ = ["call_of", "gemini_seal"]
+__all__ = ["call_of", "gemini_seal", "is_told_again"]
 
 
 def call_of(
@@ -40,9 +40,15 @@ def call_of(
         # Cerebras: an index that comes again with another id is another call; others make up an
         # id for each piece and repeat the name.
         return call if name == call.name and not whole else None if call.name else call
-    if whole and (arguments or name != call.name):
+    if whole and (arguments or name != call.name) and not is_told_again(piece, arguments, call):
         return None  # each comes whole, and all under one index or id
     return call
+
+
+def is_told_again(piece: ToolCallPiece, arguments: str, call: OpenCall) -> bool:
+    """Whether `piece` only tells the `call` it goes on with once more: the same id and the same
+    whole arguments. Carried out it would be done twice."""
+    return piece.id == call.id and arguments == call.arguments and call.is_whole()
 
 
 def _by_id(piece: ToolCallPiece, name: str, calls: Calls) -> OpenCall | None:

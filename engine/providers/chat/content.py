@@ -25,7 +25,7 @@ from engine.events import (
 )
 from engine.messages import ServerTool, VendorItem
 from engine.providers.blocks import AnswerParser, Choice, merge
-from engine.providers.chat.calls import call_of, gemini_seal
+from engine.providers.chat.calls import call_of, gemini_seal, is_told_again
 from engine.providers.chat.chunk import (
     UNSAID,
     Delta,
@@ -198,6 +198,8 @@ class ContentParser(AnswerParser):
             call = state.calls.open(piece.id, name, self._new_block(state), self._id or "")
         elif name:
             events += call.named(name)
+        if is_told_again(piece, arguments, call):
+            return
         call.custom = call.custom or piece.custom is not None
         if piece.index is not None:
             state.by_index[piece.index] = call

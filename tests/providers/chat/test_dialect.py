@@ -261,6 +261,30 @@ CALLS: list[tuple[str, list[list[dict[str, Any]]], list[ToolCall]]] = [
     ("no arguments at all", [[piece(None, index=0, id="a", name="f")]], [ToolCall("a", "f", "{}")]),
     ("blank arguments", [[piece(" ", index=0, id="a", name="f")]], [ToolCall("a", "f", "{}")]),
     ("a piece of nothing", [[piece("")], [{}], [piece('{"x":1}', index=0, id="a", name="f")]], [A]),
+    *(
+        (
+            f"told once more at the end, {how}",
+            [
+                [piece('{"x":1}', index=0, id="a", name="f")],
+                [piece('{"y":2}', index=1, id="b", name="g")],
+                [piece('{"x":1}', id="a", **more), piece('{"y":2}', id="b", index=1, **last)],
+            ],
+            [A, B],
+        )
+        for how, more, last in (
+            ("whole", {"index": 0, "name": "f"}, {"name": "g"}),
+            ("without names", {"index": 0}, {}),
+            ("without an index", {"name": "f"}, {"name": "g"}),
+        )
+    ),
+    (
+        "under one index, the second told once more",
+        [
+            [piece('{"x":1}', index=0, id="a", name="f")],
+            [piece('{"y":2}', index=0, id="b", name="g"), piece('{"y":2}', index=0, id="b")],
+        ],
+        [A, B],
+    ),
     (
         "an id that changes without a name is the same call",
         [[piece('{"x"', index=0, id="a", name="f")], [piece(":1}", index=0, id="z")]],
@@ -672,3 +696,14 @@ def test_a_call_that_is_also_told_as_a_function_call_is_one() -> None:
     ]
     (call,) = message(parse(*both, chunk("tool_calls"))).tool_calls
     assert (call.id, call.name, call.input) == ("a", "f", {"x": 1})
+
+
+def test_one_id_with_other_arguments_is_another_call() -> None:
+    """Two calls are two: only what is the same in all is told once more."""
+    first, second = piece('{"x":1}', index=0, id="a", name="f"), piece('{"x":2}', index=0, id="a")
+    second["function"]["name"] = "f"
+    events = parse(chunk(tool_calls=[first]), chunk(tool_calls=[second]), chunk("tool_calls"))
+    one, two = message(events).tool_calls
+    assert (one.input, two.input) == ({"x": 1}, {"x": 2}) and one.id != two.id
+    apart = [piece('{"x":1}', index=n, id="a", name="f") for n in (0, 1)]
+    assert len(message(parse(chunk(tool_calls=apart), chunk("tool_calls"))).tool_calls) == 2
