@@ -149,6 +149,8 @@ class Hosts:
 
     def answered(self, host: str, sending: Sending, http2: bool) -> None:
         """`host` answered the attempt, over HTTP/2 or not."""
+        if not host.startswith("https:"):
+            return  # HTTP/1.1, as ever
         self._speaks(host, http2)
         if sending.name is not None:
             self._admission.streams.answered(sending.name, host if http2 else None)
