@@ -184,6 +184,8 @@ def _number(text: str | None) -> float | None:
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|us|µs|d|h|m|s)", re.ASCII)
+# Tried at the beginning alone: to look for one at each of a thousand digits reads them all again.
+_DURATIONS = re.compile(rf"(?:\s*{_DURATION.pattern})+\s*", re.ASCII)
 # Between the values of a header that came more than once; one in a date comes before its day.
 _BETWEEN = re.compile(r", (?!\d\d[ -][A-Za-z]{3}[ -])")
 
@@ -211,7 +213,7 @@ def _duration(text: str, now: datetime | None, unit: float) -> float | None:
         when = seconds / 1000 if seconds >= 1000 * _UNIX_TIME else seconds
         return max(when - (now or datetime.now(UTC)).timestamp(), 0.0)
     lowered = text.lower()
-    if lowered and not _DURATION.sub("", lowered).strip():
+    if _DURATIONS.fullmatch(lowered):
         parts = _DURATION.findall(lowered)
         return sum(float(number) * _UNITS[name] for number, name in parts)
     moment = _moment(text)

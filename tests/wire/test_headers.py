@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import thread_time
 
 import pytest
 from hypothesis import example, given
@@ -64,6 +65,19 @@ def test_retry_after_is_seconds_a_date_or_nothing(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert parse_retry_after(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize("unit", ["9", "1s", "1 d", "Mon, ", "1, ", "a"])
+def test_what_is_long_is_read_in_a_time_that_grows_with_its_length(unit: str) -> None:
+    def seconds(length: int) -> float:
+        headers = {"retry-after": (unit * length)[:length]}
+        begun = thread_time()
+        parse_retry_after(headers, NOW)
+        return thread_time() - begun
+
+    small, large = (min(seconds(length) for _ in range(3)) for length in (1000, 16_000))
+    # Sixteen times the length: linear is 16, each digit tried again at every other 256.
+    assert large < 64 * small + 0.01
 
 
 @pytest.mark.parametrize(
