@@ -98,11 +98,14 @@ class Succession:
         request = cursor.request(self._asked) if cursor is not None else None
         if cursor is None or request is None:
             return None
-        if cursor.advanced:  # it got further: those before are forgiven
+        further = cursor.advanced
+        if further:  # those before are forgiven
             self._earlier = transfer.attempt - 1
         delay = self._resumed(transfer, cursor, broke)
         if delay is not None:
-            self._broke, self.resuming = broke, True
+            # Where nothing more came, it is not whole for the reason that it was not before.
+            self._broke = broke if further or self._broke is None else self._broke
+            self.resuming = True
             transfer.ask(request)
         return delay
 

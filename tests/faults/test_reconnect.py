@@ -12,7 +12,7 @@ import engine
 from engine import events
 from tests.faults.cursors import KEPT, PLAIN, WIRES, CursorServer, Wire
 from tests.faults.cursors import events as answered
-from tests.faults.server import CLOSE, Step, play
+from tests.faults.server import CLOSE, RESET, Step, play
 from tests.faults.siblings import words
 from tests.server import Request
 
@@ -145,12 +145,13 @@ PAGE, WHOLE = ("text/html", b"<html>Log in</html>"), ("application/json", b'{"id
         (answer("200 OK", b": here\n\nretry: 0\n\n"), 5),
         (answer("500 Oops"), 5),
         (answer("503 Busy"), 5),
+        (b"", 5),
+        (b"HTTP/1.1 200 O", 5),
+        (RESET, 5),
     ],
 )
 @pytest.mark.parametrize("wire", WIRES)
-def test_what_a_server_says_in_place_of_the_rest(
-    wire: Wire, rest: bytes, asked_for_it: int
-) -> None:
+def test_what_a_server_says_in_place_of_the_rest(wire: Wire, rest: Step, asked_for_it: int) -> None:
     """Whatever it is: what came stays, and is told to be cut."""
     all = answered(wire, "a", ids=True)
     asked: list[str] = []
