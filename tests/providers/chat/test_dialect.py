@@ -707,3 +707,5 @@ def test_one_id_with_other_arguments_is_another_call() -> None:
     assert (one.input, two.input) == ({"x": 1}, {"x": 2}) and one.id != two.id
     apart = [piece('{"x":1}', index=n, id="a", name="f") for n in (0, 1)]
     assert len(message(parse(chunk(tool_calls=apart), chunk("tool_calls"))).tool_calls) == 2
+    without_ids = [piece('{"x":1}', index=0, name="f")] * 2  # without ids nothing says so
+    assert len(message(parse(chunk(tool_calls=without_ids), chunk("tool_calls"))).tool_calls) == 2
