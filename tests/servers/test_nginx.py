@@ -6,10 +6,10 @@ import pytest
 
 import engine
 from engine import Category
-from tests.servers.answers import CALLS, LONG, ROWS, TEXT
+from tests.servers.answers import CALLS, LONG, TEXT
 from tests.servers.nginx import WAYS
 from tests.servers.providers import PROVIDERS, TOOLS, Provider
-from tests.servers.test_many import assert_exact, of_aimock, stream_all
+from tests.servers.test_many import FEW, of_aimock, stream_all
 
 pytestmark = pytest.mark.parametrize("way", WAYS)
 each_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.dialect)
@@ -64,9 +64,8 @@ def test_two_hundred_streams_share_one_connection(
     front: str, trusting: engine.Multi, way: str
 ) -> None:
     completions, begun = stream_all(f"{front}/{way}", trusting, "any-model", of_aimock)
-    assert_exact(completions)
     # At once, and not one after another; buffered, a beginning may be held back, and on a busy
     # machine many end before the last begins.
-    assert begun > len(ROWS) // 20 or way == "buffered"
+    assert begun > FEW or way == "buffered"
     assert {c.timing.http_version for c in completions} == {"2"}
     assert len({c.headers["x-connection"] for c in completions}) == 1
