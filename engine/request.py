@@ -147,7 +147,7 @@ def check_url(url: str, name: str = "url") -> str:
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
             f"{name} {shown_url(url)!r} must begin with http:// or https:// "
-            f"(its scheme is {parts.scheme!r})"
+            f"({_instead(url, parts.scheme)})"
         )
     if "@" in parts.netloc:
         raise ConfigError(
@@ -259,6 +259,18 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _instead(url: str, scheme: str) -> str:
+    """What was meant by a `url` of another scheme, or of none."""
+    if "unix" in scheme:
+        return "for a socket file give unix_socket="
+    if url[:1] in ("'", '"'):
+        return "leave out the quotes"
+    if re.match(r"(?!https?[:/])[\w.-]+(?::\d+)?(?:/|$)", url):
+        way = "http" if is_loopback(f"http://{url}") else "https"
+        return f"perhaps {way}://{shown_url(url)}"
+    return f"its scheme is {scheme!r}"
 
 
 def public_url(url: str) -> str:

@@ -6,7 +6,15 @@ import pytest
 
 import engine
 from engine.errors import ConfigError
-from engine.request import check_way, is_loopback, is_open, is_secret_name, public_url, shown_url
+from engine.request import (
+    check_url,
+    check_way,
+    is_loopback,
+    is_open,
+    is_secret_name,
+    public_url,
+    shown_url,
+)
 
 CANARY = "canary-4b1d-never-to-be-seen"
 SECRET = (
@@ -156,3 +164,22 @@ def test_loopback_is_told_by_the_host_alone() -> None:
     assert not is_loopback("http://h/?x=127.0.0.1")
     assert not is_loopback("http://127.0.0.1.evil.example/")
     assert is_loopback("http://LOCALHOST/")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("localhost:8089/v1", "perhaps http://localhost:8089/v1)"),
+        ("127.0.0.1:80", "perhaps http://127.0.0.1:80)"),
+        ("api.example.com/v1?key=hunter2", "perhaps https://api.example.com/v1)"),
+        ("unix:///run/llm.sock", "give unix_socket="),
+        ("'http://x/v1'", "leave out the quotes"),
+        ("ftp://x", "its scheme is 'ftp'"),
+        ("http//x/v1", "its scheme is ''"),
+        ("u:hunter2@h:1/v1", "its scheme is 'u'"),
+    ],
+)
+def test_an_address_without_its_scheme_is_told_what_was_meant(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match="must begin with http") as caught:
+        check_url(url, "base_url")
+    assert words in str(caught.value) and "hunter2" not in str(caught.value)
