@@ -44,6 +44,7 @@ class Succession:
         "_asked",
         "_broke",
         "_earlier",
+        "_failed",
         "_lanes",
         "_mended",
         "_restarts",
@@ -59,6 +60,7 @@ class Succession:
         self._lanes = lanes
         self._earlier = 0  # attempts that no longer count
         self._restarts = 0
+        self._failed: EngineError | None = None  # why the last attempt did
         self._broke: EngineError | None = None  # why an answer that was begun is not whole
         self.resuming: bool = False
         self.mending: bool = False
@@ -116,6 +118,7 @@ class Succession:
             failure: why the last one failed.
             delivered: part of the answer was handed over.
         """
+        self._failed = failure
         cursor = self.cursor
         if cursor is not None and self._broke is not None:
             # Once the rest has come, what fails is the answer itself, as at first.
@@ -158,6 +161,14 @@ class Succession:
         broke.args = (broke.message,)
         broke.__cause__ = broke.__cause__ or failure
         return broke
+
+    def late(self, error: EngineError) -> EngineError:
+        """`error`, that the time for all attempts is over, with why the one before failed."""
+        if self._failed is not None:
+            error.message += f"; the attempt before failed: {self._failed.message}"
+            error.args = (error.message,)
+            error.__cause__ = self._failed
+        return error
 
     @property
     def broke(self) -> bool:

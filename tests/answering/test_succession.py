@@ -11,10 +11,11 @@ import pytest
 
 import engine
 from engine import events
-from engine.errors import ConfigError
+from engine.errors import Category, ConfigError
 from engine.loops.asyncio import AsyncClient
 from tests.faults.server import CLOSE, Step, play
-from tests.server import Request, chat, chat_chunk
+from tests.server import Peer, Request, chat, chat_chunk, serve
+from tests.steady import advance
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -233,3 +234,30 @@ def test_a_failure_without_an_id_after_a_break_is_told() -> None:
     done, _, requests = ask((MARKED, failed, REST), reconnect=True)
     assert (done.status, done.text, len(requests)) == ("error", "Half of ", 2)
     assert done.error is not None and "overloaded" in done.error.message
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_time_that_runs_out_before_another_attempt_tells_why_the_last_one_failed(
+    multi: engine.Multi, monkeypatch: pytest.MonkeyPatch, status: str, streamed: bool
+) -> None:
+    def refuse(peer: Peer) -> None:
+        peer.json(b'{"error":{"message":"slow down"}}', status, "Retry-After: 50\r\n")
+
+    with serve(refuse) as server:
+        limits = engine.Timeouts(total=3000)
+        retry = engine.Retry(max_attempts=3, max_retry_after=3600)
+        client = engine.Client(multi, base_url=server.url, timeouts=limits, retry=retry)
+        scheduled: list[events.Event] = []
+        ask = client.stream if streamed else client.request
+        stream = ask("m", "hi", on_event=scheduled.append)
+        while not any(isinstance(event, events.RetryScheduled) for event in scheduled):
+            multi.poll(0.1)
+        with monkeypatch.context() as later:
+            advance(later, 3001)
+            completion = stream.result()
+    error = completion.error
+    assert error is not None and error.category is Category.TIMEOUT
+    assert "timeouts.total" in str(error) and "slow down" in str(error)
+    assert isinstance(error.__cause__, engine.EngineError)
+    assert error.__cause__.http_status == int(status[:3])
