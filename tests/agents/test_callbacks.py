@@ -48,4 +48,5 @@ def test_who_asks_when_it_is_over_is_told_of_the_end_at_once(
         late()
     client.multi.run()
     assert heard == [("end", (run,))] * 2
+    assert not run._callbacks._by_name, "nothing is kept that is never called"
     assert [event.type for event in run][-1] == "complete"

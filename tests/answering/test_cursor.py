@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from engine.answering.cursor import Cursor
 from engine.answering.marks import with_key
 from engine.errors import ProtocolError
+from engine.events import Done
 from engine.providers import dialect
 from engine.request import HttpRequest
 from engine.wire.sse import SSERecord
 
 ASKED = HttpRequest("POST", "https://api.test/v1/responses?api-version=1", body=b"{}")
+SAID = "response.output_text.done"  # of which no event is made
 BACKGROUND = ASKED.with_body(b'{"background":true}')
 STORED = ASKED.with_body(b'{"store":true}')
 
@@ -147,6 +149,10 @@ def test_what_is_no_part_of_the_answer_is_no_place_and_hides_none(after: SSEReco
         (read("responses", numbered(3), numbered(3)), BACKGROUND),
         (read("responses", numbered(3), numbered(2), numbered(4)), BACKGROUND),
         (read("responses", numbered(3), numbered(None)), BACKGROUND),
+        (
+            read("responses", numbered(3), numbered(None, type="response.output_text.done")),
+            BACKGROUND,
+        ),
     ],
 )
 def test_where_content_has_no_place_of_its_own_there_is_none(
@@ -254,6 +260,7 @@ COUNTED = [chunk("a", "s-8"), chunk("b", "s-9"), chunk("c", "s-10")]
         (COUNTED, ["t-1"], True),
         (COUNTED[1:], ["s-12"], True),  # too few to say
         ([*COUNTED, chunk("d", "s-12")], ["s-14"], True),  # they do not count
+        ([chunk("z", "s-6"), *COUNTED], ["s-12"], True),
         ([chunk("a", "0x"), chunk("b", "1x"), chunk("c", "2x")], ["4x"], True),
     ],
 )
@@ -383,6 +390,18 @@ def test_what_came_before_the_failure_is_kept_however_it_is_cut(at_once: bool) -
     told = [record for read in reads for record in cursor.passed(read, None)]
     assert told == came[:2]
     assert "event 7 follows on 5" in str(cursor.failure)
+
+
+def test_what_comes_behind_the_end_of_the_answer_undoes_nothing() -> None:
+    parser = dialect("responses").parser()
+    cursor = Cursor("responses", dialect("responses").parser)
+    cursor.events([numbered(3)], None, parser)
+    assert cursor.request(BACKGROUND) is not None
+    cursor.expect_rest()
+    whole = {"id": "resp/1", "status": "completed"}
+    last = numbered(4, type="response.completed", response=whole)
+    told = cursor.events([last, numbered(9)], None, parser)
+    assert parser.complete and type(told[-1]) is Done
 
 
 def test_a_replay_in_pieces_is_passed_over() -> None:

@@ -18,6 +18,7 @@ import pytest
 import engine
 from engine import agents, telemetry
 from engine.telemetry import hooks, unfinished
+from engine.telemetry.spans import Spans
 from engine.telemetry.unfinished import Unfinished, tell_dropped
 from tests.faults.server import STALL, FaultServer, play
 from tests.server import Request, chat_chunk
@@ -59,17 +60,23 @@ def begin(url: str, until: Callable[[Any], bool] = lambda stream: bool(stream.te
 
 
 def test_a_stream_that_nobody_holds_is_told_by_the_next_hook(
-    told: Told, server: FaultServer, caplog: pytest.LogCaptureFixture
+    told: Told,
+    server: FaultServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(Spans, "nanoseconds", lambda _, when: int(when * 1e9))
     caplog.set_level(logging.INFO, "engine.requests")
     stream = begin(server.url)
     del stream
     gc.collect()
     assert told.spans() == {}, "a finalizer tells nothing"
+    (dropped,) = [n.when for n in unfinished._dropped if id(n) in unfinished._open]
     assert hooks.listens()
     (span,) = told.spans().values()
     said = dict(span.attributes or {})
     assert (said["error.type"], said["engine.status"]) == ("abandoned", "abandoned")
+    assert span.end_time == int((dropped or 0) * 1e9), "when it was dropped, not when it is told"
     assert said["gen_ai.response.model"] == "m-1"
     assert said["gen_ai.usage.output_tokens"] == 3
     assert span.status.status_code.name == "ERROR"
