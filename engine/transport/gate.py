@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.transport.probes import Probes
+from engine.transport.gate_probes import Probes
 from engine.transport.room import Room
 
 __all__ = ["Gate"]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from engine.errors import Category, EngineError, ProviderError
 from engine.transport.admission import Admission, Queued
-from engine.transport.budget import RetryBudget
 from engine.transport.gate import Gate
 from engine.transport.retry import Retry, Sent, retry_delay
+from engine.transport.retry_budget import RetryBudget
 
 if TYPE_CHECKING:
     from engine.transport.timers import Timer

@@ -11,9 +11,9 @@ import pytest
 
 from engine.errors import Category, EngineError, NetworkError, ProviderError
 from engine.transport.admission import Admission
-from engine.transport.budget import RetryBudget
 from engine.transport.lane import Lane, Lanes
 from engine.transport.retry import Retry, Sent
+from engine.transport.retry_budget import RetryBudget
 from engine.transport.timers import Timer
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from engine.transport.probes import Probes
+from engine.transport.gate_probes import Probes
 
 
 def asked(begun: int, refusals: int, spare: float = math.inf) -> list[int]:

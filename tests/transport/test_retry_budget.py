@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.transport.budget import RetryBudget
+from engine.transport.retry_budget import RetryBudget
 
 
 def retries(budget: RetryBudget, now: float, wanted: int) -> int:
