@@ -111,6 +111,7 @@ _BY_WORD: Final = (
     ("abovemax", Category.INVALID_ARG),
     ("belowmin", Category.INVALID_ARG),
     ("outofrange", Category.INVALID_ARG),
+    ("responsevalidation", Category.SERVER),  # what a server's server said was malformed
     ("validation", Category.INVALID_ARG),  # TGI's error_type, FastAPI's, Bedrock's
     ("unprocessable", Category.INVALID_ARG),
     ("server", Category.SERVER),

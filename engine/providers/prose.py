@@ -52,6 +52,8 @@ def no_money(message: str, words: str) -> bool:
     return _NO_MONEY.search(message) is not None
 
 
+# "The request took too long": not of its length.
+_OF_TIME: Final = r"\b(?:took|tak\w+|wait\w*|ran|running|last\w*)\b"
 # Pattern, category (None: that of the status and codes), advice.
 _BY_PROSE: Final = (
     (
@@ -100,10 +102,13 @@ _BY_PROSE: Final = (
         None,
         "none of the providers behind it can do what is asked: leave it out, or take another model",
     ),
-    # The rest is for errors inside a stream that have no code (proxies' and small servers').
+)
+# The same where no code says more than that something failed: small servers', inside a stream.
+_WITHOUT_CODE: Final = (
     (
         re.compile(
-            r"(?:prompt|input|request)\b.{0,20}\btoo long\b|maximum context length"
+            rf"(?:prompt|input|request)\b(?:(?!{_OF_TIME}).){{0,20}}\b(?<!for )too long\b"
+            r"|maximum context length"
             r"|exceed.{0,30}context (?:size|length|window|limit)"
             r"|context (?:size|length|window|limit) .{0,20}exceeded",
             re.IGNORECASE | re.DOTALL,
@@ -128,9 +133,15 @@ _BY_PROSE: Final = (
 )
 
 
-def prose_of(message: str, words: str) -> tuple[Category | None, str] | None:
-    """What the prose of an error is about, and what to do; None where the codes say enough."""
-    for pattern, category, advice in _BY_PROSE:
+def prose_of(message: str, words: str, *, coded: bool) -> tuple[Category | None, str] | None:
+    """What the prose of an error is about, and what to do; None where the codes say enough.
+
+    Args:
+        message: the prose.
+        words: the codes.
+        coded: whether the codes say what is wrong, and not only that something is.
+    """
+    for pattern, category, advice in _BY_PROSE if coded else (*_BY_PROSE, *_WITHOUT_CODE):
         if pattern.search(message) or pattern.search(words):
             return category, advice
     return None

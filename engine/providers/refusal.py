@@ -44,6 +44,7 @@ _BY_STATUS: Final = {
 # has the code rate_limit_exceeded, but no wait makes the request smaller.
 _STATUS_WINS: Final = frozenset({401, 402, 403, 404, 407, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
+_VAGUE: Final = frozenset({None, Category.SERVER})
 # A bad request stays one, whatever its type says of servers.
 _NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
 
@@ -196,10 +197,12 @@ def _category(status: int | None, facts: ErrorBody, message: str) -> Category:
             named = Category.QUOTA
         elif status in (400, None) and WRONG_KEY.search(message):
             named = Category.AUTH  # xAI answers 400 to a wrong key
-        elif status in (400, 404, 422, None) and (about := prose_of(message, words)) is not None:
-            named = about[0] or named
-            if about[0] is not None and status != 404:
-                return about[0]
+        elif status in (400, 404, 422, None):
+            about = prose_of(message, words, coded=named not in _VAGUE)
+            if about is not None and about[0] is not None:
+                named = about[0]
+                if status != 404:
+                    return named
     if status is None:
         return named or Category.UNKNOWN
     by_status = _BY_STATUS.get(status)
@@ -223,7 +226,7 @@ def _advice(
     """What to do next."""
     if retry_after and category is not Category.QUOTA:
         return f"it asks to wait {retry_after:g} s"
-    about = prose_of(message, facts.code or "")
+    about = prose_of(message, facts.code or "", coded=False)
     if about is not None and category in (Category.INVALID_ARG, Category.NOT_FOUND):
         return about[1]
     if category is Category.INVALID_ARG:

@@ -68,6 +68,7 @@ PROSE = {
         "This model's maximum context length is 4096 tokens. However, you requested 5000",
         "prompt is too long: 1284668 tokens > 1000000 maximum",
         "Input is too long for requested model.",
+        "The input for this model is too long",
         "the request exceeds the available context size (16384 tokens)",
         "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
         "Input validation error: `top_p` must be > 0.0 and < 1.0",
@@ -83,6 +84,10 @@ PROSE = {
         "the queue exceeds its maximum length",
         "upstream timed out",
         "CUDA out of memory",
+        "The request took too long to process, please try again",
+        "Request is taking too long",
+        "Input processing took too long",
+        "The prompt waited in the queue for too long",
     ],
 }
 
@@ -97,6 +102,25 @@ def test_an_error_inside_a_stream_without_a_code_is_told_by_its_words(
         error = stream_error(shape, "vendor")
         assert error.category == category
         assert error.retryable is (category != "INVALID_ARG")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "category"),
+    [
+        ("timeout", "prompt is too long", "TIMEOUT"),
+        ("rate_limit_exceeded", "request too long for your tier", "RATE_LIMIT"),
+        ("invalid_request_error", "Rate limit exceeded", "INVALID_ARG"),
+        ("server_error", "prompt is too long", "INVALID_ARG"),
+        ("APIResponseValidationError", "bad upstream", "SERVER"),
+        ("RequestValidationError", "bad field", "INVALID_ARG"),
+    ],
+)
+def test_a_code_that_says_what_is_wrong_counts_for_more_than_the_words(
+    code: str, message: str, category: str
+) -> None:
+    for key in ("code", "type"):
+        error = stream_error({"error": {key: code, "message": message}}, "vendor")
+        assert error.category == category
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])

@@ -21,6 +21,7 @@ def call_of(
     arguments: str,
     calls: Calls,
     by_index: dict[int, OpenCall],
+    before: int,
 ) -> OpenCall | None:
     """The open call that `piece` goes on with; None: it begins another one.
 
@@ -30,6 +31,8 @@ def call_of(
         arguments: its arguments as JSON text.
         calls: the calls of the choice.
         by_index: those whose provider numbers them.
+        before: of how many calls was told before the chunk that `piece` is of; what names itself
+            in the same one is another call, even if it is equal.
     """
     numbered = by_index.get(piece.index) if piece.index is not None else None
     call = numbered or _by_id(piece, name, calls) or _unnumbered(piece, name, arguments, calls)
@@ -40,7 +43,8 @@ def call_of(
         # Cerebras: an index that comes again with another id is another call; others make up an
         # id for each piece and repeat the name.
         return call if name == call.name and not whole else None if call.name else call
-    if whole and (arguments or name != call.name) and not is_told_again(piece, arguments, call):
+    again = is_told_again(piece, arguments, call) and call in calls.opened[:before]
+    if whole and (arguments or name != call.name) and not again:
         return None  # each comes whole, and all under one index or id
     return call
 

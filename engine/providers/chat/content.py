@@ -103,11 +103,12 @@ class ContentParser(AnswerParser):
         if delta.refusal:
             state.finish.refused = True
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
+        before = len(state.calls.opened)
         for call in delta.tool_calls or ():
-            self._tool_call(call, state, events)
+            self._tool_call(call, state, events, before)
         # OpenAI's before 2023-11; llama-cpp-python 0.3 says each piece of a call in both.
         if delta.function_call is not None and not delta.tool_calls:
-            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events)
+            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events, before)
         self._extras(delta, state, choice, events)
 
     def _reasoning(
@@ -179,7 +180,10 @@ class ContentParser(AnswerParser):
             elif "text" not in piece and "summary" not in piece and "thinking" not in piece:
                 events.append(Unknown("thinking", piece, state.block))
 
-    def _tool_call(self, piece: ToolCallPiece, state: Alternative, events: list[Event]) -> None:
+    def _tool_call(
+        self, piece: ToolCallPiece, state: Alternative, events: list[Event], before: int
+    ) -> None:
+        """Take `piece`; `before`: of how many calls was told before its chunk."""
         function = piece.function or Function()
         if not (piece.id or function.name or piece.custom) and type(function.arguments) is str:
             known = state.by_index.get(piece.index) if piece.index is not None else None
@@ -189,7 +193,7 @@ class ContentParser(AnswerParser):
         if piece.custom is not None:
             function = Function(piece.custom.name, piece.custom.input)
         name, arguments = function.name or "", function.text()
-        call = call_of(piece, name, arguments, state.calls, state.by_index)
+        call = call_of(piece, name, arguments, state.calls, state.by_index, before)
         if call is None:
             if not (name or piece.id or arguments):
                 return  # a piece of nothing

@@ -698,6 +698,24 @@ def test_a_call_that_is_also_told_as_a_function_call_is_one() -> None:
     assert (call.id, call.name, call.input) == ("a", "f", {"x": 1})
 
 
+@pytest.mark.parametrize("index", [None, 0])
+@pytest.mark.parametrize("whole", [True, False])
+def test_equal_calls_of_one_chunk_under_one_id_are_as_many(index: int | None, whole: bool) -> None:
+    """To roll two dice: an id that is the name of the function."""
+    numbered = {} if index is None else {"index": index}
+    calls = [piece('{"s":6}', id="roll", name="roll", **numbered) for _ in range(2)]
+    if whole:
+        said = {
+            "message": {"role": "assistant", "tool_calls": calls},
+            "finish_reason": "tool_calls",
+        }
+        events = ChatDialect().parse_answer(json.dumps({"choices": [said]}).encode())
+    else:
+        events = parse(chunk(tool_calls=calls), chunk("tool_calls"))
+    one, two = message(events).tool_calls
+    assert one.input == two.input == {"s": 6} and one.id != two.id
+
+
 def test_one_id_with_other_arguments_is_another_call() -> None:
     """Two calls are two: only what is the same in all is told once more."""
     first, second = piece('{"x":1}', index=0, id="a", name="f"), piece('{"x":2}', index=0, id="a")
