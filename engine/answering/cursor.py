@@ -15,6 +15,7 @@ from engine.answering.marks import (
     kept,
     number_of,
     of_kept,
+    opens,
     step,
     token_of,
     type_of,
@@ -33,7 +34,7 @@ _Mode = Literal["number", "token", "id"]
 # Of so many events before the break, and of as many after it, it is known that they were read.
 _REMEMBERED: Final = 2048
 _MOST_HEADS: Final = 8
-# Ids that are each the next in number, after which the next is known.
+# Ids that are each the next in number, behind one that opens a count: then the next is known.
 _COUNTED: Final = 2
 
 
@@ -54,8 +55,8 @@ class Cursor:
 
     Of another response each record is looked at: what was read before is dropped wherever it comes,
     where something is missing it is not the rest, and an error is the server's word in any place.
-    That something is missing is told by numbers, and by ids where those before the break count: of
-    ids that do not, nobody can say which is the next.
+    That something is missing is told by numbers, and by ids where those before the break plainly
+    count this stream's own events: of others, nobody can say which is the next.
 
     Args:
         dialect: name of the format.
@@ -105,7 +106,8 @@ class Cursor:
         self._id = ""  # the last
         self._marked = False  # so is what came last
         self._distinct = True  # each id is another
-        self._counted = 0  # how many were the next in number; -1: one was not
+        # How many were the next in number; -1: one was not, or the first opened no count.
+        self._counted = 0
         # Hashes, since an id may be as long as an event: of the id, and of the data that came
         # with it. Ids that come after a break do not push out those from before it, so that who
         # reads anew what is forgotten gets to what is not.
@@ -224,6 +226,8 @@ class Cursor:
             if self._id:
                 counts = self._counted >= 0 and step(id, self._id) == 1
                 self._counted = self._counted + 1 if counts else -1
+            elif not opens(id):
+                self._counted = -1
             if len(self._known_since) > _REMEMBERED:
                 self._forgot = True
                 del self._known_since[next(iter(self._known_since))]

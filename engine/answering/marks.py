@@ -19,6 +19,7 @@ __all__ = [
     "kept",
     "number_of",
     "of_kept",
+    "opens",
     "step",
     "token_of",
     "type_of",
@@ -115,6 +116,14 @@ def step(id: str, last: str) -> int | None:
     stem, number = _counted(id)
     before, last_number = _counted(last)
     return number - last_number if stem == before and number >= 0 and last_number >= 0 else None
+
+
+def opens(id: str) -> bool:
+    """Whether a stream whose first id this is counts its own events: from 0 or 1, by themselves or
+    behind a name. What begins elsewhere may be the count of all streams of a server, of which
+    others take some; behind a number, as of a time or a partition, it is not this one's alone."""
+    stem, number = _counted(id)
+    return number in (0, 1) and (not stem or any(map(str.isalpha, stem)))
 
 
 def _counted(id: str) -> tuple[str, int]:

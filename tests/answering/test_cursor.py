@@ -243,25 +243,42 @@ def test_the_rest_is_told_by_its_numbers(
     assert cursor.advanced is bool(taken) and not cursor.failure
 
 
-COUNTED = [chunk("a", "s-8"), chunk("b", "s-9"), chunk("c", "s-10")]
+def ids(*all: str) -> list[SSERecord]:
+    return [chunk(id, id) for id in all]
+
+
+COUNTED = ids("s-0", "s-1", "s-2")
 
 
 @pytest.mark.parametrize(
     ("before", "came", "whole"),
     [
-        (COUNTED, ["s-11", "s-12"], True),
-        (COUNTED, ["s-9", "s-10", "s-11"], True),
-        (COUNTED, ["s-11", "s-11", "s-12", "s-12"], True),
-        (COUNTED, ["s-12"], False),
-        (COUNTED, ["s-11", "s-13"], False),
-        (COUNTED, ["s-12", "s-11"], False),
-        (COUNTED, ["s-7"], False),
-        (COUNTED, ["s-011", "s-end"], True),  # as the marker of the end may be called
+        (COUNTED, ["s-3", "s-4"], True),
+        (COUNTED, ["s-1", "s-2", "s-3"], True),
+        (COUNTED, ["s-3", "s-3", "s-4", "s-4"], True),
+        (COUNTED, ["s-4"], False),
+        (COUNTED, ["s-3", "s-5"], False),
+        (COUNTED, ["s-4", "s-3"], False),
+        (COUNTED, ["s-003", "s-end"], True),  # as the marker of the end may be called
         (COUNTED, ["t-1"], True),
-        (COUNTED[1:], ["s-12"], True),  # too few to say
-        ([*COUNTED, chunk("d", "s-12")], ["s-14"], True),  # they do not count
-        ([chunk("z", "s-6"), *COUNTED], ["s-12"], True),
-        ([chunk("a", "0x"), chunk("b", "1x"), chunk("c", "2x")], ["4x"], True),
+        (ids(*(f"s-{n}" for n in range(1, 11))), ["s-12"], False),
+        (ids("0", "1", "2"), ["4"], False),
+        (ids("1", "2", "3"), ["5"], False),
+        (ids("resp_1:0", "resp_1:1", "resp_1:2"), ["resp_1:4"], False),
+        (ids("2f:01", "2f:02", "2f:03"), ["2f:05"], False),
+        (COUNTED[:2], ["s-3"], True),  # too few to say
+        ([*COUNTED, *ids("s-4")], ["s-6"], True),  # they do not count
+        (ids("s-7", *(f"s-{n}" for n in range(3))), ["s-4"], True),
+        (ids("0x", "1x", "2x"), ["4x"], True),
+        # A count that did not begin here may be that of all streams of a server.
+        (ids("100", "101", "102", "103"), ["180", "260"], True),
+        (ids("2", "3", "4"), ["6", "5"], True),
+        (ids("s-8", "s-9", "s-10"), ["s-12", "s-7"], True),
+        (ids(*(f"resp_1:{n}" for n in range(7, 40))), ["resp_1:41"], True),
+        # So may one that begins anew with each moment, or in each partition.
+        (ids("1700000-0", "1700000-1", "1700000-2"), ["1700000-4"], True),
+        (ids("3:1", "3:2", "3:3"), ["3:5"], True),
+        (ids("0.1", "0.2", "0.3"), ["0.5"], True),
     ],
 )
 def test_where_ids_count_what_is_missing_is_missed(
