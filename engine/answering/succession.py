@@ -107,7 +107,7 @@ class Succession:
         if delay is not None:
             # Where nothing more came, it is not whole for the reason that it was not before.
             self._broke = broke if further or self._broke is None else self._broke
-            self.resuming = True
+            self._failed, self.resuming = broke, True
             transfer.ask(request)
         return delay
 

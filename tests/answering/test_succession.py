@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import engine
 from engine import events
 from engine.errors import Category, ConfigError
 from engine.loops.asyncio import AsyncClient
-from tests.faults.server import CLOSE, Step, play
+from tests.faults.server import CLOSE, STALL, Step, play
 from tests.server import Peer, Request, chat, chat_chunk, serve
 from tests.steady import advance
 
@@ -261,3 +262,45 @@ def test_a_time_that_runs_out_before_another_attempt_tells_why_the_last_one_fail
     assert "timeouts.total" in str(error) and "slow down" in str(error)
     assert isinstance(error.__cause__, engine.EngineError)
     assert error.__cause__.http_status == int(status[:3])
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ((MARKED,), "ended the answer with no end marker"),
+        ((BUSY, MARKED), "ended the answer with no end marker"),
+        ((MARKED, BUSY), "HTTP 503"),
+        ((MARKED, HEAD), "ended the answer with no end marker"),
+        ((BUSY, MARKED, BUSY), "HTTP 503"),
+        ((BUSY,), "HTTP 503"),
+        ((), None),
+    ],
+)
+def test_a_time_that_runs_out_tells_why_the_attempt_just_before_failed(
+    multi: engine.Multi, monkeypatch: pytest.MonkeyPatch, answers: Answers, why: str | None
+) -> None:
+    """Whether it was refused or broke off, and whatever came of those before it."""
+    left, silent = [*answers], Event()
+
+    def script(_: Request) -> Iterable[Step]:
+        if not left:
+            silent.set()
+            yield STALL
+        yield left.pop(0)
+        yield CLOSE
+
+    retry = engine.Retry(max_attempts=9, base_delay=0.0, max_delay=0.0, reconnect=True)
+    limits = engine.Timeouts(total=3000, connect=9000, first_event=9000, idle=9000, content=9000)
+    with play(script) as server:
+        at = {"base_url": server.url, "api_key": "k", "retry": retry, "timeouts": limits}
+        stream = engine.Client(multi, **at).stream("m", "hi")
+        while not silent.is_set():
+            multi.poll(0.1)
+        with monkeypatch.context() as later:
+            advance(later, 3001)
+            done = stream.result()
+    assert done.error is not None and done.error.category is Category.TIMEOUT
+    assert (done.status, done.text) == ("error", "Half of " if MARKED in answers else "")
+    assert ("the attempt before failed" in str(done.error)) is (why is not None)
+    assert (why or "None") in str(done.error.__cause__)
+    assert str(done.error).count("HTTP 503") == (why == "HTTP 503")
