@@ -48,14 +48,23 @@ def split_endpoint(url: str) -> tuple[str, str | None]:
     base, found, query = url.partition("?")
     base = base.rstrip("/")
     dialect = None
-    gemini = _GEMINI_METHOD.search(base)
+    origin, path = _origin_and_path(base)
+    gemini = _GEMINI_METHOD.search(path)
     if gemini is not None:
-        base, dialect = base[: gemini.start()], "gemini"
+        path, dialect = path[: gemini.start()], "gemini"
         query = "&".join(part for part in query.split("&") if not part.startswith("alt="))
     for ending, name in _ENDINGS:
-        if dialect is None and base.endswith(ending):
-            base, dialect = base.removesuffix(ending), name
+        if dialect is None and path.endswith(ending):
+            path, dialect = path.removesuffix(ending), name
+    base = origin + path
     return f"{base}?{query}" if found and query else base, dialect
+
+
+def _origin_and_path(url: str) -> tuple[str, str]:
+    """`url` in two, so that a host's name (``http://api``) is not taken for an ending."""
+    scheme, found, _ = url.partition("://")
+    start = url.find("/", len(scheme) + 3 if found else 0)
+    return (url, "") if start < 0 else (url[:start], url[start:])
 
 
 def base_url_of(row: Endpoint, environ: Mapping[str, str] | None = None) -> str:
@@ -104,11 +113,11 @@ def request_url(base_url: str, dialect: str, path: str) -> str:
     URL (Azure's ``api-version``) stays last.
     """
     base, found, query = base_url.partition("?")
-    base = base.rstrip("/")
-    above = base.removesuffix("/v1")
-    if above != base and dialect in _ABOVE_V1:
-        base = above + _ABOVE_V1[dialect]
-    base = base.removesuffix(_BEGINS.get(dialect, ""))
+    origin, beginning = _origin_and_path(base.rstrip("/"))
+    above = beginning.removesuffix("/v1")
+    if above != beginning and dialect in _ABOVE_V1:
+        beginning = above + _ABOVE_V1[dialect]
+    base = origin + beginning.removesuffix(_BEGINS.get(dialect, ""))
     if not found:
         return base + path
     return f"{base}{path}{'&' if '?' in path else '?'}{query}"

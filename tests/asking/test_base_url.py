@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.asking.base_url import base_url_of, request_url
+from engine.asking.base_url import base_url_of, request_url, split_endpoint
 from engine.errors import ConfigError
 from engine.providers import endpoint
 
@@ -83,3 +83,53 @@ def test_what_is_no_address_is_refused_by_the_variables_name(value: str) -> None
 )
 def test_the_url_of_a_request(base_url: str, dialect: str, path: str, url: str) -> None:
     assert request_url(base_url, dialect, path) == url
+
+
+HOSTS_OF_ENDINGS = [
+    ("api", "ollama", "/api/chat"),
+    ("api", "ollama-generate", "/api/generate"),
+    ("models", "gemini", "/models/m:x"),
+    ("models", "gemini-array", "/models/m:x"),
+    ("v2", "cohere", "/v2/chat"),
+    ("v1", "messages", "/v1/messages"),
+    ("v1", "ollama", "/api/chat"),
+    ("v1", "gemini", "/models/m:x"),
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+@pytest.mark.parametrize("place", ["{}", "{}:8080", "u:p@{}", "u@{}:1", "u:p@h.{}"])
+@pytest.mark.parametrize(("host", "dialect", "path"), HOSTS_OF_ENDINGS)
+def test_a_host_named_like_an_ending_of_paths_is_a_host(
+    scheme: str, place: str, host: str, dialect: str, path: str
+) -> None:
+    for name in (host, host.upper()):
+        origin = f"{scheme}://{place.format(name)}"
+        for base in (origin, f"{origin}/", f"{origin}//"):
+            assert request_url(base, dialect, path) == origin + path
+            assert request_url(f"{base}?a=1", dialect, path) == f"{origin}{path}?a=1"
+        # Behind the host the ending is one, as anywhere.
+        said_twice = {"v1": "/v1beta" if dialect == "gemini" else ""}.get(host, "")
+        assert request_url(f"{origin}/{host}/", dialect, path) == origin + said_twice + path
+
+
+@pytest.mark.parametrize("host", ["messages", "responses", "completions", "models"])
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+def test_a_host_named_like_an_endpoint_is_not_cut_off(host: str, scheme: str) -> None:
+    for place in (host, f"{host}:8080", host.upper()):
+        origin = f"{scheme}://{place}"
+        for base in (origin, f"{origin}/", f"{origin}/v1"):
+            assert split_endpoint(base) == (base.rstrip("/"), None)
+        assert split_endpoint(f"{origin}/v1/messages/") == (f"{origin}/v1", "messages")
+    for base in ("http://chat/completions", "http://api/chat", "http://v2/chat"):
+        assert split_endpoint(base) == (
+            ("http://chat", "completions") if "completions" in base else (base, None)
+        )
+    assert split_endpoint("http://models/m:generateContent") == (
+        "http://models/m:generateContent",
+        None,
+    )
+
+
+def test_an_endpoint_is_told_from_its_base_without_a_scheme_too() -> None:
+    assert split_endpoint("h/v1/messages") == ("h/v1", "messages")
