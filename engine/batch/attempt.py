@@ -22,8 +22,8 @@ from engine.asking.rendered import Rendered
 from engine.batch.outcome import Outcome, milliseconds, request_id
 from engine.batch.passing import of_any
 from engine.completion import Completion
-from engine.errors import CallbackError, TruncatedError, describe
-from engine.events import Done, Event, TextDelta
+from engine.errors import CallbackError, EngineError, ProtocolError, TruncatedError, describe
+from engine.events import Done, Event, StreamError, TextDelta
 from engine.messages import Message, Usage
 from engine.providers.chat.plain import plain_answer
 from engine.response import HttpResponse
@@ -92,11 +92,12 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         rendered.dialect, rendered.provider, rendered.key_variable, streaming=False
     )
     events: list[Event] = []
+    failure: EngineError | None = None
     headers = response.headers
     if response.http_status is not None:
         answer.head(Head(response.http_status, dict(headers), True))
-        events = answer.feed(response.body) + answer.end(response.error)
-    error = answer.failure or response.error
+        events, failure = _read(answer, response)
+    error = failure or answer.failure or response.error
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")
@@ -114,6 +115,18 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
         timing=milliseconds(response.timing),
         rate_limit=parse_rate_limit(headers),
     )
+
+
+def _read(answer: ResponseReader, response: HttpResponse) -> tuple[list[Event], EngineError | None]:
+    """What `response` tells, and why it went no further where the reading of a stream found out:
+    its end then has nothing more to say, and would call the answer cut."""
+    try:
+        events = answer.feed(response.body)
+    except ProtocolError as error:
+        return [], answer.named(error)
+    if events and isinstance(last := events[-1], StreamError):
+        return events[:-1], answer.named(last.error)
+    return events + answer.end(response.error), None
 
 
 def _plain(response: HttpResponse) -> Outcome | None:

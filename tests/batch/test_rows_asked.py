@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.answering.response_reader import ResponseReader
 from engine.events import Event
 from engine.providers.chat.parser import ChatParser
 from tests.batch.support import answer, ids, openai_row, provider, question, read, run_batch
@@ -293,3 +295,75 @@ def test_a_reading_that_raises_costs_its_row_and_not_the_run(
         summary = run_batch(rows, tmp_path / "out.jsonl", server, max_attempts=1)
     assert (summary.done, summary.failed, summary.errors) == (2, 1, {"CALLBACK": 1})
     assert "no such field" in summary.reasons["CALLBACK"]
+
+
+INVALID = {"message": "temperature must be a number", "type": "invalid_request_error"}
+REFUSED = b"data: " + json.dumps({"error": INVALID}).encode() + b"\n\n"
+SPOKEN = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+FORMATS = [
+    # the provider, its row, the error as a stream in its format tells it
+    ("openai", openai_row("a"), REFUSED),
+    ("openai", openai_row("a"), SPOKEN + REFUSED),
+    (
+        "openai",
+        {"url": "/v1/completions", "body": {"model": "m", "prompt": "a", "max_tokens": 3}},
+        REFUSED,
+    ),
+    (
+        "openai",
+        {"url": "/v1/responses", "body": {"model": "m", "input": "a"}},
+        b"event: error\ndata: "
+        + json.dumps({"type": "error", "error": INVALID}).encode()
+        + b"\n\n",
+    ),
+    (
+        "anthropic",
+        {"prompt": "a", "model": "m", "max_tokens": 3},
+        b"event: error\ndata: "
+        + json.dumps({"type": "error", "error": INVALID}).encode()
+        + b"\n\n",
+    ),
+    ("gemini", {"prompt": "a", "model": "m"}, REFUSED),
+    ("gemini-interactions", {"prompt": "a", "model": "m"}, b"event: error\n" + REFUSED),
+    ("ollama", {"prompt": "a", "model": "m"}, json.dumps({"error": INVALID}).encode() + b"\n"),
+    ("ollama", {"prompt": "a", "model": "m"}, REFUSED),
+]
+
+
+@pytest.mark.parametrize(("vendor", "row", "told"), FORMATS)
+def test_an_error_told_in_a_stream_that_nobody_asked_for_is_the_error_of_its_row(
+    tmp_path: Path, vendor: str, row: dict[str, Any], told: bytes
+) -> None:
+    with provider(lambda peer: peer.stream([told])) as server:
+        summary = run_batch([row], tmp_path / "o", server, provider=vendor, api_key="key-of-mine")
+        assert len(server.requests) == 1
+    assert summary.errors == {"INVALID_ARG": 1}
+    assert "temperature must be a number" in summary.reasons["INVALID_ARG"]
+
+
+def test_a_key_refused_inside_such_a_stream_is_asked_once(tmp_path: Path) -> None:
+    said = b'data: {"error":{"message":"Incorrect API key provided","type":"invalid_api_key"}}\n\n'
+    with provider(lambda peer: peer.stream([said])) as server:
+        run_batch([openai_row("a")], tmp_path / "o", server)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        ([b"data: {bad json}\n\n"], "JSON"),
+        ([SPOKEN, b"data: {bad json}\n\n"], "JSON"),
+        ([SPOKEN, b"data: " + b"x" * 2000 + b"\n\n"], "max_event_bytes=1000"),
+        ([b"data: " + b"x" * 2000 + b"\n\n"], "max_event_bytes=1000"),
+    ],
+)
+def test_what_cannot_be_read_in_such_a_stream_is_told_as_that_and_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes], why: str
+) -> None:
+    limited = partial(ResponseReader, max_event_bytes=1000)
+    monkeypatch.setattr("engine.batch.attempt.ResponseReader", limited)
+    with provider(lambda peer: peer.stream(pieces)) as server:
+        summary = run_batch([openai_row("a")], tmp_path / "o", server)
+        assert len(server.requests) == 1
+    assert summary.errors == {"PROTOCOL": 1}
+    assert why in summary.reasons["PROTOCOL"]
