@@ -73,8 +73,7 @@ class Admission:
     ) -> None:
         self._total_limit = max_connections
         self._host_limit = max_host_connections
-        bounded = bool(max_connections or max_host_connections)
-        self.streams: StreamLimits = StreamLimits(streams_per_connection, bounded)
+        self.streams: StreamLimits = StreamLimits(streams_per_connection)
         self._hosts: dict[str, _Host] = {}
         self._waiting: deque[_Host] = deque()
         self.active: int = 0

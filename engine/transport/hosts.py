@@ -96,10 +96,7 @@ class Hosts:
         if not host.startswith("https:") or sending.name is None:
             return
         sending.counted = sending.name
-        streams = self._admission.streams
-        sending.early = streams.began(sending.name, host)
-        if sending.full is not None and streams.told(host, sending.full):
-            self._limit_streams()
+        sending.early = self._admission.streams.began(sending.name, host)
         if sending.http2 is not None or not sending.early:
             self._speaks(host, sending.http2 is not False)
         if sending.reused is not None and not self._admission.speaks_http2(host):
@@ -140,7 +137,7 @@ class Hosts:
         if head is not None and sending.reused is not None:
             self._peers.lived(host)
         counted, name = sending.counted, sending.name
-        if counted is not None and self._admission.streams.ended(counted, monotonic()):
+        if counted is not None and self._admission.streams.ended(counted):
             self._limit_streams()
         if head is not None and name is not None:
             framed = "content-length" in head.headers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from time import monotonic
 from typing import Final
@@ -41,8 +40,6 @@ _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
 _ALERT: Final = b"alert"
 _DOWNGRADED: Final = b"HTTP_1_1_REQUIRED"
 _USING: Final = b"using HTTP/"
-# Of the limit that is set for all it says the same with a space between (8.23).
-_FULL: Final = re.compile(rb"connection #\d+reached MAX_CONCURRENT_STREAMS\((\d{1,9})\)")
 # Seconds after which a 408 is the server's word about a request that it waited for. As Firefox has
 # it: no server closes for want of a request that soon after it read the first of one.
 _AT_ONCE: Final = 1.0
@@ -72,7 +69,6 @@ class Sending:
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
         barred: the server's TLS does not take this client.
-        full: how many streams its server takes, where a connection was found full of them.
         http2: whether that connection, a new one, speaks HTTP/2; None: libcurl did not say.
         downgraded: the HTTP/2 server wants to be asked by HTTP/1.1, and did not process it.
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
@@ -89,7 +85,6 @@ class Sending:
         "counted",
         "downgraded",
         "early",
-        "full",
         "http2",
         "name",
         "refused",
@@ -110,7 +105,6 @@ class Sending:
         self.refused: bool = False
         self.barred: bool = False
         self.downgraded: bool = False
-        self.full: int | None = None
         self.http2: bool | None = None
         self.early: bool = False
         self.shared: bool = False
@@ -161,8 +155,6 @@ class Sending:
                 self.downgraded = True
         elif words.startswith(_USING):
             self.http2 = words.startswith(b"2", len(_USING))
-        elif found := _FULL.match(words):
-            self.full = int(found[1])
         elif words.startswith(_REFUSED_BEFORE):
             self.refused = True
         elif _ALERT in words and turned_away(words.decode("latin-1")):

@@ -63,12 +63,6 @@ class H2Peer:
         payload = last.to_bytes(4, "big") + int(code).to_bytes(4, "big")
         self.connection.send((8).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + payload)
 
-    def takes(self, streams: int) -> None:
-        """SETTINGS: so many streams at once from now on; by hand, and nobody sees to it."""
-        self.connection.flush()
-        setting = (3).to_bytes(2, "big") + streams.to_bytes(4, "big")
-        self.connection.send(b"\x00\x00\x06\x04\x00" + bytes(4) + setting)
-
     def kill(self) -> None:
         """The connection is gone."""
         self.connection.flush()

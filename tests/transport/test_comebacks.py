@@ -1,5 +1,5 @@
-"""Hosts behind TLS that come back with another protocol, or another limit: what is known of them is
-what their connections say now."""
+"""Hosts behind TLS that come back with another protocol: what is known of them is what their
+connections say now."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import pytest
 
 import engine
 from engine import Multi, Retry
-from engine.transport.connections import Name
-from engine.transport.streams import StreamLimits
 from tests.faults.case import GOOD, TEXT
-from tests.faults.h2_server import H1Peer, H2Connection, H2Peer, H2Server, play_h2
+from tests.faults.h2_server import H1Peer, H2Peer, H2Server, play_h2
 
 
 class Host:
@@ -99,89 +97,4 @@ def test_what_comes_back_with_http2_shares_a_connection_again(tmp_path: Path) ->
         server.kill_all()
         for stream in streams:
             stream.cancel()
-        multi.run()
-
-
-class Noted:
-    """What was learned of streams, as it was.
-
-    Attributes:
-        carried: how many were on a connection as each one began.
-        limits: to which the limit was lowered.
-    """
-
-    def __init__(self) -> None:
-        self.carried: list[int] = [0]
-        self.limits: list[int] = []
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
-    noted = Noted()
-    began, told = StreamLimits.began, StreamLimits.told
-
-    def note_stream(self: StreamLimits, name: Name, host: str) -> bool:
-        early = began(self, name, host)
-        noted.carried.append(self._links[name].alive)
-        return early
-
-    def note_limit(self: StreamLimits, host: str, limit: int) -> bool:
-        if learned := told(self, host, limit):
-            noted.limits.append(limit)
-        return learned
-
-    monkeypatch.setattr(StreamLimits, "began", note_stream)
-    monkeypatch.setattr(StreamLimits, "told", note_limit)
-    return noted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", [0, 1, 2], ids=["any number", "one", "two"])
-def test_a_connection_that_is_never_at_rest_follows_what_its_server_takes(
-    tmp_path: Path, noted: Noted, limit: int
-) -> None:
-    told: dict[H2Connection, int] = {}
-    takes = 3
-
-    def handle(peer: H2Peer) -> None:
-        if told.get(peer.connection) != takes:
-            told[peer.connection] = takes
-            peer.takes(takes)
-        if peer.number == 1:
-            peer.head()
-            peer.data(GOOD[0])
-        else:
-            peer.answer(GOOD)
-
-    with (
-        play_h2(handle, tmp_path) as server,
-        Multi(max_host_connections=limit, ca_file=server.ca_file) as multi,
-    ):
-        # The first hundred wait inside libcurl: nobody knows how many the server takes.
-        limits = engine.Timeouts(connect=60)
-        retry = Retry(max_attempts=1)
-        client = engine.Client(multi, base_url=server.url, retry=retry, timeouts=limits)
-
-        def ask(many: int) -> None:
-            streams = [client.stream("m", "hi") for _ in range(many)]
-            assert {stream.result().text for stream in streams} == {TEXT}
-
-        ask(1)
-        busy = client.stream("m", "hi")
-        while not busy.text:
-            multi.poll(0.05)
-        ask(100)
-        assert 3 in noted.limits
-        takes = 40
-        for _ in range(20):
-            noted.carried.clear()
-            ask(100)
-            if max(noted.carried) > 20:
-                break
-        else:
-            raise AssertionError(noted.carried)
-        takes = 5
-        ask(100)
-        assert 5 in noted.limits
-        busy.cancel()
         multi.run()

@@ -108,20 +108,6 @@ def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -
     assert sending.unsent and sending.shared
 
 
-def test_what_libcurl_says_a_server_takes_lowers_it_and_what_it_carries_raises_it(
-    world: World,
-) -> None:
-    easy, sending = world.send(HTTPS)
-    sending.full = 2
-    for _ in range(2):
-        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
-        assert world.multi.pop(pycurl.M_MAX_CONCURRENT_STREAMS, None) in (2, None)
-    assert world.admission.streams.limit(HTTPS) == 2
-    for _ in range(2):
-        world.hosts.over(HTTPS, sending, head=None)
-    assert world.multi[pycurl.M_MAX_CONCURRENT_STREAMS] == 3
-
-
 def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
     easy, sending = world.send(HTTPS)
     world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]

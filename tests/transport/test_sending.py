@@ -118,25 +118,6 @@ def test_only_libcurls_words_of_a_stream_tell_that_http_1_1_is_wanted(words: byt
     assert (one.downgraded, one.refused, one.out) == (True, False, False)
 
 
-def test_what_libcurl_says_of_a_connection_as_it_looks_for_one() -> None:
-    one = sending()
-    assert (one.http2, one.full) == (None, None)
-    for words in (
-        b"connection #0 reached MAX_CONCURRENT_STREAMS(5), skip",  # ours
-        b"[HTTP/2] [1] [x: connection #0reached MAX_CONCURRENT_STREAMS(5), skip]",
-        b"[HTTP/2] [1] [x: using HTTP/2]",
-        b"connection #0reached MAX_CONCURRENT_STREAMS(), skip",
-    ):
-        one.hear(pycurl.INFOTYPE_TEXT, words)
-        assert (one.http2, one.full) == (None, None)
-    one.hear(pycurl.INFOTYPE_TEXT, b"connection #12reached MAX_CONCURRENT_STREAMS(100), skip")
-    one.hear(pycurl.INFOTYPE_TEXT, b"connection #0reached MAX_CONCURRENT_STREAMS(7), skip")
-    assert one.full == 7
-    for words, http2 in ((b"using HTTP/2", True), (b"using HTTP/1.x", False)):
-        one.hear(pycurl.INFOTYPE_TEXT, words)
-        assert one.http2 is http2
-
-
 def test_no_second_request_of_libcurls_own_goes_out_for_one_that_was_answered() -> None:
     for known, answered, heard, goes in (
         ({}, False, [], True),  # a GET whose connection had died
