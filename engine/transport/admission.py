@@ -27,17 +27,7 @@ class Queued(Protocol):
 
 
 class _Host:
-    __slots__ = (
-        "active",
-        "held",
-        "known",
-        "multiplexes",
-        "name",
-        "queue",
-        "reached",
-        "spoke",
-        "waiting",
-    )
+    __slots__ = ("active", "held", "known", "multiplexes", "name", "queue", "reached", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -45,7 +35,7 @@ class _Host:
         self.known = not name.startswith("https:")
         self.queue: deque[Queued] = deque()
         self.active = 0
-        self.multiplexes = self.spoke = False
+        self.multiplexes = False
         self.reached = False
         self.held: Callable[[], None] | None = None
         self.waiting = False
@@ -65,7 +55,6 @@ class Admission:
         active: transfers that were taken and not released.
         crowded: told of a host while many others wait for their first connection; whether it holds
             that host.
-        stands: whether a host that spoke HTTP/2, and has no transfer now, still has a connection.
     """
 
     def __init__(
@@ -80,7 +69,6 @@ class Admission:
         # Hosts with transfers that were taken, of which none got a connection yet.
         self._unreached = 0
         self.crowded: Callable[[str], bool] = lambda name: False
-        self.stands: Callable[[str], bool] = lambda name: True
 
     def enqueue(self, transfer: Queued, *, ahead: bool = False) -> None:
         """Put `transfer` at the end of its host's queue; `ahead`: at its beginning."""
@@ -113,25 +101,13 @@ class Admission:
             if host.active:
                 self._unreached -= 1
 
-    def multiplexes(self, name: str, multiplexes: bool = True) -> bool:
-        """The host `name` speaks HTTP/2, or not, on the connection that told so last; whether it
-        spoke otherwise before."""
+    def multiplexes(self, name: str) -> None:
+        """The host `name` answered over HTTP/2."""
         host = self._hosts.get(name)
-        if host is None:
-            return False
-        if host.multiplexes is not multiplexes:
-            host.multiplexes, host.known = multiplexes, True
+        if host is not None and not host.multiplexes:
+            host.multiplexes = host.known = True
             if host.queue:
                 self._wait(host)
-        before, host.spoke = host.spoke, multiplexes
-        return before is not multiplexes
-
-    def unsettle(self, name: str) -> None:
-        """No connection to the host `name` is left that speaks HTTP/2: the next one may be to
-        another server."""
-        host = self._hosts.get(name)
-        if host is not None:
-            self._unsettle(host)
 
     def speaks_http2(self, name: str) -> bool:
         """Whether the host `name` was seen to multiplex."""
@@ -186,8 +162,16 @@ class Admission:
                 break
             host = self._waiting.popleft()
             host.waiting = False
-            if not self._may_begin(host):
-                continue
+            if host.held is not None:
+                host.held()
+                continue  # back when it is let go
+            crowd = self._unreached >= _CROWD and not (host.active or host.reached)
+            if crowd and self.crowded(host.name):
+                continue  # the same
+            if self._host_limit and self._connections(host) >= self._host_limit:
+                continue  # back with its next release
+            if not host.known and host.active >= _FIRST_BURST:
+                continue  # the same, or when it is settled
             while host.queue:
                 transfer = host.queue.popleft()
                 if not transfer.over:
@@ -203,26 +187,6 @@ class Admission:
                     break
             else:
                 self._forget(host)
-
-    def _may_begin(self, host: _Host) -> bool:
-        """Whether one of `host` may; it is back in line when that may have changed."""
-        if host.held is not None:
-            host.held()
-            return False  # until it is let go
-        crowd = self._unreached >= _CROWD and not (host.active or host.reached)
-        if crowd and self.crowded(host.name):
-            return False  # the same
-        idle = host.multiplexes and not host.active
-        if idle and len(host.queue) > 1 and not self.stands(host.name):
-            self._unsettle(host)
-        if self._host_limit and self._connections(host) >= self._host_limit:
-            return False  # until its next release
-        return host.known or host.active < _FIRST_BURST  # or when it is settled
-
-    @staticmethod
-    def _unsettle(host: _Host) -> None:
-        host.multiplexes = False
-        host.known = not host.name.startswith("https:")
 
     def _forget(self, host: _Host) -> None:
         """Drop a host of which nothing is known and nothing wanted."""

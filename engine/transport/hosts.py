@@ -67,7 +67,6 @@ class Hosts:
         self.connections: Connections = sockets.connections
         self._names = Names(admission, call_soon, call_later)
         admission.crowded = self._names.look_up
-        admission.stands = self._stands
         self._trials = Trials(admission, self.connections, self._peers, call_later)
         sockets.left = self._trials.judge
 
@@ -97,8 +96,6 @@ class Hosts:
             return
         sending.counted = sending.name
         sending.early = self._admission.streams.began(sending.name, host)
-        if sending.http2 is not None or not sending.early:
-            self._speaks(host, sending.http2 is not False)
         if sending.reused is not None and not self._admission.speaks_http2(host):
             easy.setopt(pycurl.VERBOSE, 0)
         if self._admission.settled(host) or host in self._settling:
@@ -107,13 +104,6 @@ class Hosts:
         trip = easy.getinfo(pycurl.CONNECT_TIME) - easy.getinfo(pycurl.NAMELOOKUP_TIME)
         self.call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
 
-    def broken(self, host: str, sending: Sending, code: int) -> None:
-        """The attempt ended with libcurl's `code`, whatever came before."""
-        if not (self._admission.speaks_http2(host) and sending.lost(code)):
-            return
-        if sending.name is not None and self._admission.streams.alone(sending.name, host):
-            self._admission.unsettle(host)
-
     def failed(self, host: str, sending: Sending, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came."""
         sending.failed(code)
@@ -121,7 +111,6 @@ class Hosts:
         sending.shared = counted is not None and self._admission.streams.shared(counted)
         if sending.downgraded:
             self._peers.downgraded(host, monotonic())
-            self._admission.multiplexes(host, False)
         elif sending.refused:
             if counted is not None and self._admission.streams.refused(counted, sending.early):
                 self._limit_streams()
@@ -144,13 +133,11 @@ class Hosts:
             if not self._peers.keeps(host, framed) and not self._admission.speaks_http2(host):
                 self._trials.answered(host, framed, name)
 
-    def answered(self, host: str, sending: Sending, http2: bool) -> None:
-        """`host` answered the attempt, over HTTP/2 or not."""
-        if not host.startswith("https:"):
-            return  # HTTP/1.1, as ever
-        self._speaks(host, http2)
+    def multiplexes(self, host: str, sending: Sending) -> None:
+        """`host` answered the attempt over HTTP/2."""
+        self._admission.multiplexes(host)
         if sending.name is not None:
-            self._admission.streams.answered(sending.name, host if http2 else None)
+            self._admission.streams.answered(sending.name)
 
     def fit_cache(self) -> None:
         """Let as many connections rest as the load may want."""
@@ -160,13 +147,6 @@ class Hosts:
             # bound follows the load: reuse under load, no pile of descriptors after it.
             self._cache_size = 2 * needed
             self._curl.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
-
-    def _speaks(self, host: str, http2: bool) -> None:
-        if self._admission.multiplexes(host, http2):
-            self._peers.changed(host)
-
-    def _stands(self, host: str) -> bool:
-        return any(map(self.connections.alive, self._admission.streams.names(host)))
 
     def _settle(self, host: str) -> None:
         self._settling.discard(host)

@@ -199,7 +199,9 @@ class Multi:
 
     def run(self) -> None:
         """Drive until no request is open. No loop waits for the end of a turn in here, so each is
-        a round of all that is ready, of up to a hundred times ``turn_seconds``."""
+        a round of all that is ready, of up to a hundred times ``turn_seconds``. Where callbacks
+        keep the thread busy, a new connection takes four or five such turns of its connect limit;
+        `poll` in a loop keeps them short."""
         seconds = self._turn.seconds
         most = inf if seconds is None else seconds * _UNWAITED
         while self._poll(None, most):

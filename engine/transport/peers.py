@@ -65,12 +65,6 @@ class Peers:
         self._fresh_until[host] = now + _A_WHILE
         self._bound()
 
-    def changed(self, host: str) -> None:
-        """`host` speaks another protocol than before: another server is there now."""
-        self._forget(host)
-        self._fresh_until.pop(host, None)
-        self._deaths.pop(host, None)
-
     def downgraded(self, host: str, now: float) -> None:
         """`host` wants HTTP/1.1 of who spoke HTTP/2 to it."""
         self._http1_until[host] = now + _OF_HTTP1

@@ -39,7 +39,6 @@ _REFUSED: Final = b"refused by server"
 _REFUSED_BEFORE: Final = b"REFUSED_STREAM"
 _ALERT: Final = b"alert"
 _DOWNGRADED: Final = b"HTTP_1_1_REQUIRED"
-_USING: Final = b"using HTTP/"
 # Seconds after which a 408 is the server's word about a request that it waited for. As Firefox has
 # it: no server closes for want of a request that soon after it read the first of one.
 _AT_ONCE: Final = 1.0
@@ -69,7 +68,6 @@ class Sending:
         unsent: it is known that nobody read the request.
         refused: the HTTP/2 server refused the stream, so that it was not processed.
         barred: the server's TLS does not take this client.
-        http2: whether that connection, a new one, speaks HTTP/2; None: libcurl did not say.
         downgraded: the HTTP/2 server wants to be asked by HTTP/1.1, and did not process it.
         early: it went out on an HTTP/2 connection on which nothing had been answered yet.
         shared: others were on the connection at the same time.
@@ -85,7 +83,6 @@ class Sending:
         "counted",
         "downgraded",
         "early",
-        "http2",
         "name",
         "refused",
         "reused",
@@ -105,7 +102,6 @@ class Sending:
         self.refused: bool = False
         self.barred: bool = False
         self.downgraded: bool = False
-        self.http2: bool | None = None
         self.early: bool = False
         self.shared: bool = False
         self.starved: bool = False
@@ -153,8 +149,6 @@ class Sending:
                 self.refused = True
             elif _DOWNGRADED in words:
                 self.downgraded = True
-        elif words.startswith(_USING):
-            self.http2 = words.startswith(b"2", len(_USING))
         elif words.startswith(_REFUSED_BEFORE):
             self.refused = True
         elif _ALERT in words and turned_away(words.decode("latin-1")):
@@ -175,10 +169,6 @@ class Sending:
             return False
         self.unsure = self.unsent = monotonic() - self._since < _AT_ONCE
         return self.unsent
-
-    def lost(self, code: int) -> bool:
-        """Whether the connection died, as libcurl's `code` tells, and not this one stream."""
-        return code in _LOST and not (self.refused or self.downgraded or self.barred)
 
     def failed(self, code: int) -> None:
         """The attempt ended with libcurl's `code`, and no head came: what follows from that."""

@@ -45,8 +45,8 @@ class StreamLimits:
         self._most = most
         self._limits: dict[str, int] = {}
         self._links: dict[Name, _Link] = {}
-        # Where the server has said something, first of all how many streams it takes; and to whom.
-        self._answered: dict[Name, str] = {}
+        # Where the server has said something, first of all how many streams it takes.
+        self._answered: dict[Name, None] = {}
 
     def began(self, name: Name, host: str) -> bool:
         """A stream is on the connection `name` to `host`; whether it is an early one, begun before
@@ -58,13 +58,9 @@ class StreamLimits:
         link.peak = max(link.peak, link.alive)
         return name not in self._answered
 
-    def answered(self, name: Name, host: str | None) -> None:
-        """An answer came on the connection `name`, which is one of HTTP/2 to `host`; None: it is of
-        HTTP/1.1, and may have the address of one that was not."""
-        if host is None:
-            self._answered.pop(name, None)
-            return
-        self._answered[name] = host
+    def answered(self, name: Name) -> None:
+        """A stream on `name` was answered."""
+        self._answered[name] = None
         if len(self._answered) > _MOST:
             del self._answered[next(iter(self._answered))]
 
@@ -72,14 +68,6 @@ class StreamLimits:
         """Whether several streams were on the connection `name` at a time."""
         link = self._links.get(name)
         return link is not None and link.peak > 1
-
-    def alone(self, name: Name, host: str) -> bool:
-        """Whether no other connection to `host` than `name` has streams on it."""
-        return not any(link.host == host for other, link in self._links.items() if other != name)
-
-    def names(self, host: str) -> list[Name]:
-        """The connections to `host` on which a stream was answered, those that are gone too."""
-        return [name for name, whose in self._answered.items() if whose == host]
 
     def refused(self, name: Name, early: bool) -> bool:
         """The server refused a stream that is on `name`; whether a limit was learned by it: only

@@ -167,10 +167,10 @@ class Transfer:
             if head is not None and head.complete:
                 head.headers = clean_headers(head.headers, secrets_of(self.request))
                 self._head = head
-                http2 = self._lines[0].startswith(b"HTTP/2")
-                self._carrier.hosts.answered(self.host, self._sending, http2)
-                if http2 and self._easy is not None:
-                    self._easy.setopt(pycurl.VERBOSE, 0)  # see `Hosts.send`
+                if self._lines[0].startswith(b"HTTP/2"):
+                    self._carrier.hosts.multiplexes(self.host, self._sending)
+                    if self._easy is not None:
+                        self._easy.setopt(pycurl.VERBOSE, 0)  # see `Hosts.send`
                 self._lines.clear()  # held for the life of the stream otherwise
         return self._head
 
@@ -254,10 +254,8 @@ class Transfer:
         error: EngineError | None = None
         if self._sending.unsure and self._sending.crossed(self._head, self._lines):
             self._head, head, code = None, None, pycurl.E_GOT_NOTHING
-        if code:
-            self._carrier.hosts.broken(self.host, self._sending, code)
-            if head is None and self._goes_again(code):
-                return
+        if code and head is None and self._goes_again(code):
+            return
         if code or head is None:
             status, refused = head.status if head else None, self._sending.refused
             error = failure_of(easy, self.request, code, text, status, refused)

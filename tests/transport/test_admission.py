@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,55 +99,3 @@ def test_everything_starts_once_and_no_limit_is_passed(
         admission.release(running.pop(0))
     assert sorted(map(id, started)) == sorted(id(item) for item in items if not item.over)
     assert not admission.waiting
-
-
-@pytest.mark.parametrize("many", [1, 3, 40])
-@pytest.mark.parametrize("stands", [True, False])
-def test_a_host_that_has_no_connection_any_more_is_a_new_one(many: int, stands: bool) -> None:
-    admission = Admission(0, 2, 100)
-    asked: list[str] = []
-
-    def still(name: str) -> bool:
-        asked.append(name)
-        return stands
-
-    admission.stands = still
-    host = "https://a"
-    first = Item(host)
-    admission.enqueue(first)
-    assert list(admission.take(None)) == [first]
-    admission.multiplexes(host)
-    admission.release(first)
-    for _ in range(many):
-        admission.enqueue(Item(host))
-    taken = list(admission.take(None))
-    assert len(taken) == (many if stands else min(many, 2))
-    assert asked == ([host] if many > 1 else []), "one alone needs no room, and is not looked at"
-    assert admission.settled(host) is (stands or many == 1)
-
-
-def test_a_host_that_is_seen_to_speak_http_1_1_is_counted_so_again() -> None:
-    admission = Admission(0, 2, 100)
-    jobs = [Item("https://a") for _ in range(10)]
-    for job in jobs:
-        admission.enqueue(job)
-    assert list(admission.take(None)) == jobs[:2]
-    admission.multiplexes("https://a")
-    assert list(admission.take(3)) == jobs[2:5]
-    admission.multiplexes("https://a", False)
-    assert list(admission.take(None)) == [] and admission.settled("https://a")
-    for job in jobs[:5]:
-        admission.release(job)
-    assert list(admission.take(None)) == jobs[5:7]
-
-
-def test_plain_http_has_nothing_to_wait_for_when_it_is_new_again() -> None:
-    admission = Admission(0, 0, 100)
-    for host in ("http://a", "https://a"):
-        for _ in range(3):
-            admission.enqueue(Item(host))
-        admission.multiplexes(host)
-        admission.unsettle(host)
-        assert not admission.speaks_http2(host)
-        assert admission.settled(host) is (host == "http://a")
-    admission.unsettle("https://unknown")

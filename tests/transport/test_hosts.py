@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,7 +110,7 @@ def test_refused_streams_lower_what_libcurl_puts_on_a_connection(world: World) -
 def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
     easy, sending = world.send(HTTPS)
     world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
-    world.hosts.answered(HTTPS, sending, True)
+    world.hosts.multiplexes(HTTPS, sending)
     easy, sending = world.send(HTTPS)
     world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
     sending.refused = True
@@ -121,14 +120,12 @@ def test_those_refused_after_an_answer_lower_nothing(world: World) -> None:
 
 
 def test_who_wants_http_1_1_is_asked_by_it_and_its_death_is_none(world: World) -> None:
-    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
-    world.admission.multiplexes(HTTPS)
     easy, sending = world.send(HTTPS)
     assert pycurl.HTTP_VERSION not in easy
     for _ in range(2):
         sending.downgraded, sending.reused = True, Reused(False, None)
         world.hosts.failed(HTTPS, sending, 42)
-        assert sending.unsent and not world.admission.speaks_http2(HTTPS)
+        assert sending.unsent
     easy, _ = world.send(HTTPS)
     assert easy[pycurl.HTTP_VERSION] == pycurl.CURL_HTTP_VERSION_1_1
     assert pycurl.FORBID_REUSE not in easy
@@ -150,63 +147,6 @@ def test_a_stream_is_over_on_the_connection_it_was_counted_on(world: World) -> N
         assert streams.shared(NAME)
     world.hosts.over(HTTPS, other, head=None)
     assert not streams.shared(NAME)
-
-
-def test_what_a_host_speaks_is_what_its_last_connection_said(world: World) -> None:
-    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
-    assert not world.admission.speaks_http2(HTTPS)
-    for port, http2 in enumerate((True, False, True, False)):
-        easy, sending = world.send(HTTPS)
-        sending.name = ("127.0.0.1", port)
-        sending.http2 = http2
-        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
-        assert world.admission.speaks_http2(HTTPS) is http2, "as it was made"
-        world.admission.multiplexes(HTTPS, not http2)
-        world.hosts.answered(HTTPS, sending, http2)
-        assert world.admission.speaks_http2(HTTPS) is http2, "as it answered"
-        world.admission.multiplexes(HTTPS, False)
-        easy, sending = world.send(HTTPS)
-        sending.name = ("127.0.0.1", port)
-        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
-        assert world.admission.speaks_http2(HTTPS) is http2, "as it is used again"
-
-
-def test_notes_of_a_host_hold_until_it_speaks_another_protocol(world: World) -> None:
-    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
-    for http2, noted in ((False, True), (True, False), (True, True), (False, False)):
-        world.hosts._peers.left(HTTPS, 0.0, monotonic())
-        _, sending = world.send(HTTPS)
-        world.hosts.answered(HTTPS, sending, http2)
-        assert (pycurl.FORBID_REUSE in world.send(HTTPS)[0]) is noted
-        world.admission.unsettle(HTTPS)
-
-
-@pytest.mark.parametrize(
-    ("code", "known", "others", "unsettled"),
-    [
-        (56, {}, 0, True),
-        (55, {}, 0, True),
-        (65, {"reused": Reused(False, None)}, 0, True),
-        (56, {}, 1, False),  # another connection to it has streams
-        (92, {}, 0, False),  # the server reset this one stream
-        (65, {"refused": True}, 0, False),
-        (42, {"downgraded": True}, 0, False),
-        (28, {}, 0, False),
-    ],
-)
-def test_a_host_whose_last_connection_died_is_a_new_one(
-    world: World, code: int, known: dict[str, object], others: int, unsettled: bool
-) -> None:
-    world.admission.enqueue(SimpleNamespace(host=HTTPS, over=False))
-    for port in range(1 + others):
-        easy, sending = world.send(HTTPS)
-        sending.name, sending.http2 = ("127.0.0.1", port), True
-        world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
-    for name, value in known.items():
-        setattr(sending, name, value)
-    assert world.admission.speaks_http2(HTTPS) and world.admission.settled(HTTPS)
-    world.hosts.broken(HTTPS, sending, code)
-    assert world.admission.speaks_http2(HTTPS) is world.admission.settled(HTTPS) is not unsettled
 
 
 def test_the_cache_follows_the_load(world: World) -> None:
@@ -236,7 +176,7 @@ def test_a_connection_of_http_1_1_that_served_before_is_not_listened_to(world: W
     ):
         easy, sending = world.send(HTTPS)
         if http2:
-            world.hosts.answered(HTTPS, sending, True)
+            world.hosts.multiplexes(HTTPS, sending)
         sending.reused = reused
         world.hosts.connected(HTTPS, easy, sending)  # type: ignore[arg-type]
         assert easy[pycurl.VERBOSE] == verbose
@@ -276,7 +216,7 @@ def test_a_host_is_tried_once_for_each_way_of_framing_and_never_over_http2(world
         world.hosts.over(host, sending, head)
     assert tried == [(HTTP, True), (HTTP, False), (HTTPS, True)]
     world.hosts._peers.kept(HTTP, True)
-    world.hosts.answered(HTTPS, sending, True)
+    world.hosts.multiplexes(HTTPS, sending)
     for host, head in ((HTTP, sized), (HTTP, endless), (HTTPS, sized), (HTTP, None)):
         _, sending = world.send(host)
         world.hosts.over(host, sending, head)

@@ -79,17 +79,3 @@ def test_who_wants_http_1_1_is_asked_by_it_for_ten_minutes() -> None:
     for n in range(5000):
         peers.downgraded(f"host {n}", 0.0)
     assert len(peers._http1_until) <= 1000 and peers.wants_http1("host 4999", 1.0)
-
-
-def test_another_server_begins_with_a_clean_sheet() -> None:
-    peers = Peers()
-    peers.left("a", 0.1, 0.0)
-    peers.left("b", 0.1, 0.0)
-    peers.kept("a", True)
-    peers.changed("a")
-    assert not peers.wants_fresh("a", 1.0) and not peers.keeps("a", True)
-    assert peers.wants_fresh("b", 1.0)
-    peers.died("a", 0.0)
-    peers.changed("a")
-    peers.died("a", 1.0)
-    assert not peers.wants_fresh("a", 1.0), "one death, and not two in a row"

@@ -79,7 +79,7 @@ def test_a_server_that_goes_away_teaches_no_limit() -> None:
     """nginx after `keepalive_requests`: all that came after the last one it takes are refused."""
     limits = StreamLimits(100)
     assert limits.began(ONE, "a") and limits.began(ONE, "a"), "early: nothing was answered yet"
-    limits.answered(ONE, "a")
+    limits.answered(ONE)
     assert not limits.began(ONE, "a")
     begin(limits, 50)
     assert not limits.refused(ONE, False)
@@ -89,26 +89,5 @@ def test_a_server_that_goes_away_teaches_no_limit() -> None:
     end(limits, 53)
     assert not limits.began(ONE, "a"), "also when it had none for a while"
     for n in range(1500):
-        limits.answered(("127.0.0.1", n), "a")
+        limits.answered(("127.0.0.1", n))
     assert len(limits._answered) == 1000
-
-
-def test_connections_of_a_host_that_are_known_to_speak_http2() -> None:
-    limits = StreamLimits(100)
-    assert limits.names("a") == []
-    for name, host in ((ONE, "a"), (TWO, "b"), (ONE, "a")):
-        limits.answered(name, host)
-    assert (limits.names("a"), limits.names("b")) == ([ONE], [TWO])
-    limits.answered(ONE, None)
-    assert limits.names("a") == [] and limits.began(ONE, "a")
-
-
-def test_whether_a_connection_is_the_only_one_of_its_host_with_streams() -> None:
-    limits = StreamLimits(100)
-    begin(limits, 2, ONE, "a")
-    begin(limits, 2, TWO, "b")
-    assert limits.alone(ONE, "a") and limits.alone(TWO, "b")
-    begin(limits, 1, ("127.0.0.1", 3), "a")
-    assert not limits.alone(ONE, "a")
-    end(limits, 1, ("127.0.0.1", 3))
-    assert limits.alone(ONE, "a")
