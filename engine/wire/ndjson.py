@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 
 from engine.errors import ProtocolError
+from engine.wire.json_array import JSONArrayDecoder
 from engine.wire.lines import PartialLine
 from engine.wire.sse import MAX_EVENT_BYTES
 
@@ -15,6 +16,8 @@ class NDJSONDecoder:
     """Cuts a byte stream into lines. Linear in time, bounded in memory.
 
     Lines end at LF or CRLF; blank lines are left out. The lines are not parsed: a record is bytes.
+    Where the first is a lone ``{``, the objects are written over several lines each, as a server or
+    proxy does that prints them for people to read: a record is such an object.
 
     Args:
         max_line_bytes: the most bytes a line may have.
@@ -27,20 +30,22 @@ class NDJSONDecoder:
     head = b""
     tail = b"\n"
 
-    __slots__ = ("_failure", "_first", "_partial", "limit")
+    __slots__ = ("_begun", "_failure", "_first", "_partial", "_printed", "limit")
 
     def __init__(self, max_line_bytes: int = MAX_EVENT_BYTES) -> None:
         self.limit: int = max_line_bytes
         self._partial = PartialLine()
         self._first = True
         self._failure: ProtocolError | None = None
+        self._begun = False  # a line that is not blank came
+        self._printed: JSONArrayDecoder | None = None
 
     @property
     def room(self) -> int:
         """The bytes a line may have which the next read brings whole; 0: it cannot, since what
         came before is not over."""
-        at_rest = not self._first and not self._partial.size and self._failure is None
-        return self.limit if at_rest else 0
+        at_rest = self._begun and not self._partial.size and self._failure is None
+        return self.limit if at_rest and self._printed is None else 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take `chunk`, the next bytes of the stream; the lines they complete, in order.
@@ -51,13 +56,19 @@ class NDJSONDecoder:
         """
         if self._failure is not None:
             raise self._failure
+        if self._printed is not None:
+            return self._printed.feed(chunk)
         records: list[bytes] = []
         head, newline, rest = chunk.partition(b"\n")
         if newline:
             self._add(self._partial.take(head), records)
             *lines, chunk = rest.split(b"\n")
-            for line in lines:
+            for number, line in enumerate(lines):
+                if not self._begun and self._begins(records):
+                    return self._over_lines([*lines[number:], chunk])
                 self._add(line, records)
+            if not self._begun and self._begins(records):
+                return self._over_lines([chunk])
         if self._failure is None and chunk:
             self._partial.append(chunk)
             if self._partial.size > self.limit:
@@ -74,9 +85,22 @@ class NDJSONDecoder:
         """
         if self._failure is not None:
             raise self._failure
+        if self._printed is not None:
+            return self._printed.finish()
         records: list[bytes] = []
         self._add(self._partial.take(), records)
         return records
+
+    def _begins(self, records: list[bytes]) -> bool:
+        """Whether the first line came just now, and is the first of a printed object."""
+        self._begun = bool(records)
+        return records == [b"{"]
+
+    def _over_lines(self, lines: list[bytes]) -> list[bytes]:
+        """Read `lines`, which follow on a lone ``{``, and all that comes as elements of an array:
+        between those anything blank may stand."""
+        self._printed = JSONArrayDecoder(self.limit)
+        return self._printed.feed(b"\n".join([b"[{", *lines]))
 
     def _add(self, line: bytes, records: list[bytes]) -> None:
         if self._failure is not None:

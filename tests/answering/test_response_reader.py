@@ -191,3 +191,40 @@ def test_think_tags_are_split_by_option(on: bool) -> None:
     _, events = read(*pieces, think_tags=on)
     thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
     assert (thought, words(events)) == (("ab", "c") if on else ("", "<think>ab</think>\nc"))
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "chat": {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]},
+    "completions": {"choices": [{"index": 0, "text": "Hi", "finish_reason": "stop"}]},
+    "messages": {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"},
+    "responses": {
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
+    },
+    "gemini": {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]},
+    "cohere": {
+        "message": {"content": [{"type": "text", "text": "Hi"}]},
+        "finish_reason": "COMPLETE",
+    },
+    "interactions": {"status": "completed", "outputs": [{"type": "text", "text": "Hi"}]},
+    "ollama": {"message": {"content": "Hi"}, "done": True},
+    "ollama-generate": {"response": "Hi", "done": True},
+}
+WHOLE["gemini-array"] = WHOLE["gemini"]
+TYPES = ["application/json", "application/x-ndjson", "text/event-stream", "text/plain", ""]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("content_type", TYPES)
+def test_a_whole_answer_is_read_however_it_is_printed_and_whatever_its_type(
+    name: str, indent: int | None, content_type: str
+) -> None:
+    body = json.dumps(WHOLE[name], indent=indent).encode()
+    for streaming in (True, False):
+        for pieces in ([body], [body[i : i + 1] for i in range(len(body))], [b"\n" + body + b"\n"]):
+            answer, events = read(
+                *pieces, name=name, content_type=content_type, streaming=streaming
+            )
+            assert answer.failure is None
+            assert words(events) == "Hi"

@@ -367,3 +367,17 @@ def test_what_cannot_be_read_in_such_a_stream_is_told_as_that_and_asked_once(
         assert len(server.requests) == 1
     assert summary.errors == {"PROTOCOL": 1}
     assert why in summary.reasons["PROTOCOL"]
+
+
+def test_an_answer_printed_over_several_lines_under_the_type_of_lines_is_one(
+    tmp_path: Path,
+) -> None:
+    said = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True}
+    body = json.dumps(said, indent=2).encode()
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
+    reply = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+    row = {"prompt": "a", "model": "m"}
+    with provider(lambda peer: peer.send(reply)) as server:
+        summary = run_batch([row], tmp_path / "o", server, provider="ollama")
+        assert (summary.done, len(server.requests)) == (1, 1)
+    assert read(tmp_path / "o")[0]["response"]["body"]["choices"][0]["message"]["content"] == "Hi"

@@ -44,6 +44,16 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("a lone CR is no line end", b'"a"\r"b"\n', [b'"a"\r"b"']),
     ("U+2028 is no line end", '"a\u2028b"\n'.encode(), ['"a\u2028b"'.encode()]),
     ("nothing", b"", []),
+    ("printed", b'{\n "a": {\n  "b": "}{"\n }\n}\n', [b'{\n "a": {\n  "b": "}{"\n }\n}']),
+    ("printed flat, CRLF", b'\n{\r\n"a": {\r\n}\r\n}', [b'{\n"a": {\r\n}\r\n}']),
+    (
+        "several printed",
+        b'\xef\xbb\xbf{\n"a":1\n}\n{\n}\n{"b":2}',
+        [b'{\n"a":1\n}', b"{\n}", b'{"b":2}'],
+    ),
+    ("printed and cut", b'{\n"a":1\n}\n{\n"b":', [b'{\n"a":1\n}']),
+    ("a lone brace", b"{", [b"{"]),
+    ("a later lone brace", b"1\n{\n2\n", [b"1", b"{", b"2"]),
 ]
 
 
@@ -119,3 +129,15 @@ def test_time_is_linear_in_the_bytes(unit: bytes) -> None:
         return min(once() for _ in range(3))
 
     assert seconds(16 * MIB) <= 20 * seconds(2 * MIB) + 0.005
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_printed_object_over_the_limit_is_an_error_after_those_before_it(size: int) -> None:
+    decoder = NDJSONDecoder()
+    decoder.limit = 100  # as a reader sets it
+    records = []
+    with pytest.raises(ProtocolError, match="=100"):
+        for piece in in_pieces(b'{\n"a":1\n}\n{\n"b":"' + b"x" * 100 + b'"\n}\n', size):
+            records += decoder.feed(piece)
+        decoder.finish()
+    assert records == [b'{\n"a":1\n}']
