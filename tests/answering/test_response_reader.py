@@ -228,3 +228,11 @@ def test_a_whole_answer_is_read_however_it_is_printed_and_whatever_its_type(
             )
             assert answer.failure is None
             assert words(events) == "Hi"
+
+
+def test_an_object_on_a_line_of_its_own_inside_a_printed_one_is_no_record() -> None:
+    lines = [b"{\n", b'"message":\n', b'{"content": "Hi"}\n', b', "x":\n', b'{"done": false}\n']
+    for last in ([b', "done": true\n', b"}\n"], [b', "done": true}']):
+        answer, events = read(*lines, *last, name="ollama", content_type="application/x-ndjson")
+        assert answer.failure is None
+        assert words(events) == "Hi"
