@@ -52,8 +52,11 @@ def no_money(message: str, words: str) -> bool:
     return _NO_MONEY.search(message) is not None
 
 
-# "The request took too long": not of its length.
-_OF_TIME: Final = r"\b(?:took|tak\w+|wait\w*|ran|running|last\w*)\b"
+# "The request took too long", "it waited too long in the queue": not of its length.
+_OF_TIME: Final = (
+    r"took|tak(?:es?|ing|en)|wait(?:s|ed|ing)|ran|running|queue[ds]?|pending|spent|execution"
+    r"|duration|processing|timed|timeout"
+)
 # Pattern, category (None: that of the status and codes), advice.
 _BY_PROSE: Final = (
     (
@@ -107,7 +110,8 @@ _BY_PROSE: Final = (
 _WITHOUT_CODE: Final = (
     (
         re.compile(
-            rf"(?:prompt|input|request)\b(?:(?!{_OF_TIME}).){{0,20}}\b(?<!for )too long\b"
+            rf"\A(?!.*\b(?:{_OF_TIME})\b)"
+            r".*\b(?:prompt|input|request)\b.{0,20}(?<!for )\btoo long\b"
             r"|maximum context length"
             r"|exceed.{0,30}context (?:size|length|window|limit)"
             r"|context (?:size|length|window|limit) .{0,20}exceeded",

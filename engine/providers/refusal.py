@@ -44,6 +44,7 @@ _BY_STATUS: Final = {
 # has the code rate_limit_exceeded, but no wait makes the request smaller.
 _STATUS_WINS: Final = frozenset({401, 402, 403, 404, 407, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
+_OF_THE_REQUEST: Final = frozenset({Category.INVALID_ARG, Category.NOT_FOUND})
 _VAGUE: Final = frozenset({None, Category.SERVER})
 # A bad request stays one, whatever its type says of servers.
 _NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
@@ -227,7 +228,7 @@ def _advice(
     if retry_after and category is not Category.QUOTA:
         return f"it asks to wait {retry_after:g} s"
     about = prose_of(message, facts.code or "", coded=False)
-    if about is not None and category in (Category.INVALID_ARG, Category.NOT_FOUND):
+    if about is not None and about[0] in (None, category) and category in _OF_THE_REQUEST:
         return about[1]
     if category is Category.INVALID_ARG:
         needed = facts.param is None or facts.param.startswith(_NEEDED)

@@ -21,6 +21,7 @@ __all__ = [
     "Odd",
     "TypedDecoder",
     "decode_json",
+    "is_cut",
     "is_json",
     "json_or_text",
     "mended_json",
@@ -174,6 +175,18 @@ def is_json(text: str) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether `data` is the beginning of an object that goes on, and no more is wrong with it."""
+    try:
+        _any.decode(data)
+    except UNREADABLE as error:
+        # msgspec tells a cut number as a malformed one, at the end.
+        complaint = str(error)
+        number = f"invalid number (byte {len(data)})"
+        return data[:1] == b"{" and ("truncated" in complaint or number in complaint)
+    return False
 
 
 def without_lone_escapes(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 
 from engine.errors import ProtocolError
+from engine.wire.json import is_cut
 from engine.wire.json_array import JSONArrayDecoder
 from engine.wire.lines import PartialLine
 from engine.wire.sse import MAX_EVENT_BYTES
@@ -78,7 +79,8 @@ class NDJSONDecoder:
         return records
 
     def finish(self) -> list[bytes]:
-        """The stream ended: the last line, where it had no newline.
+        """The stream ended: the last line, where it had no newline. The beginning of one is none:
+        that the stream was cut says who ended it.
 
         Raises:
             ProtocolError: the limit was passed in the last chunk.
@@ -89,7 +91,7 @@ class NDJSONDecoder:
             return self._printed.finish()
         records: list[bytes] = []
         self._add(self._partial.take(), records)
-        return records
+        return [record for record in records if not is_cut(record)]
 
     def _begins(self, records: list[bytes]) -> bool:
         """Whether the first line came just now, and is the first of a printed object."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.answering.response_reader import ResponseReader
-from engine.errors import Category, ProtocolError, TruncatedError
+from engine.errors import Category, NetworkError, ProtocolError, TruncatedError
 from engine.events import Done, Event, TextDelta, ThinkingDelta
 from engine.providers import dialect
 from engine.wire.headers import Head
@@ -183,6 +183,36 @@ def test_lines_of_json_are_a_stream_that_may_be_cut() -> None:
     assert words(events) == "xy"
     cut, events = read(*lines[:2], content_type="application/x-ndjson")
     assert isinstance(cut.failure, TruncatedError)
+
+
+@pytest.mark.parametrize(
+    ("name", "streaming", "head", "line", "between"),
+    [
+        ("ollama", True, b"", b'{"message":{"content":"Hi"},"done":false}', b"\n"),
+        ("ollama", False, b"", b'{"message":{"content":"Hi"},"done":false}', b"\n"),
+        ("ollama-generate", True, b"", b'{"response":"Hi","done":false}', b"\n"),
+        ("ollama-generate", False, b"", b'{"response":"Hi","done":false}', b"\n"),
+        ("gemini-array", True, b"[", b'{"candidates":[{"content":{"parts":[]}}]}', b",\n"),
+        ("chat", True, b"data: ", b'{"choices":[{"delta":{"content":"Hi"}}]}', b"\n\ndata: "),
+        ("chat", False, b"data: ", b'{"choices":[{"delta":{"content":"Hi"}}]}', b"\n\ndata: "),
+    ],
+)
+def test_a_stream_cut_in_a_record_is_cut_and_who_cut_it_is_told(
+    name: str, streaming: bool, head: bytes, line: bytes, between: bytes
+) -> None:
+    content_type = dialect(name).content_types[0]
+    for cut in range(1, len(line)):
+        for error in (None, NetworkError("gone")):
+            answer = ResponseReader(dialect(name), "vendor", "KEY", streaming)
+            answer.head(Head(200, {"content-type": content_type}, True))
+            for piece in (head + line + between, line[:cut]):
+                answer.feed(piece)
+            answer.end(error)
+            assert not answer.complete
+            if error is None:
+                assert isinstance(answer.failure, TruncatedError), cut
+            else:
+                assert answer.failure is error, cut
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -69,6 +69,8 @@ PROSE = {
         "prompt is too long: 1284668 tokens > 1000000 maximum",
         "Input is too long for requested model.",
         "The input for this model is too long",
+        "The request's last message is too long",
+        "prompt (last turn) is too long: 9000 tokens",
         "the request exceeds the available context size (16384 tokens)",
         "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
         "Input validation error: `top_p` must be > 0.0 and < 1.0",
@@ -88,6 +90,12 @@ PROSE = {
         "Request is taking too long",
         "Input processing took too long",
         "The prompt waited in the queue for too long",
+        "The server took your input too long to process",
+        "It took the request too long",
+        "The request spent too long in the queue",
+        "Request execution time too long",
+        "The request is pending too long",
+        "Request duration was too long",
     ],
 }
 
@@ -121,6 +129,22 @@ def test_a_code_that_says_what_is_wrong_counts_for_more_than_the_words(
     for key in ("code", "type"):
         error = stream_error({"error": {key: code, "message": message}}, "vendor")
         assert error.category == category
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "advice"),
+    [
+        ("invalid_request_error", "Rate limit exceeded", "correct the request"),
+        ("BadRequestError", "Too many requests", "correct the request"),
+        ("not_found_error", "maximum context length is 9", "check the model's name"),
+        ("invalid_request_error", "max_tokens: must be at most 9", "lower max_tokens"),
+    ],
+)
+def test_the_advice_goes_with_what_is_told(kind: str, message: str, advice: str) -> None:
+    data = {"error": {"type": kind, "message": message}}
+    body = f'{{"error": {{"type": "{kind}", "message": "{message}"}}}}'.encode()
+    for error in (stream_error(data, "vendor"), http_error(422, {}, body, "vendor")):
+        assert advice in error.message, error.message
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])

@@ -16,6 +16,7 @@ from engine.wire.json import (
     Odd,
     TypedDecoder,
     decode_json,
+    is_cut,
     is_json,
     without_lone_escapes,
 )
@@ -207,3 +208,12 @@ def test_an_escaped_half_that_stands_alone_becomes_a_replacement_character(
     text: str, mended: str
 ) -> None:
     assert without_lone_escapes(text) == mended
+
+
+def test_each_beginning_of_an_object_is_cut_and_nothing_else_is() -> None:
+    text = r'{"n":-1.5e3,"t":true,"x":null,"s":"a\u00e9\ud83d\ude00\n é😀","l":[1,{"k":false}]}'
+    whole = text.encode()
+    assert all(is_cut(whole[:end]) for end in range(1, len(whole)))
+    others = [b"", b"{]", b'{"a":-}', b'{"a":01', b"[1,", b'"a', b"nul", b"no", b"{}\n{"]
+    for other in (whole, whole + b"}", *others):
+        assert not is_cut(other), other

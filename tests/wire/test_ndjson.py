@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Category, ProtocolError
 from engine.wire import NDJSONDecoder
+from engine.wire.json import is_cut
 from tests.volume import examples
 
 MIB = 1024 * 1024
@@ -31,7 +32,10 @@ def in_pieces(data: bytes, size: int) -> list[bytes]:
 def reference(data: bytes) -> list[bytes]:
     lines = data.split(b"\n")
     lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    return [line for line in (line.strip(b" \t\r") for line in lines) if line]
+    cut = is_cut(lines[-1].strip(b" \t\r"))
+    return [
+        line for line in (line.strip(b" \t\r") for line in lines[: -1 if cut else None]) if line
+    ]
 
 
 CASES: list[tuple[str, bytes, list[bytes]]] = [
@@ -52,7 +56,11 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
         [b'{\n"a":1\n}', b"{\n}", b'{"b":2}'],
     ),
     ("printed and cut", b'{\n"a":1\n}\n{\n"b":', [b'{\n"a":1\n}']),
-    ("a lone brace", b"{", [b"{"]),
+    ("a lone brace", b"{", []),
+    ("cut in a line", b'{"a":1}\n{"b":2,"c', [b'{"a":1}']),
+    ("a whole line of no JSON at the end", b'{"a":1}\n{"b":2,c}', [b'{"a":1}', b'{"b":2,c}']),
+    ("words at the end", b'{"a":1}\nupstream failed', [b'{"a":1}', b"upstream failed"]),
+    ("a cut line that has its newline", b'{"a":1}\n{"b"\n', [b'{"a":1}', b'{"b"']),
     ("a later lone brace", b"1\n{\n2\n", [b"1", b"{", b"2"]),
 ]
 
