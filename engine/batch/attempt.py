@@ -97,7 +97,7 @@ def _of_response(response: HttpResponse, rendered: Rendered) -> Outcome:
     if response.http_status is not None:
         answer.head(Head(response.http_status, dict(headers), True))
         events, failure = _read(answer, response)
-    error = failure or answer.failure or response.error
+    error = failure or answer.failure or (None if answer.complete else response.error)
     done = events[-1] if events else None
     if error is None and not isinstance(done, Done):
         error = TruncatedError(f"{rendered.provider} sent an answer without an end; ask again")

@@ -381,3 +381,31 @@ def test_an_answer_printed_over_several_lines_under_the_type_of_lines_is_one(
         summary = run_batch([row], tmp_path / "o", server, provider="ollama")
         assert (summary.done, len(server.requests)) == (1, 1)
     assert read(tmp_path / "o")[0]["response"]["body"]["choices"][0]["message"]["content"] == "Hi"
+
+
+STOPPED = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "errors"),
+    [
+        ([SPOKEN, STOPPED, DONE], {}),
+        ([SPOKEN, STOPPED], {}),  # some never send the marker
+        ([SPOKEN], {"TRUNCATED": 1}),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_answer_that_is_told_to_its_end_is_one_however_its_connection_closes(
+    tmp_path: Path, pieces: list[bytes], errors: dict[str, int], streaming: bool
+) -> None:
+    def handler(peer: Peer) -> None:
+        peer.at_once(pieces, end=False)
+
+    with provider(handler) as server:
+        row = openai_row("a")
+        summary = run_batch([row], tmp_path / "o", server, max_attempts=1, stream=streaming)
+    assert summary.errors == errors
+    if not errors:
+        (line,) = read(tmp_path / "o")
+        assert line["response"]["body"]["choices"][0]["message"]["content"] == "x"
