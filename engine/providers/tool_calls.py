@@ -47,6 +47,7 @@ class OpenCall:
 
     Attributes:
         id: the provider's id, or one made up.
+        said: the provider's id, even if an earlier call has it; where there is none, `id`.
         name: the tool, as far as it has come.
         index: the content block of its events.
         choice: the alternative it belongs to.
@@ -60,11 +61,11 @@ class OpenCall:
 
     __slots__ = (
         *("_pieces", "told", "broken", "choice", "custom", "done", "extra", "id", "index", "name"),
-        "signature",
+        *("said", "signature"),
     )
 
     def __init__(self, id: str, name: str, index: int, choice: int = 0) -> None:
-        self.id = id
+        self.id = self.said = id
         self.name: str = name
         self.index = index
         self.choice = choice
@@ -173,10 +174,12 @@ class Calls:
             seed: what an id is made of where the provider gave none, see `made_up_id`.
         """
         ids = self._ids = self._ids or set()
+        said = id
         if not id or id in ids:
             id = made_up_id(f"{seed}/{id or ''}", index)
         ids.add(id)
         call = OpenCall(id, name, index, self._choice)
+        call.said = said or id
         self.opened.append(call)
         return call
 

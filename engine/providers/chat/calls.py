@@ -7,6 +7,7 @@ and again. What tells pieces of one call from the next is whether the arguments 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from engine.providers.chat.chunk import ToolCallPiece
@@ -21,7 +22,7 @@ def call_of(
     arguments: str,
     calls: Calls,
     by_index: dict[int, OpenCall],
-    before: int,
+    earlier: Sequence[ToolCallPiece],
 ) -> OpenCall | None:
     """The open call that `piece` goes on with; None: it begins another one.
 
@@ -31,28 +32,57 @@ def call_of(
         arguments: its arguments as JSON text.
         calls: the calls of the choice.
         by_index: those whose provider numbers them.
-        before: of how many calls was told before the chunk that `piece` is of; what names itself
-            in the same one is another call, even if it is equal.
+        earlier: what came before `piece` in the same array.
     """
     numbered = by_index.get(piece.index) if piece.index is not None else None
     call = numbered or _by_id(piece, name, calls) or _unnumbered(piece, name, arguments, calls)
     if call is None or not name:
         return call
     whole = call.is_whole()
-    if piece.id and call.id != piece.id:
+    if piece.id and call.said != piece.id:
         # Cerebras: an index that comes again with another id is another call; others make up an
         # id for each piece and repeat the name.
         return call if name == call.name and not whole else None if call.name else call
-    again = is_told_again(piece, arguments, call) and call in calls.opened[:before]
-    if whole and (arguments or name != call.name) and not again:
-        return None  # each comes whole, and all under one index or id
+    if whole and (arguments or name != call.name):  # each comes whole, all under one index or id
+        return _told_again(piece, name, arguments, calls, earlier)
     return call
+
+
+def _told_again(
+    piece: ToolCallPiece,
+    name: str,
+    arguments: str,
+    calls: Calls,
+    earlier: Sequence[ToolCallPiece],
+) -> OpenCall | None:
+    """The call that `piece` tells once more. An array that says the same some times over tells of
+    as many calls: the first of its entries is of the first equal call, and what is left is new."""
+    equal = [
+        call
+        for call in calls.opened
+        if call.said == piece.id and call.arguments == arguments and call.name in ("", name)
+    ]
+    told = _told_in(piece, earlier)
+    return equal[told] if told < len(equal) and equal[told].is_whole() else None
+
+
+def _told_in(piece: ToolCallPiece, earlier: Sequence[ToolCallPiece]) -> int:
+    """How often the same was said in this array. Where calls are numbered, what comes again after
+    another one begins a second telling."""
+    said = (piece.id, piece.index, piece.function, piece.custom)
+    times = 0
+    for other in reversed(earlier):
+        if (other.id, other.index, other.function, other.custom) == said:
+            times += 1
+        elif piece.index is not None:
+            break
+    return times
 
 
 def is_told_again(piece: ToolCallPiece, arguments: str, call: OpenCall) -> bool:
     """Whether `piece` only tells the `call` it goes on with once more: the same id and the same
     whole arguments. Carried out it would be done twice."""
-    return piece.id == call.id and arguments == call.arguments and call.is_whole()
+    return piece.id == call.said and arguments == call.arguments and call.is_whole()
 
 
 def _by_id(piece: ToolCallPiece, name: str, calls: Calls) -> OpenCall | None:

@@ -103,12 +103,12 @@ class ContentParser(AnswerParser):
         if delta.refusal:
             state.finish.refused = True
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
-        before = len(state.calls.opened)
-        for call in delta.tool_calls or ():
-            self._tool_call(call, state, events, before)
+        pieces = delta.tool_calls or []
+        for place, call in enumerate(pieces):
+            self._tool_call(call, state, events, pieces[:place])
         # OpenAI's before 2023-11; llama-cpp-python 0.3 says each piece of a call in both.
         if delta.function_call is not None and not delta.tool_calls:
-            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events, before)
+            self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events, [])
         self._extras(delta, state, choice, events)
 
     def _reasoning(
@@ -181,9 +181,13 @@ class ContentParser(AnswerParser):
                 events.append(Unknown("thinking", piece, state.block))
 
     def _tool_call(
-        self, piece: ToolCallPiece, state: Alternative, events: list[Event], before: int
+        self,
+        piece: ToolCallPiece,
+        state: Alternative,
+        events: list[Event],
+        earlier: list[ToolCallPiece],
     ) -> None:
-        """Take `piece`; `before`: of how many calls was told before its chunk."""
+        """Take `piece`; `earlier`: what came before it in its array."""
         function = piece.function or Function()
         if not (piece.id or function.name or piece.custom) and type(function.arguments) is str:
             known = state.by_index.get(piece.index) if piece.index is not None else None
@@ -193,12 +197,12 @@ class ContentParser(AnswerParser):
         if piece.custom is not None:
             function = Function(piece.custom.name, piece.custom.input)
         name, arguments = function.name or "", function.text()
-        call = call_of(piece, name, arguments, state.calls, state.by_index, before)
+        call = call_of(piece, name, arguments, state.calls, state.by_index, earlier)
         if call is None:
             if not (name or piece.id or arguments):
                 return  # a piece of nothing
-            for earlier in state.calls.opened:
-                events += earlier.tell() if earlier.name else ()
+            for other in state.calls.opened:
+                events += other.tell() if other.name else ()
             call = state.calls.open(piece.id, name, self._new_block(state), self._id or "")
         elif name:
             events += call.named(name)

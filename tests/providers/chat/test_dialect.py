@@ -716,6 +716,36 @@ def test_equal_calls_of_one_chunk_under_one_id_are_as_many(index: int | None, wh
     assert one.input == two.input == {"s": 6} and one.id != two.id
 
 
+def told(id: str, index: int | None = 0) -> dict[str, Any]:
+    numbered = {} if index is None else {"index": index}
+    return piece('{"s":6}', id=id, name="roll", **numbered)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "count"),
+    [
+        ([[piece("", id="a", name="roll", index=0), piece('{"s":6}', index=0), told("a")]], 1),
+        ([[piece("", id="a", name="roll"), piece('{"s":6}'), told("a", None)]], 1),
+        ([[told("a"), told("b", 1), told("a"), told("b", 1)]], 2),
+        ([[told("a"), told("a")], [told("a"), told("a")]], 2),
+        ([[told("a", None), told("a", None)], [told("a", None), told("a", None)]], 2),
+        ([[told("a"), told("a")], [told("a")], [told("a")]], 2),
+        ([[told("a"), told("a"), told("a")]], 3),
+        ([[told("a", None), told("b", None), told("a", None)]], 3),
+        ([[{**told("a"), "extra_content": {"google": {}}}, told("a")]], 2),
+        ([[told("a")], [told("a")]], 1),
+        ([[told("a"), told("b")]], 2),
+    ],
+)
+def test_what_is_told_again_is_no_further_call(
+    chunks: list[list[dict[str, Any]]], count: int
+) -> None:
+    events = parse(*(chunk(tool_calls=calls) for calls in chunks), chunk("tool_calls"))
+    calls = message(events).tool_calls
+    assert [call.input for call in calls] == [{"s": 6}] * count
+    assert len({call.id for call in calls}) == count
+
+
 def test_one_id_with_other_arguments_is_another_call() -> None:
     """Two calls are two: only what is the same in all is told once more."""
     first, second = piece('{"x":1}', index=0, id="a", name="f"), piece('{"x":2}', index=0, id="a")
