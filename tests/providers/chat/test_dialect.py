@@ -734,6 +734,7 @@ def told(id: str, index: int | None = 0) -> dict[str, Any]:
         ([[told("a", None), told("b", None), told("a", None)]], 3),
         ([[{**told("a"), "extra_content": {"google": {}}}, told("a")]], 2),
         ([[told("a")], [told("a")]], 1),
+        ([[told("a")], [piece('{"s":6}', id="a", name="other", index=0)]], 2),
         ([[told("a"), told("b")]], 2),
     ],
 )
