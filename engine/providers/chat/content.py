@@ -103,9 +103,10 @@ class ContentParser(AnswerParser):
         if delta.refusal:
             state.finish.refused = True
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
-        pieces = delta.tool_calls or []
-        for place, call in enumerate(pieces):
-            self._tool_call(call, state, events, pieces[:place])
+        earlier: list[ToolCallPiece] = []
+        for call in delta.tool_calls or ():
+            self._tool_call(call, state, events, earlier)
+            earlier.append(call)
         # OpenAI's before 2023-11; llama-cpp-python 0.3 says each piece of a call in both.
         if delta.function_call is not None and not delta.tool_calls:
             self._tool_call(ToolCallPiece(0, None, delta.function_call), state, events, [])
