@@ -13,10 +13,11 @@ from engine.request import HttpRequest, is_secret_name
 
 __all__ = ["clean_bytes", "clean_headers", "hide_secrets", "redact", "secrets_of"]
 
-# Keys are echoed in "incorrect API key" messages, some of them whole.
+# Keys are echoed in "incorrect API key" messages, some of them whole. Without what stands after it
+# a beginning of two letters is that of many an id, too.
 _LOOKS_SECRET: Final = re.compile(
-    r"\b(?:sk|pk|gsk|xai|hf|csk|fw|pplx|r8|key|AIza|ghp|github_pat|nvapi|tgp)[-_A-Za-z0-9]{12,}"
-    r"|\bBearer\s+\S{8,}"
+    r"\b(?:(?:sk|pk|gsk|xai|hf|csk|fw|pplx|r8|key|ghp|github_pat|nvapi|tgp)[-_]|AIza)"
+    r"[-_A-Za-z0-9]{11,}|\bBearer\s+\S{8,}"
 )
 # Shorter words are no keys, and are in every other sentence: "test", "none", "Bearer".
 _MIN_SECRET: Final = 8

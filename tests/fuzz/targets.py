@@ -68,7 +68,9 @@ def ndjson(data: bytes) -> None:
     whole, too_large = _decoded(NDJSONDecoder(LIMIT), [data])
     cut, cut_too_large = _decoded(NDJSONDecoder(LIMIT), _pieces(data))
     assert (whole, too_large) == (cut, cut_too_large)
-    assert all(b"\n" not in line for line in whole)
+    lines = (line.strip(b" \t\r\xef\xbb\xbf") for line in data.split(b"\n"))
+    printed = next(filter(None, lines), b"") == b"{"
+    assert printed or all(b"\n" not in line for line in whole)
 
 
 def _told(name: str, pieces: list[bytes]) -> tuple[list[Event], bool]:

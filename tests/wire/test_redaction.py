@@ -62,6 +62,27 @@ def test_whole_words_only(secret: str, text: str, clean: str) -> None:
     assert redact(text, [secret]) == clean
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("key sk-abcdefgh1234", "key sk-a…"),
+        ("key fw_abcdefgh1234", "key fw_a…"),
+        ("key hf_abcdefgh1234", "key hf_a…"),
+        ("xai-abcdefgh1234", "xai-…"),
+        ("AIzaSyabcdefgh1234", "AIza…"),
+        ("nvapi-abcdefgh1234", "nvap…"),
+        ("req-fwtKSQsm70I16ztg", "req-fwtKSQsm70I16ztg"),
+        ("req_skAbCdEf12345678", "req_skAbCdEf12345678"),
+        ("hfAbCdEf1234567890", "hfAbCdEf1234567890"),
+        ("keyboardinterrupted", "keyboardinterrupted"),
+    ],
+)
+def test_what_looks_like_a_key_is_hidden_and_ids_that_only_begin_like_one_are_not(
+    text: str, clean: str
+) -> None:
+    assert redact(text) == clean
+
+
 def test_a_short_key_costs_no_words() -> None:
     found = secrets({"Authorization": "Bearer test"})
     assert redact("the latest test", found) == "the latest test"
