@@ -65,7 +65,8 @@ class OpenCall:
     )
 
     def __init__(self, id: str, name: str, index: int, choice: int = 0) -> None:
-        self.id = self.said = id
+        self.id = id
+        self.said: str = id
         self.name: str = name
         self.index = index
         self.choice = choice
