@@ -10,13 +10,13 @@ import msgspec
 
 from engine.answering.marks import (
     data_of,
+    distance,
     hash_of_head,
-    is_sign,
-    kept,
+    is_sign_of_life,
+    keeping_of,
     number_of,
-    of_kept,
-    opens,
-    step,
+    opens_a_count,
+    rest_of_stored,
     token_of,
     type_of,
 )
@@ -164,17 +164,17 @@ class Cursor:
 
     def request(self, asked: HttpRequest) -> HttpRequest | None:
         """What to ask for the rest of the answer to `asked`; None: there is no way."""
-        keeps, answer, id = kept(asked), self._answer_id, self._id
+        keeps, answer, id = keeping_of(asked), self._answer_id, self._id
         if self._numbered and self._rises and answer and keeps.background:
             self._mode = "number"
-            return of_kept(asked, answer, f"starting_after={self._number}")
+            return rest_of_stored(asked, answer, f"starting_after={self._number}")
         if not (self._marked and self._distinct):
             return None
         if self._tokens:
             if not answer or keeps.store is False:
                 return None
             self._mode = "token"
-            return of_kept(asked, answer, f"last_event_id={quote(id, safe='')}")
+            return rest_of_stored(asked, answer, f"last_event_id={quote(id, safe='')}")
         if not id.isascii() or not id.isprintable():
             return None
         self._mode = "id"
@@ -224,9 +224,9 @@ class Cursor:
             self._distinct = self._distinct and self._hash_of(key) is None
             self._known_since[key] = hash(data_of(record))
             if self._id:
-                counts = self._counted >= 0 and step(id, self._id) == 1
+                counts = self._counted >= 0 and distance(id, self._id) == 1
                 self._counted = self._counted + 1 if counts else -1
-            elif not opens(id):
+            elif not opens_a_count(id):
                 self._counted = -1
             if len(self._known_since) > _REMEMBERED:
                 self._forgot = True
@@ -268,7 +268,7 @@ class Cursor:
         if known is None:
             if self._replaying or self._is_another(record):
                 raise not_the_rest(_ANOTHER)
-            if self._counted >= _COUNTED and step(id, self._id) not in (1, None):
+            if self._counted >= _COUNTED and distance(id, self._id) not in (1, None):
                 raise not_the_rest(f"event {id!r} follows on {self._id!r}")
             return True
         told_anew = known != hash(data_of(record)) and not named
@@ -293,12 +293,12 @@ class Cursor:
         """Whether `record` is one of those that come before the answer on each connection."""
         if self._mode == "token":
             return self._is_beside(record)
-        return is_sign(record) or hash_of_head(record) in self._heads
+        return is_sign_of_life(record) or hash_of_head(record) in self._heads
 
     def _is_beside(self, record: SSERecord | bytes) -> bool:
         """Whether `record` is no part of the answer: a sign of life, or of a kind that it names and
         the format does not have."""
-        if is_sign(record):
+        if is_sign_of_life(record):
             return True
         if getattr(record, "event", "message") == "message" and not type_of(record):
             return False

@@ -14,13 +14,13 @@ from engine.wire.sse import SSERecord
 
 __all__ = [
     "data_of",
+    "distance",
     "hash_of_head",
-    "is_sign",
-    "kept",
+    "is_sign_of_life",
+    "keeping_of",
     "number_of",
-    "of_kept",
-    "opens",
-    "step",
+    "opens_a_count",
+    "rest_of_stored",
     "token_of",
     "type_of",
     "with_key",
@@ -45,7 +45,7 @@ class _Typed(msgspec.Struct):
     type: str | None = None
 
 
-class Kept(msgspec.Struct):
+class _Keeping(msgspec.Struct):
     background: bool | None = None
     store: bool | None = None
 
@@ -61,35 +61,41 @@ def with_key(request: HttpRequest) -> HttpRequest:
 
 
 def data_of(record: SSERecord | bytes) -> bytes:
+    """What it carries."""
     return record.data if isinstance(record, SSERecord) else record
 
 
 def hash_of_head(record: SSERecord | bytes) -> int:
+    """By which a record without an id, as one that comes first on each connection, is known."""
     return hash((getattr(record, "event", ""), data_of(record)))
 
 
-def is_sign(record: SSERecord | bytes) -> bool:
+def is_sign_of_life(record: SSERecord | bytes) -> bool:
+    """Whether it says only that the server is there, by its event's name or its type."""
     return getattr(record, "event", "") in _SIGNS_OF_LIFE or type_of(record) in _SIGNS_OF_LIFE
 
 
 def type_of(record: SSERecord | bytes) -> str | None:
+    """The ``type`` that its data name, or None."""
     told = _decoded(data_of(record), _Typed)
     return told.type if told is not None else None
 
 
 def number_of(record: SSERecord | bytes) -> int | None:
+    """The ``sequence_number`` of an event of Responses, or None."""
     told = _decoded(data_of(record), _Numbered)
     return told.sequence_number if told is not None else None
 
 
 def token_of(record: SSERecord | bytes) -> str | None:
+    """The ``event_id`` of an event of Interactions, or None."""
     told = _decoded(data_of(record), _Tokened)
     return told.event_id if told is not None else None
 
 
-def kept(request: HttpRequest) -> Kept:
+def keeping_of(request: HttpRequest) -> _Keeping:
     """What is said of whether the provider keeps the answer."""
-    return _decoded(request.body or b"{}", Kept) or Kept(store=False)
+    return _decoded(request.body or b"{}", _Keeping) or _Keeping(store=False)
 
 
 def _decoded(data: bytes, type: type[T]) -> T | None:
@@ -99,7 +105,7 @@ def _decoded(data: bytes, type: type[T]) -> T | None:
         return None
 
 
-def of_kept(asked: HttpRequest, answer: str, place: str) -> HttpRequest:
+def rest_of_stored(asked: HttpRequest, answer: str, place: str) -> HttpRequest:
     """The request for what comes after `place` of the answer that has the id `answer`."""
     parts = urlsplit(asked.url)
     more = f"stream=true&{place}"
@@ -110,7 +116,7 @@ def of_kept(asked: HttpRequest, answer: str, place: str) -> HttpRequest:
     return msgspec.structs.replace(asked, method="GET", url=url, body=None)
 
 
-def step(id: str, last: str) -> int | None:
+def distance(id: str, last: str) -> int | None:
     """How far `id` is from `last` where they are the same text with a number at its end; None:
     they are not."""
     stem, number = _counted(id)
@@ -118,7 +124,7 @@ def step(id: str, last: str) -> int | None:
     return number - last_number if stem == before and number >= 0 and last_number >= 0 else None
 
 
-def opens(id: str) -> bool:
+def opens_a_count(id: str) -> bool:
     """Whether a stream whose first id this is counts its own events: from 0 or 1, by themselves or
     behind a name. What begins elsewhere may be the count of all streams of a server, of which
     others take some; behind a number, as of a time or a partition, it is not this one's alone."""

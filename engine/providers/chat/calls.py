@@ -44,11 +44,11 @@ def call_of(
         # id for each piece and repeat the name.
         return call if name == call.name and not whole else None if call.name else call
     if whole and (arguments or name != call.name):  # each comes whole, all under one index or id
-        return _told_again(piece, name, arguments, calls, earlier)
+        return _repeated(piece, name, arguments, calls, earlier)
     return call
 
 
-def _told_again(
+def _repeated(
     piece: ToolCallPiece,
     name: str,
     arguments: str,
@@ -62,11 +62,11 @@ def _told_again(
         for call in calls.opened
         if call.said == piece.id and call.arguments == arguments and call.name in ("", name)
     ]
-    told = _told_in(piece, earlier)
-    return equal[told] if told < len(equal) and equal[told].is_whole() else None
+    before = _times_said(piece, earlier)
+    return equal[before] if before < len(equal) and equal[before].is_whole() else None
 
 
-def _told_in(piece: ToolCallPiece, earlier: Sequence[ToolCallPiece]) -> int:
+def _times_said(piece: ToolCallPiece, earlier: Sequence[ToolCallPiece]) -> int:
     """How often the same was said in this array. Where calls are numbered, what comes again after
     another one begins a second telling."""
     said = (piece.id, piece.index, piece.function, piece.custom)
