@@ -11,8 +11,8 @@ import json
 import select
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -23,21 +23,10 @@ from engine import Category, HttpRequest, Multi, Retry
 from engine.batch import Batch, Options
 from engine.transport.multi import driver_of
 from engine.transport.transfer import Transfer
-from tests.server import HEALTHY, OK_SSE, Peer, Server, chat, serve
+from tests.server import OK_SSE, Peer, chat, serve
 from tests.servers.certificate import certify
 from tests.steady import advance
-
-TEXT = "".join(HEALTHY)
-ONCE = Retry(max_attempts=1)
-
-
-def whole(peer: Peer) -> None:
-    """A whole answer, streamed or not as it was asked for."""
-    if b'"stream":true' in peer.request.body:
-        peer.stream(chat(*HEALTHY))
-    else:
-        choice = f'{{"index":0,"message":{{"content":"{TEXT}"}},"finish_reason":"stop"}}'
-        peer.json(f'{{"id":"c1","choices":[{choice}]}}'.encode())
+from tests.transport.asking import ONCE, TEXT, asking, keys, whole
 
 
 def closing(after: float = 0.0) -> Callable[[Peer], None]:
@@ -57,25 +46,6 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("certificates")
     certify(home)
     return home
-
-
-@contextmanager
-def asking(
-    handle: Callable[[Peer], object], tls: Path | None = None, retry: Retry = ONCE
-) -> Iterator[tuple[engine.Client, Server]]:
-    context = None
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls / "server.pem", tls / "server.key")
-    with (
-        serve(handle, context) as server,
-        Multi(ca_file=str(tls / "ca.pem") if tls is not None else None) as multi,
-    ):
-        yield engine.Client(multi, base_url=server.url, retry=retry), server
-
-
-def keys(server: Server) -> list[str]:
-    return [request.headers["idempotency-key"] for request in server.requests]
 
 
 def ask_in_turn(client: engine.Client, times: int, gap: float, *, whole: bool = False) -> None:

@@ -4,23 +4,19 @@ request is sent once more, on a connection of its own."""
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import engine
-from engine import Category, HttpRequest, Multi, Retry
+from engine import Category, HttpRequest, Retry
 from engine.agents import FunctionAgent
 from engine.batch import Batch, Options
 from engine.transport import sending
-from tests.server import HEALTHY, Peer, Server, chat, serve
+from tests.server import Peer
 from tests.servers.certificate import certify
+from tests.transport.asking import TEXT, asking, keys, whole
 
-TEXT = "".join(HEALTHY)
-ONCE = Retry(max_attempts=1)
 HEAD = b"HTTP/1.1 408 Request Time-out\r\n"
 CLOSE = b"Connection: close\r\n"
 FAREWELLS = {
@@ -31,14 +27,6 @@ FAREWELLS = {
     "in capitals": HEAD + b"CONNECTION: Close\r\nContent-Length: 0\r\n\r\n",
     "of 1.0": HEAD.replace(b"1.1", b"1.0") + CLOSE + b"\r\n",
 }
-
-
-def whole(peer: Peer) -> None:
-    if b'"stream":true' in peer.request.body:
-        peer.stream(chat(*HEALTHY))
-    else:
-        choice = f'{{"index":0,"message":{{"content":"{TEXT}"}},"finish_reason":"stop"}}'
-        peer.json(f'{{"id":"c1","choices":[{choice}]}}'.encode())
 
 
 def parting(words: bytes, numbers: Callable[[int], bool]) -> Callable[[Peer], None]:
@@ -54,32 +42,12 @@ def parting(words: bytes, numbers: Callable[[int], bool]) -> Callable[[Peer], No
     return handle
 
 
-@contextmanager
-def asking(
-    handle: Callable[[Peer], object], retry: Retry = ONCE, tls: Path | None = None
-) -> Iterator[tuple[engine.Client, Server]]:
-    context = None
-    if tls is not None:
-        certify(tls)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls / "server.pem", tls / "server.key")
-    with (
-        serve(handle, context) as server,
-        Multi(ca_file=str(tls / "ca.pem") if tls is not None else None) as multi,
-    ):
-        yield engine.Client(multi, base_url=server.url, retry=retry), server
-
-
-def keys(server: Server) -> list[str]:
-    return [request.headers["idempotency-key"] for request in server.requests]
-
-
 @pytest.mark.parametrize("words", FAREWELLS.values(), ids=FAREWELLS)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("unknown", ["retry", "fail"])
 def test_the_request_is_sent_once_more(words: bytes, streamed: bool, unknown: str) -> None:
     retry = Retry(max_attempts=1, unknown=unknown)  # type: ignore[arg-type]
-    with asking(parting(words, lambda number: number == 2), retry) as (client, server):
+    with asking(parting(words, lambda number: number == 2), retry=retry) as (client, server):
         ask = client.stream if streamed else client.request
         for _ in range(2):
             done = ask("m", "hi").result()
@@ -91,6 +59,7 @@ def test_the_request_is_sent_once_more(words: bytes, streamed: bool, unknown: st
 
 
 def test_under_tls_too(tmp_path: Path) -> None:
+    certify(tmp_path)
     with asking(parting(FAREWELLS["words"], lambda n: n == 2), tls=tmp_path) as (client, server):
         for _ in range(2):
             assert client.stream("m", "hi").result().text == TEXT
