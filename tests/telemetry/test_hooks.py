@@ -10,16 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import engine
 from engine import agents, telemetry
 from tests.faults.server import CLOSE, STALL, Step, play
 from tests.server import DONE, Request, chat, chat_chunk
+from tests.telemetry.told import Told
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 USAGE = (
@@ -30,41 +26,6 @@ WELL = HEAD + b"".join([chat_chunk("All "), chat_chunk("well."), chat_chunk(fini
 WELL += DONE
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CANARY = "canary-9f3a-never-to-be-seen"
-
-
-class Told:
-    """What OpenTelemetry was told."""
-
-    def __init__(self) -> None:
-        self.exporter = InMemorySpanExporter()
-        self.reader = InMemoryMetricReader()
-        self.tracers = TracerProvider()
-        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.meters = MeterProvider([self.reader])
-
-    def spans(self) -> dict[str, ReadableSpan]:
-        return {span.name: span for span in self.exporter.get_finished_spans()}
-
-    def metrics(self) -> dict[str, list[Any]]:
-        data = self.reader.get_metrics_data()
-        found: dict[str, list[Any]] = {}
-        for resource in data.resource_metrics if data is not None else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    found[metric.name] = list(metric.data.data_points)
-        return found
-
-    def text(self) -> str:
-        return " ".join(span.to_json() for span in self.exporter.get_finished_spans())
-
-
-@pytest.fixture
-def told() -> Iterator[Told]:
-    told = Told()
-    telemetry.instrument(tracer_provider=told.tracers, meter_provider=told.meters)
-    yield told
-    telemetry.uninstrument()
-    telemetry.log_bodies(False)
 
 
 def answers(*given: bytes | list[Step]) -> Any:

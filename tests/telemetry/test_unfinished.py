@@ -22,20 +22,13 @@ from engine.telemetry.spans import Spans
 from engine.telemetry.unfinished import Unfinished, tell_dropped
 from tests.faults.server import STALL, FaultServer, play
 from tests.server import Request, chat_chunk
-from tests.telemetry.test_hooks import CALL, HEAD, Told
+from tests.telemetry.test_hooks import CALL, HEAD
+from tests.telemetry.told import Told
 
 COUNTED = (
     b'data: {"id":"c1","model":"m-1","choices":[{"index":0,"delta":{"content":"a"}}],'
     b'"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}\n\n'
 )
-
-
-@pytest.fixture
-def told() -> Iterator[Told]:
-    told = Told()
-    telemetry.instrument(tracer_provider=told.tracers, meter_provider=told.meters)
-    yield told
-    telemetry.uninstrument()
 
 
 @pytest.fixture
