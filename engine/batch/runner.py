@@ -105,7 +105,7 @@ class Batch:
             if on_answer is not None:
                 self._flow.book.on_record = lambda record: _tell(on_answer, record)
         except BaseException:
-            self._close()
+            self._close_files()
             raise
         self._past = Past()
         self._plan = Plan()
@@ -314,6 +314,9 @@ class Batch:
     def _close(self) -> None:
         self._steps = iter(())
         self._flow.lanes.open(iter(()))
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._store.close()
         self._source.close()
 

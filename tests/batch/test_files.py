@@ -9,9 +9,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import engine
+from engine.batch import Batch, Options
 from engine.errors import ConfigError, ResourceError
 from tests.batch.support import (
     answer,
@@ -41,6 +44,34 @@ def rewritten(path: Path) -> None:
 
 def deleted(path: Path) -> None:
     path.unlink()
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["", "no jsonschema"])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schema": {"type": 5}}, "schema"),
+        ({"base_url": "localhost:1"}, "http://localhost:1"),
+        ({"base_url": '"http://localhost:1"'}, "quotes"),
+    ],
+)
+def test_a_run_that_could_not_begin_says_why_and_leaves_no_file_of_its_own(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    words: str,
+    missing: bool,
+) -> None:
+    if missing:
+        monkeypatch.setitem(sys.modules, "jsonschema", None)
+    output = tmp_path / "out.jsonl"
+    with provider() as server, engine.Multi() as multi:
+        with pytest.raises(ConfigError, match=words):
+            Batch(multi, [openai_row("a")], output, Options(**options))
+        # The lock stays, whoever held it last.
+        assert set(os.listdir(tmp_path)) <= {"out.jsonl.lock"}
+        summary = run_batch([openai_row("a")], output, server)
+        assert (summary.done, summary.exit_code) == (1, 0)
 
 
 @pytest.mark.parametrize("harm", [cut, empty, rewritten, deleted])
