@@ -34,7 +34,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     What was never sent costs nothing (a pooled connection that had died, an HTTP/2 stream that was
     refused) and is sent again at once; it is no attempt, and not counted here. A server that goes
-    on refusing is given up to 0.2 s between, and after five times that is an attempt that failed.
+    on refusing is given up to 0.2 s between; after five times in all a refusal is an attempt that
+    failed.
 
     Attributes:
         max_attempts: tries in all, the first included; 1 turns retrying off.
