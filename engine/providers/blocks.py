@@ -3,17 +3,17 @@ odd, and the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from engine.errors import EngineError, ProtocolError
 from engine.events import Event, ModelUpdate, Ping, Start, StreamError, Unknown
-from engine.messages import Usage
+from engine.messages import FinishReason, Usage
 from engine.providers.contract import Decoder
 from engine.providers.finish import Finish
-from engine.providers.halves import Halves
+from engine.providers.halves import NO_HALVES, Halves
 from engine.providers.refusal import is_error, stream_error
-from engine.providers.tool_calls import Calls
+from engine.providers.tool_calls import Calls, OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSERecord
 from engine.wire.event_stream import EventStreamDecoder
@@ -26,6 +26,8 @@ T = TypeVar("T")
 # As numbers: to look for one in bytes takes a fifth of the time it takes for b"\n".
 _LF = 10
 _CR = 13
+
+_UNFINISHED = Finish()
 
 
 class DialectShell:
@@ -53,15 +55,51 @@ class DialectShell:
 
 
 class Choice:
-    """What is open of one alternative: ``n`` > 1 gives several."""
+    """What is open of one alternative: ``n`` > 1 gives several.
 
-    __slots__ = ("block", "calls", "finish", "kind")
+    Attributes:
+        number: which of them.
+        kind: of the block that grows, or None.
+        block: its number.
+        finish: why it ended.
+        opened: its calls, in order.
+    """
+
+    __slots__ = ("_calls", "block", "finish", "kind", "number")
 
     def __init__(self, number: int = 0) -> None:
+        self.number: int = number
         self.kind: type[Event] | None = None
         self.block: int = 0
-        self.calls: Calls = Calls(number)
-        self.finish: Finish = Finish()
+        self.finish: Finish = _UNFINISHED
+        self._calls: Calls | None = None  # made for the first: most answers have none
+
+    @property
+    def calls(self) -> Calls:
+        """Its tool calls, for who has something to say of them."""
+        calls = self._calls
+        if calls is None:
+            calls = self._calls = Calls(self.number)
+        return calls
+
+    @property
+    def opened(self) -> Sequence[OpenCall]:
+        return self._calls.opened if self._calls is not None else ()
+
+    def drop_calls(self) -> None:
+        """Forget those there were."""
+        self._calls = None
+
+    def end_calls(self) -> list[Event]:
+        """See `Calls.end`."""
+        return self._calls.end(self.finish) if self._calls is not None else []
+
+    def reason(self) -> FinishReason:
+        """The reason to tell: see `Finish.told`."""
+        calls = self._calls
+        if calls is None:
+            return self.finish.told(called=False, partial=False)
+        return self.finish.told(called=calls.called, partial=calls.partial)
 
 
 class AnswerParser:
@@ -89,7 +127,7 @@ class AnswerParser:
         self._started = False
         self._ended = False
         self._failure: EngineError | None = None
-        self._halves = Halves()
+        self._halves = NO_HALVES
         self._lines = False  # objects came a line each, as no event stream has them
         self._id: str | None = None
         self._model: str | None = None
@@ -169,6 +207,17 @@ class AnswerParser:
             state.kind = kind
         return state.block
 
+    # -- characters that come in two halves ------------------------------------------------------
+
+    def _own_halves(self) -> Halves:
+        if self._halves is NO_HALVES:
+            self._halves = Halves()
+        return self._halves
+
+    def _mend(self, events: list[Event], since: int) -> None:
+        """See `Halves.mend`."""
+        self._own_halves().mend(events, since)
+
     # -- who answers -------------------------------------------------------------------------
 
     def _begin(self, events: list[Event]) -> None:
@@ -230,7 +279,7 @@ class AnswerParser:
         for place, what in odd:
             events.append(Unknown(place, what))
             self._misfit(place)
-        self._halves.open = True  # it may hold one: the events of it go through `Halves.mend`, once
+        self._own_halves().open = True  # it may hold one: its events go through `_mend`, once
         return value
 
     def _odd_record(self, name: str, text: bytes, events: list[Event]) -> None:

@@ -60,6 +60,8 @@ _NEEDED: Final = frozenset({"choices", "text", "delta", "message", "content", "i
 
 _decoder = TypedDecoder(_Chunk, _NEEDED)
 
+_UNFINISHED: Final = Finish()
+
 # Of a chunk: what has events, or a place of its own.
 _TOLD: Final = frozenset({"choices", "id", "model", "error"})
 _TOLD_OF_CHOICE: Final = frozenset(
@@ -177,28 +179,26 @@ class CompletionsParser(AnswerParser):
         if self._ended or self.failing:
             return
         for choice in chunk.choices or ():
-            finish = self._finishes.setdefault(choice.index or 0, Finish())
-            self._choice(choice, finish, record, events)
+            self._choice(choice, record, events)
         if self._halves.open:
-            self._halves.mend(events, since)
+            self._mend(events, since)
 
-    def _choice(
-        self, choice: _Choice, finish: Finish, record: SSERecord, events: list[Event]
-    ) -> None:
+    def _choice(self, choice: _Choice, record: SSERecord, events: list[Event]) -> None:
         number = choice.index or 0
+        finish = self._finishes.setdefault(number, _UNFINISHED)
         chatted = choice.delta or choice.message
         text = choice.text or (chatted.content if chatted is not None else None)
         if text:
             events.append(TextDelta(text, number, number))
             if finish.word is not None and not choice.finish_reason:
-                finish.withdraw()
+                self._finishes[number] = finish.withdrawn()
         if choice.logprobs is not None:
             if isinstance(choice.logprobs, dict):
                 events.append(LogprobsDelta([choice.logprobs], number, number))
             else:
                 events.append(Unknown("logprobs", choice.logprobs, number))
         if choice.finish_reason:
-            finish.say(choice.finish_reason)
+            self._finishes[number] = finish.said(choice.finish_reason)
             told = json_or_text(record.data)
             if isinstance(told, dict):
                 self._absorb(told, events)
@@ -255,7 +255,7 @@ class CompletionsParser(AnswerParser):
         words = {str(number): finish.word for number, finish in self._finishes.items()}
         if len(words) > 1:
             self.metadata["finish_reasons"] = words
-        finish = self._finishes.get(0) or Finish()
+        finish = self._finishes.get(0, _UNFINISHED)
         events.append(Done(finish.reason, self._usage, finish.word))
 
 

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from engine.messages import FinishReason
 
 __all__ = ["Finish", "reason_of"]
@@ -90,7 +92,7 @@ def reason_of(word: str | None) -> FinishReason:
     return FinishReason.UNKNOWN
 
 
-class Finish:
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """Why one choice ended, by all that was said of it.
 
     Attributes:
@@ -100,24 +102,25 @@ class Finish:
         refused: the model refused in words: whatever ended the turn, no call of it is meant.
     """
 
-    __slots__ = ("reason", "refused", "stands", "word")
+    word: str | None = None
+    reason: FinishReason = FinishReason.UNKNOWN
+    stands: bool = False
+    refused: bool = False
 
-    def __init__(self) -> None:
-        self.word: str | None = None
-        self.reason: FinishReason = FinishReason.UNKNOWN
-        self.stands: bool = False
-        self.refused: bool = False
-
-    def say(self, word: str) -> None:
-        """The provider says `word`."""
+    def said(self, word: str) -> Finish:
+        """It, now that the provider says `word`."""
         reason = reason_of(word)
         if self.word is None or not self.stands or _TELLING[reason] >= _TELLING[self.reason]:
-            self.word, self.reason = word, reason
-        self.stands = True
+            return Finish(word, reason, True, self.refused)
+        return self
 
-    def withdraw(self) -> None:
-        """Content came after it."""
-        self.stands = False
+    def withdrawn(self) -> Finish:
+        """It, now that content came after it."""
+        return Finish(self.word, self.reason, False, self.refused)
+
+    def refusing(self) -> Finish:
+        """It, now that the model refused in words."""
+        return Finish(self.word, self.reason, self.stands, True)
 
     @property
     def normal(self) -> bool:

@@ -20,7 +20,7 @@ from engine.events import (
 )
 from engine.wire.json import HALF_BASE
 
-__all__ = ["Halves", "joined"]
+__all__ = ["NO_HALVES", "Halves", "joined"]
 
 _HIGH: Final = f"[{chr(HALF_BASE)}-{chr(HALF_BASE + 0x3FF)}]"
 _LOW: Final = f"[{chr(HALF_BASE + 0x400)}-{chr(HALF_BASE + 0x7FF)}]"
@@ -92,6 +92,10 @@ class Halves:
             text = text[:-1]
         text = joined(text)
         return [*given_up, _event(*key, text)] if text else given_up
+
+
+NO_HALVES: Final = Halves()
+"""Those of all answers of which none came yet. Nothing is ever put into it."""
 
 
 def _event(kind: Any, choice: int, index: int, text: str) -> Event:

@@ -62,18 +62,16 @@ def test_a_word_means_the_same_in_any_spelling(word: str | None, reason: F) -> N
 def test_the_more_telling_of_two_words_counts(said: tuple[str, str], counts: str) -> None:
     finish = Finish()
     for word in said:
-        finish.say(word)
+        finish = finish.said(word)
     assert finish.word == counts
     assert finish.stands
 
 
 def test_content_after_a_word_withdraws_it() -> None:
-    finish = Finish()
-    finish.say("length")
-    finish.withdraw()
+    finish = Finish().said("length").withdrawn()
     assert not finish.stands
     assert finish.reason is F.LENGTH  # still the last that was said
-    finish.say("stop")
+    finish = finish.said("stop")
     assert (finish.word, finish.stands) == ("stop", True)
 
 
@@ -95,5 +93,5 @@ def test_the_reason_says_whether_the_turn_is_whole(
 ) -> None:
     finish = Finish()
     if word is not None:
-        finish.say(word)
+        finish = finish.said(word)
     assert finish.told(called=called, partial=partial) is told

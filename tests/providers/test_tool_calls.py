@@ -14,10 +14,7 @@ from engine.providers.tool_calls import Calls, text_of_arguments, text_of_raw
 
 
 def finish(word: str | None = "tool_calls") -> Finish:
-    said = Finish()
-    if word is not None:
-        said.say(word)
-    return said
+    return Finish() if word is None else Finish().said(word)
 
 
 def handed(events: list[Event]) -> list[ToolCall]:

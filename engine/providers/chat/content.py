@@ -21,13 +21,15 @@ from engine.events import (
     TextDelta,
     ThinkingDelta,
     Unknown,
+    UsageUpdate,
     VendorItemDone,
 )
-from engine.messages import ServerTool, VendorItem
-from engine.providers.blocks import AnswerParser, Choice, merge
+from engine.messages import ServerTool, Usage, VendorItem
+from engine.providers.blocks import AnswerParser, Choice, joined_usage, merge
 from engine.providers.chat.calls import call_of, gemini_seal, is_told_again
 from engine.providers.chat.chunk import (
     UNSAID,
+    ChunkUsage,
     Delta,
     Function,
     PlainChoice,
@@ -35,16 +37,18 @@ from engine.providers.chat.chunk import (
     ToolCallPiece,
     as_citation,
     as_image,
+    as_usage,
     decode_findings,
 )
 from engine.providers.chat.facts import UsualChoice
+from engine.providers.refusal import stream_error
 from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
 
-__all__ = ["Alternative", "ContentParser"]
+__all__ = ["SILENT", "Alternative", "ContentParser"]
 
 # What opens an answer and what ends it, without a word: to look for each field takes longer.
-_SILENT: Final = (Delta(), Delta(role="assistant", content=""), Delta(role="assistant"))
+SILENT: Final = (Delta(), Delta(role="assistant", content=""), Delta(role="assistant"))
 _WORDS_OF_THOUGHT: Final = ("type", "thinking", "summary", "reasoning")
 
 
@@ -55,20 +59,79 @@ class Alternative(Choice):
 
     def __init__(self, number: int = 0) -> None:
         super().__init__(number)
-        self.by_index: dict[int, OpenCall] = {}
-        self.sealed: dict[str, SealedReasoning] = {}
         self.reasoned: bool = False  # reasoning came in a field of its own
-        self.running: dict[Any, int] = {}  # blocks of the server's tools that have begun
+        # Made for the first of them.
+        self.by_index: dict[int, OpenCall] | None = None
+        self.sealed: dict[str, SealedReasoning] | None = None
+        self.running: dict[Any, int] | None = None  # blocks of the server's tools that have begun
 
 
 class ContentParser(AnswerParser):
-    """The part of the chat parser that looks into deltas, and what stands beside them."""
+    """The part of the chat parser that looks into deltas, and what stands beside them.
 
-    __slots__ = ("_findings",)
+    Attributes:
+        _choices: the alternatives that have begun.
+        _usage: the count so far.
+    """
 
-    def __init__(self, first: Alternative) -> None:
-        super().__init__(first)
+    __slots__ = ("_choices", "_findings", "_usage")
+
+    _first: Alternative
+
+    def __init__(self) -> None:
+        super().__init__(Alternative())
+        self._choices: dict[int, Alternative] = {}
+        self._usage: Usage | None = None
         self._findings = UNSAID  # what Azure found in the last piece, where that was plain text
+
+    # -- one alternative of a chunk ------------------------------------------------------------
+
+    def _choice(self, choice: StreamChoice | UsualChoice, events: list[Event]) -> None:
+        number = choice.index or 0
+        state = self._choices.get(number)
+        if state is None:
+            state = self._choices[number] = self._first if number == 0 else Alternative(number)
+        before = len(events)
+        # A whole answer has `message`; Perplexity repeats it beside the delta.
+        delta = choice.delta if choice.delta is not None else choice.message
+        if delta is None and choice.text:
+            delta = Delta(content=choice.text)  # as legacy completions have it
+        if delta is not None and delta not in SILENT:
+            self._delta(delta, state, number, events)
+        if choice.logprobs:
+            self._logprobs(choice.logprobs, state, number, events)
+        if choice.usage is not None:
+            self._count(choice.usage, events)
+        if choice.content_filter_results or choice.content_filter_offsets:
+            self._filtered(choice)
+        if choice.finish_reason:
+            state.finish = state.finish.said(choice.finish_reason)
+        elif len(events) > before and state.finish.word is not None:
+            state.finish = state.finish.withdrawn()
+        if choice.error:
+            self._error({"error": choice.error}, True, events)
+
+    def _count(self, usage: ChunkUsage, events: list[Event]) -> None:
+        counts = as_usage(usage)
+        if counts is not None:
+            self._usage = joined_usage(self._usage, counts)
+            events.append(UsageUpdate(self._usage))
+
+    def _error(self, data: Any, more: bool, events: list[Event]) -> None:
+        """An error inside the stream; OpenRouter counts the tokens in the chunk after it."""
+        error = stream_error(data)
+        if more:
+            self._failure = self._failure or error
+        else:
+            self._fail(error, events)
+
+    def _over(self) -> bool:
+        for state in self._choices.values():  # nearly always one
+            if not state.finish.stands:
+                return False
+        return bool(self._choices)
+
+    # -- what Azure found ------------------------------------------------------------------------
 
     def _found(self, choice: PlainChoice) -> msgspec.Raw:
         """What Azure found in a plain piece of text; nothing where it is the same as in the last.
@@ -87,9 +150,9 @@ class ContentParser(AnswerParser):
         for name in ("content_filter_results", "content_filter_offsets"):
             merge(self.metadata, {name: getattr(choice, name)})
 
+    # -- its words -------------------------------------------------------------------------------
+
     def _delta(self, delta: Delta, state: Alternative, choice: int, events: list[Event]) -> None:
-        if delta in _SILENT:
-            return
         if delta.reasoning_content:
             state.reasoned = True
             self._think(delta.reasoning_content, None, state, choice, events)
@@ -101,7 +164,7 @@ class ContentParser(AnswerParser):
         elif delta.content:
             events.append(TextDelta(delta.content, self._block(state, TextDelta), choice))
         if delta.refusal:
-            state.finish.refused = True
+            state.finish = state.finish.refusing()
             events.append(RefusalDelta(delta.refusal, self._block(state, RefusalDelta), choice))
         earlier: list[ToolCallPiece] = []
         for call in delta.tool_calls or ():
@@ -190,19 +253,22 @@ class ContentParser(AnswerParser):
     ) -> None:
         """Take `piece`; `earlier`: what came before it in its array."""
         function = piece.function or Function()
+        by_index = state.by_index
+        if by_index is None:
+            by_index = state.by_index = {}
         if not (piece.id or function.name or piece.custom) and type(function.arguments) is str:
-            known = state.by_index.get(piece.index) if piece.index is not None else None
+            known = by_index.get(piece.index) if piece.index is not None else None
             if known is not None:  # a further piece, as nearly all are
                 events += known.add(function.arguments)
                 return
         if piece.custom is not None:
             function = Function(piece.custom.name, piece.custom.input)
         name, arguments = function.name or "", function.text()
-        call = call_of(piece, name, arguments, state.calls, state.by_index, earlier)
+        call = call_of(piece, name, arguments, state.calls, by_index, earlier)
         if call is None:
             if not (name or piece.id or arguments):
                 return  # a piece of nothing
-            for other in state.calls.opened:
+            for other in state.opened:
                 events += other.tell() if other.name else ()
             call = state.calls.open(piece.id, name, self._new_block(state), self._id or "")
         elif name:
@@ -211,7 +277,7 @@ class ContentParser(AnswerParser):
             return
         call.custom = call.custom or piece.custom is not None
         if piece.index is not None:
-            state.by_index[piece.index] = call
+            by_index[piece.index] = call
         if piece.extra_content is not None:
             call.signature = gemini_seal(piece.extra_content) or call.signature
             call.extra = {**call.extra, "extra_content": piece.extra_content}
@@ -240,6 +306,7 @@ class ContentParser(AnswerParser):
         for field in ("reasoning_details", "thinking_blocks"):
             pieces = getattr(delta, field)
             if pieces:
+                state.sealed = state.sealed or {}
                 state.sealed.setdefault(field, SealedReasoning(field)).add(pieces)
 
     def _sealed(self, extra: dict[str, Any], choice: int, events: list[Event]) -> None:
@@ -258,14 +325,15 @@ class ContentParser(AnswerParser):
             events.append(Unknown("executed_tools", tool, state.block))
             return
         name, key = str(tool.get("type")), tool.get("index")
-        block = state.running.get(key)
+        running = state.running = state.running or {}
+        block = running.get(key)
         if block is None:
-            block = state.running[key] = self._new_block(state)
+            block = running[key] = self._new_block(state)
             if "output" not in tool:
                 events.append(ServerToolStart(name, tool, block, choice))
         if "output" in tool:
             events.append(ServerToolDone(ServerTool(name, tool), block, choice))
-            del state.running[key]
+            del running[key]
 
     def _audio(
         self, audio: dict[str, Any], state: Alternative, choice: int, events: list[Event]
@@ -301,17 +369,18 @@ class ContentParser(AnswerParser):
 
     def _close(self, state: Alternative, choice: int, events: list[Event]) -> None:
         """The choice is over: its calls, and the reasoning to send back."""
-        events += state.calls.end(state.finish)
-        self._close_reasoning(state, events, choice)
+        events += state.end_calls()
+        if state.sealed:
+            self._close_reasoning(state, events, choice)
 
     def _close_reasoning(self, state: Alternative, events: list[Event], choice: int = 0) -> None:
-        for sealed in state.sealed.values():
+        for sealed in (state.sealed or {}).values():
             data = sealed.data()
             if data is not None:
                 events.append(RedactedThinkingDone(data, self._new_block(state), choice))
             else:
                 merge(self.metadata, sealed.facts())
-        state.sealed = {}
+        state.sealed = None
 
 
 def _words(parts: Any) -> str:

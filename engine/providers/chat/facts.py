@@ -20,6 +20,9 @@ _TOLD_OF_CHOICE: Final = frozenset(
 )
 
 
+_Facts = tuple[str | int | None, ...]
+
+
 class UsualChoice(ChoiceWords, gc=False, forbid_unknown_fields=True):
     """A choice of which there is nothing to tell but its words: a `StreamChoice` without more."""
 
@@ -43,20 +46,24 @@ class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     usage: dict[str, Any] | None = None
     obfuscation: str | None = None
 
-    def tell(self, metadata: dict[str, Any]) -> None:
-        """Put into `metadata` what of it has no name of ours, as `merge` does."""
-        if self.object:
-            metadata["object"] = self.object
-        if self.created is not None:
-            metadata["created"] = self.created
-        if self.service_tier:
-            metadata["service_tier"] = self.service_tier
-        if self.system_fingerprint:
-            metadata["system_fingerprint"] = self.system_fingerprint
+    def tell(self, metadata: dict[str, Any], told: _Facts) -> _Facts:
+        """Put into `metadata` what of it has no name of ours, as `merge` does, but what was `told`
+        last and stands there; what of it is to be given as that the next time."""
+        facts = self.object, self.created, self.service_tier, self.system_fingerprint
+        if facts != told:
+            if self.object:
+                metadata["object"] = self.object
+            if self.created is not None:
+                metadata["created"] = self.created
+            if self.service_tier:
+                metadata["service_tier"] = self.service_tier
+            if self.system_fingerprint:
+                metadata["system_fingerprint"] = self.system_fingerprint
         if self.obfuscation:
             metadata["obfuscation"] = self.obfuscation
         if self.usage is not None:
             merge(metadata, {"usage": self.usage})
+        return facts
 
 
 decode_usual: Final = msgspec.json.Decoder(UsualChunk).decode

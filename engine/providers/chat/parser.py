@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.events import (
@@ -10,27 +10,18 @@ from engine.events import (
     Event,
     Ping,
     TextDelta,
-    ThinkingDelta,
     Unknown,
-    UsageUpdate,
 )
-from engine.messages import Usage
-from engine.providers.blocks import joined_usage, merge
+from engine.providers.blocks import merge
+from engine.providers.chat.ahead import AheadParser
 from engine.providers.chat.chunk import (
     UNSAID,
     Chunk,
-    ChunkUsage,
-    Delta,
-    StreamChoice,
-    as_usage,
     chunk_decoder,
-    decode_piece,
     decode_plain,
-    decode_thought,
     first_decoder,
 )
-from engine.providers.chat.content import Alternative, ContentParser
-from engine.providers.chat.facts import UsualChoice, as_counts, decode_usual, facts_of, finishes
+from engine.providers.chat.facts import facts_of, finishes
 from engine.providers.refusal import is_error, is_ping, stream_error
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, json_or_text
@@ -39,32 +30,17 @@ __all__ = ["ChatParser"]
 
 _LF: Final = 10
 _CR: Final = 13
-
-# So many chunks that follow text may be more than plain text; then each is taken for such.
-_MISSES = 8
+_DONE: Final = b"[DONE]"
 
 
-class ChatParser(ContentParser):
+class ChatParser(AheadParser):
     """Turns the chunks of one stream into events."""
 
-    __slots__ = (
-        *("_choices", "_decode", "_first_choice", "_heard", "_last", "_misses"),
-        *("_pieces", "_plain", "_sources", "_thinks", "_usage"),
-    )
+    __slots__ = ("_sources",)
 
     def __init__(self) -> None:
-        self._first_choice = Alternative()
-        super().__init__(self._first_choice)
-        self._decode: Callable[[bytes], Chunk] = first_decoder.decode
-        self._choices: dict[int, Alternative] = {}
-        self._heard = False  # a chunk came, perhaps without a choice
-        self._plain = False  # the next chunk is likely a piece of text and nothing else
-        self._pieces = False  # or of a call's arguments
-        self._thinks = False  # or of the reasoning
-        self._misses = 0  # chunks that were tried as plain ones and were not
-        self._usage: Usage | None = None
-        self._sources: list[Any] = []
-        self._last: bytes | None = None  # the last chunk of which not all was looked at
+        super().__init__()
+        self._sources: list[Any] | None = None
 
     def feed(self, records: Sequence[SSERecord | bytes]) -> list[Event]:
         events: list[Event] = []
@@ -88,16 +64,14 @@ class ChatParser(ContentParser):
                     if text:
                         events.append(TextDelta(text, block))
                     continue
-            elif (self._pieces and self._piece(data, events)) or (
-                self._thinks and self._thinks_on(data, events)
-            ):
-                continue
-            self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
+            if data == _DONE:  # as nearly all write it; to find it no JSON takes 2 µs more
+                self._done(events)
+            elif not self._expected(data, events):
+                self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
             self._findings = findings = UNSAID  # this one may have said others
             if self._ended:
                 self._plain = False
                 break
-            self._look_ahead()
             plain, block = self._plain, self._first.block
         return events
 
@@ -142,114 +116,28 @@ class ChatParser(ContentParser):
 
     # ----------------------------------------------------------------------------------------
 
-    def _piece(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as a further piece of a call's arguments; whether it is one."""
-        try:
-            piece = decode_piece(data).choices[0].delta.tool_calls[0]
-        except UNREADABLE:
-            self._misses += 1
-            return False
-        call = self._first_choice.by_index.get(piece.index)
-        if call is None or not call.told:
-            return False
-        if piece.function.arguments:
-            events.append(call.further(piece.function.arguments))
-        return True
-
-    def _thinks_on(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as a further piece of the reasoning; whether it is one."""
-        try:
-            delta = decode_thought(data).choices[0].delta
-        except UNREADABLE:
-            self._misses += 1
-            return False
-        words = delta.reasoning_content or delta.reasoning
-        if words:
-            events.append(ThinkingDelta(words, self._first.block))
-        return bool(words)
-
-    def _look_ahead(self) -> None:
-        """Set what the next chunk likely is, and nothing else: a piece of text, of a call's
-        arguments, or of the reasoning."""
-        first, self._plain, self._pieces, self._thinks = self._first, False, False, False
-        if first.finish.word is not None or self._misses >= _MISSES:
-            return
-        if self._halves.open or self._failure is not None:
-            return
-        opened = first.calls.opened
-        self._pieces = bool(opened) and first.block == opened[-1].index
-        self._plain = first.kind is TextDelta
-        self._thinks = first.kind is ThinkingDelta and self._first_choice.reasoned
-
-    def _over(self) -> bool:
-        for state in self._choices.values():  # nearly always one
-            if not state.finish.stands:
-                return False
-        return bool(self._choices)
+    def _done(self, events: list[Event]) -> None:
+        """The end marker came."""
+        since = len(events)
+        self._end(events)
+        if len(events) > since + 1:  # more than that it is done
+            self._mend(events, since)
 
     def _record(self, record: SSERecord, events: list[Event]) -> None:
         """One event, whatever is in it."""
         since = len(events)
-        if record.data == b"[DONE]":  # as nearly all write it; to find it no JSON takes 2 µs more
-            self._end(events)
-            if len(events) > since + 1:  # more than that it is done
-                self._halves.mend(events, since)
-        elif not self._usually(record.data, events) and not self._opens(record.data, events):
-            try:
-                chunk = self._decode(record.data)
-            except UNREADABLE as error:
-                again = self._other(record, error, events)
-                if again is not None:
-                    self._chunk(record, again, events)
-                    self._halves.mend(events, since)
-                return
+        try:
+            chunk = self._decode(record.data)
+        except UNREADABLE as error:
+            again = self._other(record, error, events)
+            if again is not None:
+                self._chunk(record, again, events)
+                self._mend(events, since)
+        else:
             self._chunk(record, chunk, events)
             if self._halves.open:
-                self._halves.mend(events, since)
-
-    def _opens(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as the first text of the answer, and nothing else; whether it is that."""
-        first = self._first_choice
-        if not self._started or self._blocks or self.failing or self._halves.open:
-            return False
-        if first.finish.word is not None:
-            return False
-        try:
-            choice = decode_plain(data).choices[0]
-            self._found(choice)
-        except UNREADABLE:
-            return False
-        self._choices.setdefault(0, first)
-        if choice.delta.content:
-            events.append(TextDelta(choice.delta.content, self._block(first, TextDelta)))
-        return True
-
-    def _usually(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data`, where all of it is to be looked at, as what nearly all servers send then;
-        whether it is that. The rest is for `_chunk`, which would say the same of it."""
-        opens = not self._started
-        closes = opens or self._plain or self._pieces or self._thinks or self._over()
-        if not closes or self.failing or self._halves.open:
-            return False
-        try:
-            chunk = decode_usual(data)
-            counts = as_counts(chunk.usage) if chunk.usage is not None else None
-        except UNREADABLE:
-            return False
-        if not opens and chunk.choices and not finishes(chunk.choices):
-            return False
-        self._last = None
-        self._heard = True
-        self._answers(chunk.id, chunk.model, events)
-        chunk.tell(self.metadata)
-        if chunk.choices and opens:
-            self._begin(events)
-            self._decode = chunk_decoder.decode
-        if counts is not None:
-            self._count(counts, events)
-        for choice in chunk.choices:
-            self._choice(choice, events)
-        return True
+                self._mend(events, since)
+        self._look_ahead()
 
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         choices = chunk.choices
@@ -311,6 +199,7 @@ class ChatParser(ContentParser):
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
+        self._told = ()  # it may say otherwise
         value = json_or_text(data)
         if isinstance(value, dict):
             self._answers(value.get("id"), value.get("model"), events)
@@ -332,46 +221,6 @@ class ChatParser(ContentParser):
         elif chunk.base_resp and chunk.base_resp.get("status_code"):
             self._error({"base_resp": chunk.base_resp}, False, events)
 
-    def _error(self, data: Any, more: bool, events: list[Event]) -> None:
-        """An error inside the stream; OpenRouter counts the tokens in the chunk after it."""
-        error = stream_error(data)
-        if more:
-            self._failure = self._failure or error
-        else:
-            self._fail(error, events)
-
-    def _count(self, usage: ChunkUsage, events: list[Event]) -> None:
-        counts = as_usage(usage)
-        if counts is not None:
-            self._usage = joined_usage(self._usage, counts)
-            events.append(UsageUpdate(self._usage))
-
-    def _choice(self, choice: StreamChoice | UsualChoice, events: list[Event]) -> None:
-        number = choice.index or 0
-        state = self._choices.get(number)
-        if state is None:
-            first = self._first_choice
-            state = self._choices[number] = first if number == 0 else Alternative(number)
-        before = len(events)
-        # A whole answer has `message`; Perplexity repeats it beside the delta.
-        delta = choice.delta if choice.delta is not None else choice.message
-        if delta is None and choice.text:
-            delta = Delta(content=choice.text)  # as legacy completions have it
-        if delta is not None:
-            self._delta(delta, state, number, events)
-        if choice.logprobs:
-            self._logprobs(choice.logprobs, state, number, events)
-        if choice.usage is not None:
-            self._count(choice.usage, events)
-        if choice.content_filter_results or choice.content_filter_offsets:
-            self._filtered(choice)
-        if choice.finish_reason:
-            state.finish.say(choice.finish_reason)
-        elif len(events) > before and state.finish.word is not None:
-            state.finish.withdraw()
-        if choice.error:
-            self._error({"error": choice.error}, True, events)
-
     def _end(self, events: list[Event]) -> None:
         if self._failure is not None:
             for state in self._choices.values():
@@ -387,7 +236,7 @@ class ChatParser(ContentParser):
         events += self._halves.give_up()
         if self._last is not None:
             self._absorb(self._last, events)
-        for source in self._sources:
+        for source in self._sources or ():
             self._cite(source, self._first, 0, events)
         for number, state in self._choices.items():
             self._close(state, number, events)
@@ -395,5 +244,4 @@ class ChatParser(ContentParser):
             words = {str(n): state.finish.word for n, state in self._choices.items()}
             self.metadata["finish_reasons"] = words
         first = self._first
-        reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
-        events.append(Done(reason, self._usage, first.finish.word))
+        events.append(Done(first.reason(), self._usage, first.finish.word))

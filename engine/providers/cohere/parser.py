@@ -144,7 +144,7 @@ class CohereParser(AnswerParser):
             if self._call is not None:
                 events += self._first.calls.mark(self._call)
             self._end(chunk.finish_reason, chunk.usage, told, events)
-            self._halves.mend(events, 0)
+            self._mend(events, 0)
         elif is_error(told) or isinstance(chunk.message, str):
             self._fail(stream_error(told), events)
         else:
@@ -196,7 +196,7 @@ class CohereParser(AnswerParser):
             case kind:
                 self._untyped(chunk, record, events)
         if self._halves.open:
-            self._halves.mend(events, since)
+            self._mend(events, since)
 
     def _untyped(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         """An error that has no event around it, or nothing of ours."""
@@ -264,17 +264,16 @@ class CohereParser(AnswerParser):
     def _end(self, reason: str | None, usage: Any, told: Any, events: list[Event]) -> None:
         self.complete = self._ended = True
         events += self._halves.give_up()
-        finish, calls = self._first.finish, self._first.calls
+        first = self._first
         if reason:
-            finish.say(reason)
+            first.finish = first.finish.said(reason)
         if isinstance(told, dict):
             merge(self.metadata, {k: v for k, v in told.items() if k not in _TOLD})
-        events += calls.end(finish)
+        events += first.end_calls()
         counts = _usage(usage)
         if counts is not None:
             events.append(UsageUpdate(counts))
-        reason_told = finish.told(called=calls.called, partial=calls.partial)
-        events.append(Done(reason_told, counts, finish.word))
+        events.append(Done(first.reason(), counts, first.finish.word))
 
 
 def _named(record: SSERecord | bytes) -> SSERecord:

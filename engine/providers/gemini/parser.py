@@ -141,11 +141,11 @@ class GeminiParser(ContentParser):
             again = self._wrapped(record, error, events)
             if again is not None:
                 self._chunk(record, again, events)
-                self._halves.mend(events, since)
+                self._mend(events, since)
             return
         self._chunk(record, chunk, events)
         if self._halves.open:
-            self._halves.mend(events, since)
+            self._mend(events, since)
 
     def _chunk(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         if not self._started or chunk.candidates is None or chunk.error is not None:
@@ -245,10 +245,10 @@ class GeminiParser(ContentParser):
                 self._other_part(_plain_part(data, number, place), state, choice, events)
         reason = finish_word(candidate.finishReason)
         if reason is not None:
-            state.finish.say(reason)
+            state.finish = state.finish.said(reason)
             self._absorb(data, events)
         elif len(events) > before and state.finish.word is not None:
-            state.finish.withdraw()
+            state.finish = state.finish.withdrawn()
         self._about(candidate, state, choice, events)
 
     def _tell_usage(self, events: list[Event]) -> None:
@@ -267,12 +267,11 @@ class GeminiParser(ContentParser):
         for state in self._candidates.values():
             if state.call is not None:
                 state.call.broken = True  # its end never came
-            events += state.calls.end(state.finish)
+            events += state.end_calls()
         words = {str(n): state.finish.word for n, state in self._candidates.items()}
         if len(words) > 1:
             self.metadata["finish_reasons"] = words
-        finish, calls = self._first.finish, self._first.calls
-        reason, word = finish.told(called=calls.called, partial=calls.partial), finish.word
+        reason, word = self._first.reason(), self._first.finish.word
         if self._blocked is not None:
             reason, word = FinishReason.CONTENT_FILTER, word or self._blocked
         self._tell_usage(events)

@@ -99,11 +99,11 @@ class InteractionsParser(AnswerParser):
                     )
                 if again is not None:
                     self._event(again, record, events)
-                    self._halves.mend(events, since)
+                    self._mend(events, since)
                 continue
             self._event(event, record, events)
             if self._halves.open:
-                self._halves.mend(events, since)
+                self._mend(events, since)
         return events
 
     def finish(self) -> list[Event]:
@@ -138,7 +138,7 @@ class InteractionsParser(AnswerParser):
             self._close(number, events)
         self._absorb(told, events)
         self._end(whole, events)
-        self._halves.mend(events, 0)
+        self._mend(events, 0)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -319,13 +319,13 @@ class InteractionsParser(AnswerParser):
             return
         self.complete = self._ended = True
         events += self._halves.give_up()
-        finish, calls = self._first.finish, self._first.calls
-        finish.say(whole.status or "completed")
-        events += calls.end(finish)
-        reason = finish.told(called=calls.called, partial=calls.partial)
+        first = self._first
+        first.finish = first.finish.said(whole.status or "completed")
+        events += first.end_calls()
+        reason = first.reason()
         if whole.status == "incomplete":
             reason = FinishReason.LENGTH
-        events.append(Done(reason, usage, finish.word))
+        events.append(Done(reason, usage, first.finish.word))
 
 
 _Handler = Callable[[InteractionsParser, StreamEvent, SSERecord, list[Event]], None]

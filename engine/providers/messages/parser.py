@@ -34,7 +34,7 @@ from engine.providers.messages.event import (
     is_new,
 )
 from engine.providers.refusal import is_error, stream_error
-from engine.providers.tool_calls import Calls, OpenCall, text_of_arguments
+from engine.providers.tool_calls import OpenCall, text_of_arguments
 from engine.wire import SSERecord
 from engine.wire.json import UNREADABLE, TypedDecoder, json_or_text
 
@@ -144,7 +144,7 @@ class MessagesParser(AnswerParser):
             self._new_message(message, events)
             self._stopping(message.stop_reason, message.stop_details, events)
             self._message_stop(StreamEvent(), b"", events)
-            self._halves.mend(events, 0)
+            self._mend(events, 0)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class MessagesParser(AnswerParser):
         if handler is not None and not is_new(event):
             handler(self, event, record.data, events)
             if self._halves.open:
-                self._halves.mend(events, since)
+                self._mend(events, since)
                 self._text_index = -1  # each further piece must come this way
             return
         data = json_or_text(record.data)
@@ -187,7 +187,7 @@ class MessagesParser(AnswerParser):
     def _message_start(self, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         # A second one is a proxy's second try: what was open stays open for ever.
         self._open.clear()
-        self._first.calls = Calls()
+        self._first.drop_calls()
         self._text_index = -1
         told = json_or_text(data)
         self._absorb(told.get("message") if isinstance(told, dict) else None)
@@ -306,7 +306,7 @@ class MessagesParser(AnswerParser):
 
     def _stopping(self, reason: str | None, details: Any, events: list[Event]) -> None:
         if reason:
-            self._first.finish.say(reason)
+            self._first.finish = self._first.finish.said(reason)
         explanation = details.get("explanation") if isinstance(details, dict) else None
         if isinstance(details, dict):
             merge(self.metadata, {"stop_details": details})
@@ -327,9 +327,8 @@ class MessagesParser(AnswerParser):
         for block in self._open.values():  # some proxies leave content_block_stop out
             if block.call is None and block.kind not in ("text", "thinking", "redacted_thinking"):
                 events.append(block.whole())
-        events += first.calls.end(first.finish)
-        reason = first.finish.told(called=first.calls.called, partial=first.calls.partial)
-        events.append(Done(reason, as_usage(self._usage), first.finish.word))
+        events += first.end_calls()
+        events.append(Done(first.reason(), as_usage(self._usage), first.finish.word))
 
     def _count(self, counted: Counts, events: list[Event]) -> None:
         """Counts are cumulative: what a later report names replaces the earlier."""

@@ -142,7 +142,7 @@ class OllamaParser(AnswerParser):
         line = self._unreadable(_decoder, "line", record, error, events)
         if line is not None:
             self._line(line, record, events)
-            self._halves.mend(events, since)
+            self._mend(events, since)
 
     def _misfit(self, place: str) -> None:
         if "tool_calls" in place:
@@ -161,7 +161,7 @@ class OllamaParser(AnswerParser):
         if line.image:
             events.append(ImageDone(Image(data=line.image), self._new_block(self._first)))
         if self._halves.open:
-            self._halves.mend(events, since)
+            self._mend(events, since)
         if line.done:
             self._end(events)
 
@@ -187,7 +187,7 @@ class OllamaParser(AnswerParser):
         if not self._started:
             self._begin(events)
         if line.done and line.done_reason:
-            self._first.finish.say(line.done_reason)
+            self._first.finish = self._first.finish.said(line.done_reason)
         # prompt_eval_count is left out where the whole prompt was in the cache.
         counts = (line.prompt_eval_count, line.eval_count)
         if counts != (None, None):
@@ -227,7 +227,6 @@ class OllamaParser(AnswerParser):
             return
         self.complete = self._ended = True
         events += self._halves.give_up()
-        finish, calls = self._first.finish, self._first.calls
-        events += calls.end(finish)
-        reason = finish.told(called=calls.called, partial=calls.partial)
-        events.append(Done(reason, self._usage, finish.word))
+        first = self._first
+        events += first.end_calls()
+        events.append(Done(first.reason(), self._usage, first.finish.word))

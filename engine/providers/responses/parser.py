@@ -118,7 +118,7 @@ class ResponsesParser(AnswerParser):
         else:
             self._absorb(told)
             self._end(response, response.status, events)
-            self._halves.mend(events, 0)
+            self._mend(events, 0)
         return events
 
     # ----------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class ResponsesParser(AnswerParser):
             event, odd = again, True
         self._event(event, record, events)
         if odd or self._halves.open:
-            self._halves.mend(events, since)
+            self._mend(events, since)
         if self._halves.open or not self._outputs.numbered:
             self._text = _NOWHERE  # each further piece must come this way
 
@@ -325,18 +325,18 @@ class ResponsesParser(AnswerParser):
     ) -> None:
         self.complete = self._ended = True
         events += self._halves.give_up()
-        finish, calls = self._first.finish, self._first.calls
-        details = response.incomplete_details
-        finish.say((details.reason if details is not None else None) or status)
+        first, details = self._first, response.incomplete_details
+        first.finish = first.finish.said((details and details.reason) or status)
         for item in self._outputs:
             events += item.close()
-        finish.refused = any(kind == "refusal" for item in self._outputs for kind, _ in item.parts)
+        if any(kind == "refusal" for item in self._outputs for kind, _ in item.parts):
+            first.finish = first.finish.refusing()
         self._customs(events)
-        events += calls.end(finish)
-        reason = finish.told(called=calls.called, partial=calls.partial)
+        events += first.end_calls()
+        reason = first.reason()
         if reason is FinishReason.STOP:
             reason = self._reason()
-        events.append(Done(reason, usage, finish.word))
+        events.append(Done(reason, usage, first.finish.word))
 
     def _customs(self, events: list[Event]) -> None:
         """xAI tells its own searches as calls of custom tools, and goes on to its answer."""

@@ -11,7 +11,7 @@ import pytest
 
 from engine.events import Event, ModelUpdate
 from engine.providers.blocks import merge
-from engine.providers.chat import content
+from engine.providers.chat import ahead, content
 from engine.providers.chat import parser as chat_parser
 from engine.providers.chat.chunk import ChunkUsage
 from engine.providers.chat.facts import as_counts, decode_usual, facts_of
@@ -42,6 +42,10 @@ STREAMS = {
     "usage that is none": [chunk(ROLE), chunk(STOP), chunk(usage={"prompt_tokens": "many"})],
     "usage before the end": [chunk(ROLE), chunk(TEXT, usage=USAGE), chunk(STOP)],
     "a fact of somebody's": [chunk(ROLE, provider="p"), chunk(TEXT), chunk(STOP, provider="q")],
+    "told otherwise in between": [
+        chunk(ROLE, created=1), chunk(TEXT), chunk(STOP, created=2, provider="p"),
+        chunk(usage=USAGE, created=1)],
+    "less said at the end": [chunk(ROLE, **PADDED), chunk(TEXT), chunk(STOP), chunk(usage=USAGE)],
     "filtered": [chunk(content_filter_results={}), chunk({**STOP, "content_filter_results": {
         "hate": {"filtered": False}}})],
     "filtered, the second": [chunk(ROLE), chunk({**other(1, STOP), "content_filter_results": {
@@ -100,8 +104,9 @@ def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) 
         raise msgspec.ValidationError("looked at closely")
 
     for short in ("decode_usual", "decode_plain", "decode_piece", "decode_thought"):
-        monkeypatch.setattr(chat_parser, short, refuse)
-    monkeypatch.setattr(content, "_SILENT", ())
+        monkeypatch.setattr(ahead, short, refuse)
+    monkeypatch.setattr(chat_parser, "decode_plain", refuse)
+    monkeypatch.setattr(content, "SILENT", ())
     assert told(STREAMS[name]) == at_once
 
 
@@ -124,7 +129,7 @@ def test_a_usual_chunk_tells_what_any_does(name: str, value: Any, before: dict[s
     plain, usual = copy.deepcopy(before), copy.deepcopy(before)
     for facts in facts_of(said):
         merge(plain, facts)
-    decode_usual(json.dumps(said).encode()).tell(usual)
+    decode_usual(json.dumps(said).encode()).tell(usual, ())
     assert usual == plain
 
 

@@ -1,0 +1,168 @@
+"""What the next chunk of a Chat Completions stream likely is, read as that and nothing else.
+
+Each of these reads says of a chunk what the whole look at it would say, or leaves it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from engine.events import Event, TextDelta, ThinkingDelta
+from engine.providers.chat.chunk import (
+    Chunk,
+    chunk_decoder,
+    decode_piece,
+    decode_plain,
+    decode_thought,
+    first_decoder,
+)
+from engine.providers.chat.content import SILENT, ContentParser
+from engine.providers.chat.facts import as_counts, decode_usual, finishes
+from engine.wire.json import UNREADABLE
+
+__all__ = ["AheadParser"]
+
+# What may come next: nothing that can be told; what opens the answer; its first words; more of the
+# text, of a call's arguments, of the reasoning; a count, after all alternatives have ended.
+_ANYTHING, _OPENING, _WORDS, _TEXT, _PIECE, _THOUGHT, _COUNT = range(7)
+
+# So many chunks that follow text may be more than plain text; then each is taken for such.
+_MISSES: Final = 8
+
+
+class AheadParser(ContentParser):
+    """The part of the chat parser that knows what to expect.
+
+    Attributes:
+        _decode: what reads all that a chunk may say.
+        _heard: a chunk came, perhaps without a choice.
+        _last: the last chunk of which not all was looked at.
+        _plain: the next chunk is likely a piece of text and nothing else.
+    """
+
+    __slots__ = ("_decode", "_heard", "_last", "_misses", "_next", "_plain", "_told")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decode: Callable[[bytes], Chunk] = first_decoder.decode
+        self._heard = False
+        self._last: bytes | None = None
+        self._plain = False
+        self._next = _OPENING
+        self._misses = 0  # chunks that were tried as what was expected and were not
+        self._told: tuple[
+            str | int | None, ...
+        ] = ()  # what was said beside the words, and is in metadata
+
+    def _look_ahead(self) -> None:
+        """Set what the next chunk likely is."""
+        first = self._first
+        self._plain = False
+        if self._failure is not None or self._halves.open:
+            self._next = _ANYTHING
+        elif not self._started:
+            self._next = _OPENING
+        elif first.finish.word is not None:
+            self._next = _COUNT if self._over() else _ANYTHING
+        elif self._misses < _MISSES and first.kind is TextDelta:
+            self._next, self._plain = _TEXT, True
+        elif self._misses < _MISSES and first.kind is ThinkingDelta and first.reasoned:
+            self._next = _THOUGHT
+        elif self._misses < _MISSES and (calls := first.opened) and first.block == calls[-1].index:
+            self._next = _PIECE
+        elif not self._blocks:
+            self._next = _WORDS
+        else:
+            self._next = _COUNT if self._over() else _ANYTHING
+
+    def _expected(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as what is expected; whether it is that."""
+        expected = self._next
+        if expected == _ANYTHING:
+            return False
+        if expected == _WORDS:
+            if self._opens(data, events):
+                return True
+            return self._over() and self._usually(data, events)
+        if expected == _PIECE:
+            if self._piece(data, events):
+                return True
+        elif expected == _THOUGHT and self._thinks_on(data, events):
+            return True
+        return self._usually(data, events)
+
+    def _piece(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as a further piece of a call's arguments; whether it is one."""
+        try:
+            piece = decode_piece(data).choices[0].delta.tool_calls[0]
+        except UNREADABLE:
+            self._misses += 1
+            return False
+        calls = self._first.by_index
+        call = calls.get(piece.index) if calls is not None else None
+        if call is None or not call.told:
+            return False
+        if piece.function.arguments:
+            events.append(call.further(piece.function.arguments))
+        return True
+
+    def _thinks_on(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as a further piece of the reasoning; whether it is one."""
+        try:
+            delta = decode_thought(data).choices[0].delta
+        except UNREADABLE:
+            self._misses += 1
+            return False
+        words = delta.reasoning_content or delta.reasoning
+        if words:
+            events.append(ThinkingDelta(words, self._first.block))
+        return bool(words)
+
+    def _opens(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data` as the first text of the answer, and nothing else; whether it is that."""
+        first = self._first
+        try:
+            choice = decode_plain(data).choices[0]
+            self._found(choice)
+        except UNREADABLE:
+            return False
+        self._choices.setdefault(0, first)
+        text = choice.delta.content
+        if text:
+            events.append(TextDelta(text, self._block(first, TextDelta)))
+            self._look_ahead()
+        return True
+
+    def _usually(self, data: bytes, events: list[Event]) -> bool:
+        """Take `data`, where all of it is to be looked at, as what nearly all servers send then;
+        whether it is that."""
+        opens = not self._started
+        try:
+            chunk = decode_usual(data)
+            counts = as_counts(chunk.usage) if chunk.usage is not None else None
+        except UNREADABLE:
+            return False
+        choices = chunk.choices
+        if choices and not opens and not finishes(choices):
+            return False
+        self._last = None
+        self._heard = True
+        if not (self._id and self._model):
+            self._answers(chunk.id, chunk.model, events)
+        self._told = chunk.tell(self.metadata, self._told)
+        if choices and opens:
+            self._begin(events)
+            self._decode = chunk_decoder.decode
+        if counts is not None:
+            self._count(counts, events)
+        for choice in choices:
+            if choice.delta in SILENT and not choice.index and not choice.logprobs:
+                first = self._choices.setdefault(0, self._first)
+                if choice.finish_reason:
+                    first.finish = first.finish.said(choice.finish_reason)
+            else:
+                self._choice(choice, events)
+        if choices or self._next != _COUNT:
+            self._look_ahead()
+        return True
