@@ -14,7 +14,7 @@ import pytest
 __all__ = ["each_case"]
 
 _Test = Callable[..., None]
-_Ids = Sequence[str] | Callable[[Any], object] | None
+_Ids = Iterable[str] | Callable[[Any], object] | None
 _Case = tuple[Callable[[], str], dict[str, Any]]
 """What gives its name, which is asked for when it fails, and the arguments of the test."""
 
@@ -31,7 +31,8 @@ def each_case(names: str | Sequence[str], cases: Iterable[Any], ids: _Ids = None
     """
     keys = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     single = isinstance(names, str) and len(keys) == 1
-    table = [_case(keys, single, number, case, ids) for number, case in enumerate(cases)]
+    own = ids if callable(ids) or ids is None else [*ids]
+    table = [_case(keys, single, number, case, own) for number, case in enumerate(cases)]
 
     def decorate(test: _Test) -> _Test:
         within: list[_Case] | None = getattr(test, "cases", None)
@@ -51,7 +52,7 @@ def each_case(names: str | Sequence[str], cases: Iterable[Any], ids: _Ids = None
     return decorate
 
 
-def _case(keys: Sequence[str], single: bool, number: int, case: Any, ids: _Ids) -> _Case:
+def _case(keys: Sequence[str], single: bool, number: int, case: Any, ids: Any) -> _Case:
     name: str | None = None
     if isinstance(case, type(pytest.param())):
         assert not case.marks, "a case has no mark"

@@ -26,6 +26,7 @@ from benchmarks.streams import FORMATS, pieces, wire_stream
 from benchmarks.table import Goal, Table
 from engine.events import Done, TextDelta
 from engine.providers import dialect
+from tests.cases import each_case
 
 TINY = Sizes(full=(4, 2, 20), paced=(4, 3), many=(4, 3), rounds=1)
 LIBRARIES = {"aiohttp_json": "aiohttp", "httpx_sse_json": "httpx_sse", "openai_sdk": "openai"}
@@ -85,7 +86,7 @@ def test_start_up_times_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert table.goals[0].value is not None
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@each_case("name", FORMATS)
 def test_the_streams_are_what_the_dialect_reads(name: str) -> None:
     stream = wire_stream(name, pieces(9))
     format = dialect(name)

@@ -19,6 +19,7 @@ import pytest
 import engine
 from engine.errors import Category, EngineError
 from engine.providers import dialect
+from tests.cases import each_case
 from tests.corpus import (
     CORPUS,
     DIALECTS,
@@ -171,7 +172,7 @@ def _assert_recorded(recording: Recording, given: Given | EngineError, way: str)
         assert given.error.category is CATEGORIES[recording.file]
 
 
-@pytest.mark.parametrize("recording", IN_SCOPE, ids=str)
+@each_case("recording", IN_SCOPE, ids=str)
 def test_a_stream_over_a_socket_gives_what_was_recorded(recording: Recording) -> None:
     for way in WAYS:
         _assert_recorded(recording, _replayed(WAYS)[recording.file, way], way)
@@ -227,7 +228,7 @@ def _whole(recording: Recording) -> Given:
     return replay(recording, dialect(recording.dialect or ""), [recording.body])
 
 
-@pytest.mark.parametrize("recording", IN_SCOPE, ids=str)
+@each_case("recording", IN_SCOPE, ids=str)
 def test_any_cut_gives_the_events_of_the_whole(recording: Recording) -> None:
     format = dialect(recording.dialect or "")
     whole = _whole(recording)
@@ -285,7 +286,7 @@ def has_marker(recording: Recording, beginning: bytes) -> bool:
     return any(marker in beginning for marker in _MARKERS[recording.wire])
 
 
-@pytest.mark.parametrize("recording", [r for r in ALL if r.wire in OUT_OF_SCOPE], ids=str)
+@each_case("recording", [r for r in ALL if r.wire in OUT_OF_SCOPE], ids=str)
 def test_a_stream_in_no_format_of_ours_is_never_taken_for_an_answer(recording: Recording) -> None:
     given = replay(recording, dialect("chat"), [recording.body])
     assert given.status in ("error", "truncated")

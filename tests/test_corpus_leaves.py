@@ -18,6 +18,7 @@ from engine.errors import EngineError
 from engine.events import StreamError
 from engine.providers import dialect
 from engine.wire.headers import Head
+from tests.cases import each_case
 from tests.corpus import CORPUS, DIALECTS, Recording, recordings
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
@@ -114,6 +115,6 @@ def lost(recording: Recording) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("recording", IN_SCOPE, ids=str)
+@each_case("recording", IN_SCOPE, ids=str)
 def test_no_leaf_is_lost(recording: Recording) -> None:
     assert lost(recording) == {}

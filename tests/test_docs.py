@@ -24,6 +24,7 @@ import pytest
 
 import engine
 import engine.emulator
+from tests.cases import each_case
 from tests.snippets import DOCS, ROOT, blocks, pages, script
 from tests.test_layers import RANKS
 
@@ -124,13 +125,13 @@ def needed(page: Path) -> set[str]:
     return {name.partition(".")[0] for name in names} - {"engine", *sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("page", [p for p in pages() if needed(p)], ids=name_of)
+@each_case("page", [p for p in pages() if needed(p)], ids=name_of)
 def test_a_page_says_how_to_install_what_it_needs(page: Path) -> None:
     said = " ".join(re.findall(r"pip install ([^`\n]+)", page.read_text())).lower()
     assert [name for name in needed(page) if name.lower() not in said] == []
 
 
-@pytest.mark.parametrize("page", pages(), ids=name_of)
+@each_case("page", pages(), ids=name_of)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if link.startswith("https://github.com/streamengine/engine/blob/main/"):
@@ -167,7 +168,7 @@ def test_every_category_says_what_to_do() -> None:
     assert all(advice.strip() for _, advice in rows)
 
 
-@pytest.mark.parametrize("page", pages(), ids=name_of)
+@each_case("page", pages(), ids=name_of)
 def test_public_names_are_spelt_as_they_are(page: Path) -> None:
     """Each ``engine.a.b`` of a page is there."""
     for name in set(re.findall(r"\bengine(?:\.[A-Za-z_]\w*)+", page.read_text())):

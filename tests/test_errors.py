@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine import errors
 from engine.errors import Category, EngineError
+from tests.cases import each_case
 
 CLASSES = [
     kind
@@ -14,7 +13,7 @@ CLASSES = [
 ]
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@each_case("kind", CLASSES)
 def test_every_error_has_the_root_a_category_and_its_facts(kind: type[EngineError]) -> None:
     error = kind("what happened; what to do", http_status=500, provider="p", phase="idle")
     assert isinstance(error, EngineError)
@@ -25,7 +24,7 @@ def test_every_error_has_the_root_a_category_and_its_facts(kind: type[EngineErro
     assert kind.__doc__
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@each_case("kind", CLASSES)
 def test_the_page_shows_every_error(kind: type[EngineError]) -> None:
     assert errors.__doc__ is not None and kind.__name__ in errors.__doc__
 

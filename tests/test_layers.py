@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each_case
+
 ROOT = Path(__file__).parents[1]
 
 # Place → rank. The longest name that fits a module decides; a place is one file or one folder.
@@ -130,7 +132,7 @@ def test_imports_point_down() -> None:
     assert [said for module in texts for said in violations(module, texts[module])] == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("module", "source"),
     [
         ("engine.wire.sse", "import pycurl"),
@@ -157,7 +159,7 @@ def test_a_made_up_violation_is_caught(module: str, source: str) -> None:
     assert len(violations(module, source)) == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("module", "source"),
     [
         ("engine.transport.multi", "import pycurl"),
@@ -226,7 +228,7 @@ def test_what_stands_in_one_folder_imports_in_one_direction() -> None:
     assert [group for graph in folders.values() for group in circles(graph)] == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("sources", "group"),
     [
         (

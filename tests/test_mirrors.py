@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from pathlib import Path
 
-import pytest
+from tests.cases import each_case
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,7 +67,7 @@ def test_a_file_has_its_test_file_or_says_where_it_is_tested() -> None:
     assert not untold, "write its test file, or a line above"
 
 
-@pytest.mark.parametrize("pattern", ELSEWHERE)
+@each_case("pattern", ELSEWHERE)
 def test_what_is_said_of_other_places_is_true(pattern: str) -> None:
     place, why = ELSEWHERE[pattern]
     assert (ROOT / place).exists(), place

@@ -15,6 +15,7 @@ from engine.request import (
     public_url,
     shown_url,
 )
+from tests.cases import each_case
 
 CANARY = "canary-4b1d-never-to-be-seen"
 SECRET = (
@@ -29,12 +30,12 @@ PLAIN = (
 )
 
 
-@pytest.mark.parametrize("name", SECRET)
+@each_case("name", SECRET)
 def test_a_name_that_tells_of_a_key(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@each_case("name", PLAIN)
 def test_a_name_that_tells_of_none(name: str) -> None:
     assert not is_secret_name(name)
 
@@ -68,7 +69,7 @@ def test_no_key_goes_over_plain_http_to_another_machine(multi: engine.Multi, url
     assert len(multi) == 0
 
 
-@pytest.mark.parametrize("url", OPEN)
+@each_case("url", OPEN)
 def test_it_goes_where_it_is_allowed_to(url: str) -> None:
     headers = {"Authorization": CANARY}
     check_way(engine.HttpRequest("POST", url, headers, allow_insecure=True))
@@ -77,7 +78,7 @@ def test_it_goes_where_it_is_allowed_to(url: str) -> None:
     check_way(engine.HttpRequest("POST", url, {"Cookie": ""}))
 
 
-@pytest.mark.parametrize("url", CLOSED)
+@each_case("url", CLOSED)
 def test_it_goes_over_https_and_to_this_machine(url: str) -> None:
     check_way(engine.HttpRequest("POST", url, {"Authorization": CANARY}))
     assert not is_open(url)
@@ -100,7 +101,7 @@ def test_a_fallbacks_way_is_looked_at_too(
     assert len(multi) == 0
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "shown"),
     [
         ("https://h/v1?key=k#f", "https://h/v1"),
@@ -115,7 +116,7 @@ def test_what_is_printed_of_an_address(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "kept"),
     [
         ("https://h/v1?key=k&api-version=1", "https://h/v1?api-version=1"),
@@ -128,7 +129,7 @@ def test_what_may_be_kept_of_an_address(url: str, kept: str) -> None:
     assert public_url(url) == kept
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
     [
         *(f"https://u:{CANARY}@h/v1", f"https://h:99999/v1?key={CANARY}", f"ftp://h/?key={CANARY}"),
@@ -136,9 +137,7 @@ def test_what_may_be_kept_of_an_address(url: str, kept: str) -> None:
         *(f"https://h/ü?key={CANARY}", f"https://h:0/?key={CANARY}", f"https://[h/?k={CANARY}"),
     ],
 )
-@pytest.mark.parametrize(
-    "make", [lambda u: engine.HttpRequest("GET", u), lambda u: engine.Client(base_url=u)]
-)
+@each_case("make", [lambda u: engine.HttpRequest("GET", u), lambda u: engine.Client(base_url=u)])
 def test_a_refused_address_is_told_without_its_secrets(url: str, make: object) -> None:
     with pytest.raises(ConfigError) as e:
         make(url)  # type: ignore[operator]
@@ -150,7 +149,7 @@ def test_a_refused_address_is_told_without_its_secrets(url: str, make: object) -
     assert CANARY not in "".join(chain)
 
 
-@pytest.mark.parametrize("path", ["", "a\0b", "x" * 108, "ü" * 60])
+@each_case("path", ["", "a\0b", "x" * 108, "ü" * 60])
 def test_an_impossible_socket_is_refused(path: str) -> None:
     for make in (
         lambda: engine.HttpRequest("GET", "http://h/", unix_socket=path),
@@ -166,7 +165,7 @@ def test_loopback_is_told_by_the_host_alone() -> None:
     assert is_loopback("http://LOCALHOST/")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "words"),
     [
         ("localhost:8089/v1", "perhaps http://localhost:8089/v1)"),

@@ -13,6 +13,7 @@ from engine.agents import FunctionAgent, ReActAgent
 from engine.agents.answer import AnswerType
 from engine.errors import ConfigError, ProtocolError
 from tests.agents.support import add, script, watch_bodies
+from tests.cases import each_case
 
 
 class City(msgspec.Struct):
@@ -29,7 +30,7 @@ class Point:
 ROME = City("Rome", 3)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "text", "value"),
     [
         (int, '{"result": 42}', 42),
@@ -68,7 +69,7 @@ def test_a_value_is_found(kind: Any, text: str, value: Any) -> None:
     assert found == value and type(found) is type(value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "text"),
     [
         (int, "forty-two"),
@@ -90,7 +91,7 @@ def test_what_does_not_fit_is_told(kind: Any, text: str) -> None:
         AnswerType(kind).decode(text)
 
 
-@pytest.mark.parametrize("kind", [3, "text", object(), complex])
+@each_case("kind", [3, "text", object(), complex])
 def test_what_is_no_type_is_refused(kind: Any) -> None:
     with pytest.raises(ConfigError, match="result_type"):
         AnswerType(kind)

@@ -22,6 +22,7 @@ from engine.agents import (
 from engine.errors import Category
 from engine.messages import Message, ToolCall, ToolResult
 from tests.agents.support import LOOP, add, call, collect, kinds, script, watch_bodies
+from tests.cases import each_case
 from tests.server import DONE, OK_SSE, Peer, chat_chunk, serve
 
 
@@ -123,7 +124,7 @@ def test_calls_without_a_result_in_what_is_given_are_told_not_to_be_carried_out(
 # -- what is not carried out ----
 
 
-@pytest.mark.parametrize("finish", ["length", "content_filter", "error", "whatever_else"])
+@each_case("finish", ["length", "content_filter", "error", "whatever_else"])
 def test_a_turn_that_something_else_ended_has_nothing_carried_out(finish: str) -> None:
     ran: list[int] = []
 

@@ -31,6 +31,7 @@ from engine.messages import Message, ToolCall, ToolResult
 from engine.providers import Endpoint, dialect, endpoint, endpoints
 from engine.request import ModelRequest
 from tests.agents.support import check_order
+from tests.cases import each_case
 from tests.providers.rules import RULES
 from tests.server import DONE, Peer, serve
 
@@ -268,7 +269,7 @@ def test_however_it_is_hurt_it_ends_once_and_keeps_what_came(
         assert remembered == result.messages
 
 
-@pytest.mark.parametrize(("kind", "fault", "place"), SQUARES)
+@each_case(("kind", "fault", "place"), SQUARES)
 def test_however_it_is_hurt_the_tokens_are_counted(kind: str, fault: str, place: str) -> None:
     case, (result, _, _) = played(kind, fault, place)
     told, usage = case.whole * sum(TOLD), result.usage

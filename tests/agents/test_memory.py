@@ -30,6 +30,7 @@ from engine.messages import Message, ToolCall, ToolResult
 from tests.agents.support import add, call, collect, script, watch_bodies
 from tests.agents.test_course import calls
 from tests.agents.test_course import said as answering
+from tests.cases import each_case
 from tests.server import OK_SSE, Peer, chat_chunk, serve
 
 
@@ -72,7 +73,7 @@ def test_all_remembers_everything() -> None:
     assert All().to_summarise(HISTORY) == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("size", "recalled"),
     [
         (1, ["q4", "a4"]),  # the last round is never cut
@@ -87,7 +88,7 @@ def test_a_window_holds_whole_rounds(size: int, recalled: list[str]) -> None:
     assert short(Window(size).recall(HISTORY)) == recalled
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("memory", "recalled"),
     [
         (Selective(last=0), ["q1", "a1", "q2", "assistant", "tool", "a2"]),
@@ -110,7 +111,7 @@ def test_summarise_takes_all_but_the_last_rounds_once_there_are_too_many() -> No
     assert Summarise(after=1, keep=9).to_summarise(HISTORY) == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     "wrong",
     [lambda: Window(0), lambda: Selective(last=-1), lambda: Summarise(0), lambda: Summarise(1, -1)],
 )

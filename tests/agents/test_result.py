@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.agents.result import sum_usage
 from engine.messages import Usage
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("first", "second", "both"),
     [
         (Usage(), Usage(), Usage()),

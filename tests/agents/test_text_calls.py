@@ -12,6 +12,7 @@ from engine.agents import FunctionAgent
 from engine.agents.text_calls import TextCalls
 from engine.agents.tools.tool import as_function_tools
 from tests.agents.support import add, collect, script, shout, text_of, watch_bodies
+from tests.cases import each_case
 from tests.volume import every
 
 
@@ -273,13 +274,13 @@ def cuts(text: str) -> list[tuple[str, ...]]:
     return [(text[:place], text[place:]) for place in range(0, len(text), every(5))] + [tuple(text)]
 
 
-@pytest.mark.parametrize(("text", "said", "calls"), CALLS)
+@each_case(("text", "said", "calls"), CALLS)
 def test_calls_are_found_however_they_arrive(text: str, said: str, calls: list[Any]) -> None:
     for pieces in cuts(text):
         assert read(*pieces) == (said, calls, False), pieces
 
 
-@pytest.mark.parametrize("model", TEMPLATES)
+@each_case("model", TEMPLATES)
 def test_the_template_of_each_model_is_known(model: str) -> None:
     text, calls = TEMPLATES[model]
     for pieces in cuts(text):
@@ -297,13 +298,13 @@ def test_no_beginning_of_a_template_is_another_call(model: str) -> None:
         assert all(call in allowed for call in found), text[:place]
 
 
-@pytest.mark.parametrize("text", TEXT)
+@each_case("text", TEXT)
 def test_text_is_text(text: str) -> None:
     for pieces in cuts(text):
         assert read(*pieces) == (text, [], False), pieces
 
 
-@pytest.mark.parametrize("text", BROKEN)
+@each_case("text", BROKEN)
 def test_a_call_that_is_not_whole_voids_all_of_them(text: str) -> None:
     for pieces in cuts(text):
         _, calls, broken = read(*pieces)

@@ -12,6 +12,7 @@ from engine import events
 from engine.answering.callbacks import StreamCallbacks
 from engine.answering.listeners import STOP
 from engine.messages import ToolCall
+from tests.cases import each_case
 
 
 class Face:
@@ -57,7 +58,7 @@ def test_nobody_is_called_where_nobody_listens() -> None:
     assert callbacks.others is not None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "reads"),
     [("event", True), ("text", True), ("thinking", True), ("tool_call", True), ("message", True)]
     + [(name, False) for name in ("connect", "final_message", "error", "abort", "end")],

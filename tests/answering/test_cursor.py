@@ -15,6 +15,7 @@ from engine.events import Done
 from engine.providers import dialect
 from engine.request import HttpRequest
 from engine.wire.sse import SSERecord
+from tests.cases import each_case
 
 ASKED = HttpRequest("POST", "https://api.test/v1/responses?api-version=1", body=b"{}")
 SAID = "response.output_text.done"  # of which no event is made
@@ -47,7 +48,7 @@ def read(format: str, *records: SSERecord) -> Cursor:
     return cursor
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("cursor", "asked", "method", "url", "last_id"),
     [
         (read("chat"), ASKED, None, "", None),  # nothing came
@@ -126,7 +127,7 @@ def passed(cursor: Cursor, *reads: list[Any]) -> list[Any]:
 BESIDE = [PING, UNNAMED_PING, LIMITS, NAMED_LIMITS, replace(LIMITS, id="2", inherited=True)]
 
 
-@pytest.mark.parametrize("after", [*BESIDE, replace(PING, id="2", inherited=True)])
+@each_case("after", [*BESIDE, replace(PING, id="2", inherited=True)])
 def test_what_is_no_part_of_the_answer_is_no_place_and_hides_none(after: SSERecord) -> None:
     """Signs of life, and kinds that only their vendor knows."""
     for cursor, asked in (
@@ -139,7 +140,7 @@ def test_what_is_no_part_of_the_answer_is_no_place_and_hides_none(after: SSEReco
         assert request.headers.get("Last-Event-ID") == "2" or request.url.endswith(("=3", "=2"))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("cursor", "asked"),
     [
         (read("chat", chunk("a", "1"), chunk("b")), ASKED),
@@ -161,7 +162,7 @@ def test_where_content_has_no_place_of_its_own_there_is_none(
     assert cursor.request(asked) is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("came", "taken"),
     [
         (REST, REST),
@@ -201,7 +202,7 @@ def test_the_rest_is_told_by_its_ids(came: list[SSERecord], taken: list[SSERecor
 FAILED = {"type": "response.failed", "response": {"status": "failed", "error": {"code": "x"}}}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("came", "taken"),
     [
         ([4, 5], [4, 5]),
@@ -222,7 +223,7 @@ FAILED = {"type": "response.failed", "response": {"status": "failed", "error": {
         *(([FAILED | {"sequence_number": n}],) * 2 for n in (None, 0, 3, 4, 9)),
     ],
 )
-@pytest.mark.parametrize("at_once", [False, True])
+@each_case("at_once", [False, True])
 def test_the_rest_is_told_by_its_numbers(
     came: list[Any], taken: list[Any] | None, at_once: bool
 ) -> None:
@@ -250,7 +251,7 @@ def ids(*all: str) -> list[SSERecord]:
 COUNTED = ids("s-0", "s-1", "s-2")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("before", "came", "whole"),
     [
         (COUNTED, ["s-3", "s-4"], True),
@@ -296,7 +297,7 @@ def test_where_ids_count_what_is_missing_is_missed(
         assert cursor.failure
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("came", "taken"),
     [
         (["c", "d"], ["c", "d"]),
@@ -381,14 +382,14 @@ def test_what_was_read_long_before_is_forgotten_and_found_out(start: int) -> Non
 UNNUMBERED = [b"[DONE]", b"{cut", b"", b"[]", b'{"sequence_number":"4"}', b"\xff"]
 
 
-@pytest.mark.parametrize("data", UNNUMBERED)
+@each_case("data", UNNUMBERED)
 def test_where_the_last_record_has_no_number_the_rest_cannot_be_asked_for(data: bytes) -> None:
     cursor = read("responses", numbered(3))
     cursor.passed([data], None)
     assert cursor.request(BACKGROUND) is None
 
 
-@pytest.mark.parametrize("data", UNNUMBERED)
+@each_case("data", UNNUMBERED)
 def test_what_has_no_number_is_not_the_rest(data: bytes) -> None:
     cursor = read("responses", numbered(3))
     assert cursor.request(BACKGROUND) is not None

@@ -15,6 +15,7 @@ from engine.answering.listeners import STOP
 from engine.messages import FinishReason, Usage
 from engine.providers import dialect
 from tests.answering.support import Fixture, concatenated, drained
+from tests.cases import each_case
 from tests.corpus import CORPUS, DIALECTS, recordings, replay
 from tests.volume import examples
 
@@ -155,8 +156,8 @@ def test_a_pause_in_a_callback_holds_from_the_next_event_on() -> None:
     assert fixture.source.asked == ["hold back: pause", "go on: pause", "hold back: pause"]
 
 
-@pytest.mark.parametrize("at", range(20))
-@pytest.mark.parametrize("what", ["pause", "stop", "fold", "more"])
+@each_case("at", range(20))
+@each_case("what", ["pause", "stop", "fold", "more"])
 def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(
     what: str, at: int
 ) -> None:
@@ -186,8 +187,8 @@ def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(
     assert seen == (many[: at + 1] if what == "stop" else many)
 
 
-@pytest.mark.parametrize("before", [0, 1, 9])
-@pytest.mark.parametrize("what", ["post", "step", "finish", "cancel", "raise", "pause"])
+@each_case("before", [0, 1, 9])
+@each_case("what", ["post", "step", "finish", "cancel", "raise", "pause"])
 def test_what_a_callback_brings_about_is_handed_over_without_another_asking(
     what: str, before: int
 ) -> None:

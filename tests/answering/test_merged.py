@@ -12,6 +12,7 @@ import engine
 from engine import events
 from engine.answering.merged import Merged
 from engine.errors import ConfigError, MisuseError
+from tests.cases import each_case
 from tests.server import HEALTHY, chat, serve
 
 TEXT = "".join(HEALTHY)
@@ -128,8 +129,8 @@ def test_a_stream_that_is_silent_costs_nothing_while_another_speaks() -> None:
     assert asked == {"silent": 3, "watched": 3}  # once each, until there is news
 
 
-@pytest.mark.parametrize("raised", [KeyboardInterrupt(), MisuseError("no news could come")])
-@pytest.mark.parametrize("where", ["take", "drive"])
+@each_case("raised", [KeyboardInterrupt(), MisuseError("no news could come")])
+@each_case("where", ["take", "drive"])
 def test_what_breaks_in_is_raised_and_leaves_each(where: str, raised: BaseException) -> None:
     closed: list[int] = []
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine import events
 from engine.answering.preamble import Preamble, is_content
 from engine.messages import Usage
+from tests.cases import each_case
 
 START, USAGE, PING = events.Start("a", "m"), events.UsageUpdate(Usage(1)), events.Ping()
 UNKNOWN, WORD = events.Unknown("new", {}), events.TextDelta("a")
@@ -23,7 +22,7 @@ def test_it_is_held_until_there_is_content() -> None:
     assert preamble.held == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("event", "content"),
     [
         (START, False),

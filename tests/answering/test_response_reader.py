@@ -12,6 +12,7 @@ from engine.errors import Category, NetworkError, ProtocolError, TruncatedError
 from engine.events import Done, Event, TextDelta, ThinkingDelta
 from engine.providers import dialect
 from engine.wire.headers import Head
+from tests.cases import each_case
 
 
 def chunk(text: str = "", finish: str | None = None, **more: Any) -> bytes:
@@ -88,8 +89,8 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "body", "content_type", "whole"), WAYS)
-@pytest.mark.parametrize("streaming", [True, False], ids=["asked-streamed", "asked-whole"])
+@each_case(("name", "body", "content_type", "whole"), WAYS)
+@each_case("streaming", [True, False], ids=["asked-streamed", "asked-whole"])
 def test_what_comes_is_read_as_what_it_is_whichever_way_it_was_asked_for(
     name: str, body: bytes, content_type: str, whole: bool, streaming: bool
 ) -> None:
@@ -105,7 +106,7 @@ def test_nothing_at_all_is_truncated(body: bytes) -> None:
     assert isinstance(read(body)[0].failure, TruncatedError)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "content_type"),
     [
         (b"\x00\x00\x00\x9d\x00\x00\x00Xevent", "application/vnd.amazon.eventstream"),
@@ -185,7 +186,7 @@ def test_lines_of_json_are_a_stream_that_may_be_cut() -> None:
     assert isinstance(cut.failure, TruncatedError)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "streaming", "head", "line", "between"),
     [
         ("ollama", True, b"", b'{"message":{"content":"Hi"},"done":false}', b"\n"),
@@ -244,9 +245,9 @@ WHOLE["gemini-array"] = WHOLE["gemini"]
 TYPES = ["application/json", "application/x-ndjson", "text/event-stream", "text/plain", ""]
 
 
-@pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("indent", [None, 0, 2])
-@pytest.mark.parametrize("content_type", TYPES)
+@each_case("name", WHOLE)
+@each_case("indent", [None, 0, 2])
+@each_case("content_type", TYPES)
 def test_a_whole_answer_is_read_however_it_is_printed_and_whatever_its_type(
     name: str, indent: int | None, content_type: str
 ) -> None:

@@ -14,6 +14,7 @@ import engine
 from engine import events
 from engine.errors import Category, ConfigError
 from engine.loops.asyncio import AsyncClient
+from tests.cases import each_case
 from tests.faults.server import CLOSE, STALL, Step, play
 from tests.server import Peer, Request, chat, chat_chunk, serve
 from tests.steady import advance
@@ -60,7 +61,7 @@ async def _read(at: dict[str, Any], more: dict[str, Any], heard: list[Any]) -> e
         return await stream
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("answers", "retry", "status", "text", "attempts"),
     [
         ((CUT, WHOLE), {}, "truncated", "Half", 1),

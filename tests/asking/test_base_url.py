@@ -7,9 +7,10 @@ import pytest
 from engine.asking.base_url import base_url_of, request_url, split_endpoint
 from engine.errors import ConfigError
 from engine.providers import endpoint
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "environ", "url"),
     [
         ("openai", {}, "https://api.openai.com/v1"),
@@ -49,15 +50,13 @@ def test_an_address_of_ones_own_must_be_given() -> None:
     assert base_url_of(endpoint("cloudflare"), account) == url
 
 
-@pytest.mark.parametrize(
-    "value", ["api.example.com/v1", "ftp://x/", "https://u:p@x/", "https:///v1"]
-)
+@each_case("value", ["api.example.com/v1", "ftp://x/", "https://u:p@x/", "https:///v1"])
 def test_what_is_no_address_is_refused_by_the_variables_name(value: str) -> None:
     with pytest.raises(ConfigError, match="OPENAI_BASE_URL"):
         base_url_of(endpoint("openai"), {"OPENAI_BASE_URL": value})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("base_url", "dialect", "path", "url"),
     [
         ("http://h/v1", "chat", "/chat/completions", "http://h/v1/chat/completions"),
@@ -97,9 +96,9 @@ HOSTS_OF_ENDINGS = [
 ]
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
-@pytest.mark.parametrize("place", ["{}", "{}:8080", "u:p@{}", "u@{}:1", "u:p@h.{}"])
-@pytest.mark.parametrize(("host", "dialect", "path"), HOSTS_OF_ENDINGS)
+@each_case("scheme", ["http", "https", "HTTP"])
+@each_case("place", ["{}", "{}:8080", "u:p@{}", "u@{}:1", "u:p@h.{}"])
+@each_case(("host", "dialect", "path"), HOSTS_OF_ENDINGS)
 def test_a_host_named_like_an_ending_of_paths_is_a_host(
     scheme: str, place: str, host: str, dialect: str, path: str
 ) -> None:
@@ -113,8 +112,8 @@ def test_a_host_named_like_an_ending_of_paths_is_a_host(
         assert request_url(f"{origin}/{host}/", dialect, path) == origin + said_twice + path
 
 
-@pytest.mark.parametrize("host", ["messages", "responses", "completions", "models"])
-@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+@each_case("host", ["messages", "responses", "completions", "models"])
+@each_case("scheme", ["http", "https", "HTTP"])
 def test_a_host_named_like_an_endpoint_is_not_cut_off(host: str, scheme: str) -> None:
     for place in (host, f"{host}:8080", host.upper()):
         origin = f"{scheme}://{place}"

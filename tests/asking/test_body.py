@@ -10,6 +10,7 @@ from engine.asking.body import render_body
 from engine.asking.question import as_question
 from engine.errors import ConfigError
 from engine.providers import dialect, endpoint
+from tests.cases import each_case
 
 ASKED = {"role": "user", "content": "hi"}
 SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
@@ -21,7 +22,7 @@ def render(provider: str, name: str, input: Any, **options: Any) -> dict[str, An
     return render_body(dialect(name), request, endpoint(provider))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("provider", "name", "input", "place"),
     [
         (
@@ -58,7 +59,7 @@ def render(provider: str, name: str, input: Any, **options: Any) -> dict[str, An
         ),
     ],
 )
-@pytest.mark.parametrize("system", [None, "be brief"])
+@each_case("system", [None, "be brief"])
 def test_a_piece_is_named_by_its_place(
     provider: str, name: str, input: Any, place: str, system: str | None
 ) -> None:

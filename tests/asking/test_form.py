@@ -20,6 +20,7 @@ from engine.providers import Endpoint, dialect, endpoint, is_built_in, register,
 from engine.providers.chat.dialect import ChatDialect
 from engine.request import ModelRequest
 from tests.asking.test_consulted import CHANGES
+from tests.cases import each_case
 
 DIALECTS = ["chat", "responses", "messages", "gemini", "gemini-array", "interactions", "ollama",
             "ollama-generate", "completions", "cohere"]  # fmt: skip
@@ -101,7 +102,7 @@ def test_a_text_that_is_no_text_is_refused_the_same_way() -> None:
         ask(forms, target, "\ud800")
 
 
-@pytest.mark.parametrize(
+@each_case(
     "other",
     [
         {"model": "n"},
@@ -153,7 +154,7 @@ def test_what_can_be_read_once_is_read_once() -> None:
         assert msgspec.json.decode(rendered.http.body or b"")["stop"] == ["x"]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u2003"])
+@each_case("text", ["", " ", "\n\t ", "\u2003"])
 def test_a_blank_text_takes_the_plain_way(text: str) -> None:
     target, forms = Target(base_url="https://api.anthropic.com", api_key="k"), Forms()
     for _ in range(3):

@@ -25,6 +25,7 @@ from engine.messages import (
     ToolResult,
     VendorTool,
 )
+from tests.cases import each_case
 from tests.volume import examples
 
 
@@ -42,7 +43,7 @@ def test_a_string_is_a_question_and_system_comes_first() -> None:
     assert [message.text for message in as_messages(turns, None)] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "role"),
     [
         ("system", "system"),
@@ -132,7 +133,7 @@ PARTS: list[tuple[Any, Part]] = [
 ]
 
 
-@pytest.mark.parametrize(("given_part", "part"), PARTS)
+@each_case(("given_part", "part"), PARTS)
 def test_parts_of_each_vendor(given_part: Any, part: Part) -> None:
     assert one({"role": "user", "content": [given_part, "end"]}).parts == [part, Text("end")]
 
@@ -185,7 +186,7 @@ def test_arguments_may_be_an_object_or_missing() -> None:
     assert own.tool_calls == [ToolCall("1", "f", "{}")]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("input", "place"),
     [
         ([{"role": "assistant", "tool_calls": [3]}], r"tool_calls\[0\] must be a dict, not int"),
@@ -300,7 +301,7 @@ def test_anything_is_tools_or_a_config_error(tools: Any) -> None:
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
+@each_case(
     "tool",
     [
         Tool("f", "does f", SCHEMA, True),
@@ -335,7 +336,7 @@ def test_whatever_knows_its_definition_is_a_tool() -> None:
     assert as_tools(None) == as_tools([]) == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("tools", "words"),
     [
         ([3], r"tools\[0\] is no tool"),

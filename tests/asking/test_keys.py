@@ -13,6 +13,7 @@ import engine
 from engine.asking.keys import credentials_path, environment_headers, find_key, key_headers
 from engine.errors import ConfigError
 from engine.providers import Endpoint, endpoint, endpoints
+from tests.cases import each_case
 from tests.server import Peer, serve
 
 ANY = Endpoint("", "", key_required=False)
@@ -35,9 +36,7 @@ def credentials(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     return write
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in endpoints() if row.key_variables], ids=lambda r: r.name
-)
+@each_case("row", [row for row in endpoints() if row.key_variables], ids=lambda r: r.name)
 def test_each_providers_variables_are_found(row: Endpoint) -> None:
     for variable in row.key_variables:
         url = "https://host.example/v1"
@@ -46,7 +45,7 @@ def test_each_providers_variables_are_found(row: Endpoint) -> None:
     assert find_key(row, "https://h.example", None, everything)[1] == row.key_variables[0]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("host", "variable"),
     [
         ("api.groq.com", "GROQ_API_KEY"),
@@ -166,7 +165,7 @@ def test_bytes_that_are_no_text_in_the_file_are_refused(
     assert CANARY not in told(caught.value)
 
 
-@pytest.mark.parametrize("spoiled", ["{}\n", "{}\r\nX-Evil: 1", "{} ", " {}", "{}\x00", "{}é"])
+@each_case("spoiled", ["{}\n", "{}\r\nX-Evil: 1", "{} ", " {}", "{}\x00", "{}é"])
 def test_a_key_that_no_header_may_hold_is_refused_unprinted(spoiled: str) -> None:
     key = spoiled.format(CANARY)
     groq = endpoint("groq")
@@ -177,7 +176,7 @@ def test_a_key_that_no_header_may_hold_is_refused_unprinted(spoiled: str) -> Non
         assert CANARY not in told(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("spoiled", "words"),
     [
         ('"CANARY-0123456789"', "quotes"),
@@ -189,7 +188,7 @@ def test_a_key_that_no_header_may_hold_is_refused_unprinted(spoiled: str) -> Non
         ("bearer CANARY-0123456789", "Bearer"),
     ],
 )
-@pytest.mark.parametrize("row", ["openai", "anthropic", "gemini", "ollama"])
+@each_case("row", ["openai", "anthropic", "gemini", "ollama"])
 def test_what_a_file_or_a_page_adds_to_a_key_is_named(row: str, spoiled: str, words: str) -> None:
     one = endpoint(row)
     variable = one.key_variables[0]

@@ -11,6 +11,7 @@ from engine.asking.parts import as_part
 from engine.asking.shape import Shape
 from engine.errors import ConfigError
 from engine.messages import Audio, Document, Image, Part, Text, Thinking, VendorItem
+from tests.cases import each_case
 
 PART: list[tuple[dict[str, Any], Part, tuple[str, ...]]] = [
     (
@@ -49,7 +50,7 @@ PART: list[tuple[dict[str, Any], Part, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "part", "formats"), PART)
+@each_case(("given", "part", "formats"), PART)
 def test_what_has_no_name_of_ours_goes_along(
     given: dict[str, Any], part: Part, formats: tuple[str, ...]
 ) -> None:
@@ -58,7 +59,7 @@ def test_what_has_no_name_of_ours_goes_along(
     assert shape.formats == formats
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("given", "formats"),
     [
         ({"type": "image", "source": {"type": "file", "file_id": "f"}}, ("messages",)),

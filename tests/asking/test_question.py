@@ -15,13 +15,14 @@ from engine.agents import FunctionAgent
 from engine.asking.question import as_question
 from engine.errors import ConfigError
 from engine.transport.multi import driver_of
+from tests.cases import each_case
 from tests.server import HEALTHY, Peer, chat, serve
 
 NOWHERE = "http://127.0.0.1:1/v1"
 INFINITE, NAN = float("inf"), float("nan")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("multi", "m"),
@@ -112,7 +113,7 @@ def test_a_tool_made_by_hand(multi: engine.Multi) -> None:
         engine.Client(multi, base_url=NOWHERE).stream("m", "hi", tools=[tool])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "name"),
     [
         ({"method": 5}, "method"),
@@ -131,8 +132,8 @@ def test_each_argument_of_an_http_request(arguments: dict[str, Any], name: str) 
         engine.HttpRequest(**{"method": "GET", "url": NOWHERE, **arguments})
 
 
-@pytest.mark.parametrize("name", ["connect", "first_event", "idle", "content", "total"])
-@pytest.mark.parametrize("value", ["5", [5], 0, -1, NAN])
+@each_case("name", ["connect", "first_event", "idle", "content", "total"])
+@each_case("value", ["5", [5], 0, -1, NAN])
 def test_each_timeout(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"timeouts: {name} must be"):
         engine.Timeouts(**{name: value})
@@ -148,7 +149,7 @@ def test_a_timeout_longer_than_curl_can_count_is_no_limit(
         assert client.stream("m", "hi").result().status == "complete"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("max_attempts", "3"),
@@ -163,7 +164,7 @@ def test_each_argument_of_a_retry(name: str, value: Any) -> None:
         engine.Retry(**{name: value})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("max_connections", "5"),

@@ -14,6 +14,7 @@ from engine.asking.rendered import Rendered, mended_request, render
 from engine.asking.target import Target
 from engine.errors import Category, ConfigError, ProviderError
 from engine.request import HttpRequest
+from tests.cases import each_case
 from tests.server import HEALTHY, Peer, chat, serve
 
 LAN = "https://llm.example/v1"
@@ -74,7 +75,7 @@ def test_what_json_has_no_word_for_is_refused() -> None:
         rendered(extra_body={"a": object()})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "told"),
     [
         ("openai/gpt-oss-20b", "leave out 'openai/'"),

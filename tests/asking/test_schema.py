@@ -11,6 +11,7 @@ import pytest
 
 from engine.asking.schema import as_response_format, decode_answer, is_answer_type
 from engine.errors import ConfigError, ProtocolError
+from tests.cases import each_case
 
 
 class City(msgspec.Struct):
@@ -132,7 +133,7 @@ def test_what_the_strict_mode_cannot_say_is_not_strict() -> None:
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "title": "An answer"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("wanted", "result"),
     [
         (None, None),
@@ -154,7 +155,7 @@ def test_schemas_of_each_form_are_taken_as_they_are(wanted: Any, result: Any) ->
     assert as_response_format(wanted) == result
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("wanted", "words"),
     [
         ("xml", "response_format must be"),
@@ -190,8 +191,8 @@ def test_an_answer_becomes_a_value() -> None:
     assert decode_answer('{"x":1}', Model).x == 1
 
 
-@pytest.mark.parametrize("kind", [Trip, Node, Row, Model])
-@pytest.mark.parametrize("text", ["", "Sorry, I cannot.", '{"cities":', '{"x":"y"}', "[" * 100_000])
+@each_case("kind", [Trip, Node, Row, Model])
+@each_case("text", ["", "Sorry, I cannot.", '{"cities":', '{"x":"y"}', "[" * 100_000])
 def test_an_answer_that_does_not_fit_is_told_with_its_text(kind: type, text: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         decode_answer(text, kind)

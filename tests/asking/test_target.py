@@ -10,6 +10,7 @@ from engine.asking.target import Target, resolve_model
 from engine.errors import ConfigError
 from engine.providers import endpoints
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 OWN = "http://127.0.0.1:8000/v1"
 LAN = "https://llm.example/v1"
@@ -18,7 +19,7 @@ ROUTER = "https://openrouter.ai/api/v1"
 VARIABLE = {"OPENAI_BASE_URL": "http://127.0.0.1:1234/v1"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "provider", "base_url", "environ", "who", "id"),
     [
         # provider= decides, and the id is as it was written.
@@ -90,14 +91,14 @@ def test_who_is_asked_under_which_id(
     assert (row.name, asked) == (who, id)
 
 
-@pytest.mark.parametrize("model", ["llama3", "Qwen/Qwen3-8B", "nobody:7b", "model"])
-@pytest.mark.parametrize("environ", [{}, {"OPENAI_BASE_URL": ""}])
+@each_case("model", ["llama3", "Qwen/Qwen3-8B", "nobody:7b", "model"])
+@each_case("environ", [{}, {"OPENAI_BASE_URL": ""}])
 def test_a_name_that_tells_nobody_is_refused(model: str, environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"does not tell its provider.*provider= or base_url="):
         resolve_model(model, None, None, environ)
 
 
-@pytest.mark.parametrize("model", ["", None, 5, ["m"]])
+@each_case("model", ["", None, 5, ["m"]])
 def test_a_model_must_be_named(model: object) -> None:
     with pytest.raises(ConfigError, match="model must be a name"):
         resolve_model(model, "openai", None)  # type: ignore[arg-type]
@@ -186,7 +187,7 @@ def test_every_host_of_azure_gets_azures_key_alone(
             assert held == {"api-key": "key-of-AZURE_OPENAI_API_KEY"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     "host",
     [
         *("openai.azure.com", "azure.com", "r.openai.azure.com.evil.example"),
@@ -208,7 +209,7 @@ def url_of(base_url: str, model: str = "m", **target: object) -> tuple[str, str]
 D = "https://r.openai.azure.com/openai/deployments/d"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("base_url", "url", "dialect"),
     [
         (f"{LAN}/", f"{LAN}/chat/completions", "chat"),
@@ -281,7 +282,7 @@ def test_the_environments_may_be_the_whole_endpoint_too(monkeypatch: pytest.Monk
     assert place.base_url == OWN
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("given", "socket", "url"),
     [
         ({"unix_socket": "/run/vllm.sock"}, "/run/vllm.sock", "http://localhost/v1"),
@@ -322,7 +323,7 @@ def test_requests_share_a_lane_where_they_share_address_key_and_model() -> None:
     assert len({lane(), *others}) == 5
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("gate", "mine"),
@@ -341,7 +342,7 @@ def test_each_limit_is_checked(name: str, value: object) -> None:
         engine.Client(**{name: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@each_case(
     "model",
     ["../../v1/files", "models/../../x", "a/./b", "/etc", "a//b", "..\\..\\x/.."],
 )
@@ -351,7 +352,7 @@ def test_a_model_that_is_a_path_stays_inside_its_url(model: str) -> None:
         place.url(place.dialect, ModelRequest(model=place.model, messages=[]))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "path"),
     [
         ("gemini-x", "/models/gemini-x"),

@@ -11,12 +11,13 @@ from engine.asking.tools import read_tools
 from engine.errors import ConfigError
 from engine.messages import Tool, VendorTool
 from engine.providers import dialect, endpoint
+from tests.cases import each_case
 
 ANYWHERE = ("chat", "interactions", "messages", "responses")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("tool", "formats"),
     [
         ({"type": "web_search_20250305", "name": "web_search"}, ("chat", "messages")),
@@ -75,7 +76,7 @@ def test_a_vendors_tool_can_be_chosen(name: str, tool: Any, choice: Any) -> None
     assert dialect(name).render(request, row)["tool_choice"] == choice
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("tools", "words"),
     [
         ([{"functionDeclarations": 3}], r"tools\[0\]\.functionDeclarations must be a list"),

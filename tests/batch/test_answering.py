@@ -23,6 +23,7 @@ from tests.batch.support import (
     run_batch,
     write_rows,
 )
+from tests.cases import each_case
 from tests.server import Peer, Server
 
 
@@ -123,7 +124,7 @@ def test_run_blocks_inside_a_running_loop(tmp_path: Path) -> None:
         assert asyncio.run(main(server)) == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "text"),
     [
         ({"choices": [{"message": {"content": "a"}}]}, "a"),

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from engine.asking.rendered import Rendered
 from engine.batch.reask import told_what_was_wrong
 from engine.providers import dialect
 from engine.request import HttpRequest
+from tests.cases import each_case
 
 ASKED = {"role": "user", "content": "q"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("format", "body", "roles"),
     [
         ("chat", {"messages": [ASKED]}, ["user", "assistant", "user"]),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.batch.verdict import Verdict, verdict
 from engine.errors import Category, EngineError, ProviderError
+from tests.cases import each_case
 
 
 def error(category: Category, status: int | None = None, **facts: bool) -> EngineError:
     return ProviderError("no", category=category, http_status=status, **facts)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("failed", "failures", "refusals", "answered", "expected"),
     [
         (error(Category.SERVER), 1, 0, 0, Verdict.AGAIN),

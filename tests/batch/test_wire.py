@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from engine import errors
 from engine.asking.rendered import Rendered
@@ -14,6 +13,7 @@ from engine.messages import FinishReason, Usage
 from engine.providers import dialect
 from engine.request import HttpRequest
 from engine.transport.deadlines import Timeouts
+from tests.cases import each_case
 
 
 def test_a_request_is_the_same_there() -> None:
@@ -25,7 +25,7 @@ def test_a_request_is_the_same_there() -> None:
     assert (timeouts.total, path) == (3, "/v1/x")
 
 
-@pytest.mark.parametrize("kind", errors.__all__)
+@each_case("kind", errors.__all__)
 def test_every_error_is_the_same_there(kind: str) -> None:
     made = getattr(errors, kind)
     if not (isinstance(made, type) and issubclass(made, EngineError)):

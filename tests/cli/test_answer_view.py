@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from io import StringIO
 
-import pytest
-
 from engine.cli.answer_view import AnswerView
 from engine.errors import NetworkError
 from engine.events import Event, Ping, RefusalDelta, RetryScheduled, TextDelta, ThinkingDelta
+from tests.cases import each_case
 
 
 class Screen(StringIO):
@@ -27,7 +26,7 @@ def shown(out: StringIO, notes: StringIO, *events: Event) -> tuple[str, str]:
 THOUGHT, TEXT = ThinkingDelta("hm"), TextDelta("yes")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("events", "text"),
     [
         ((TEXT, TEXT), "yesyes\n"),

@@ -13,6 +13,7 @@ from engine.cli import main
 from engine.providers import endpoints
 from engine.transport.ca import find_trust
 from engine.transport.libcurl import faults_of, libcurl
+from tests.cases import each_case
 from tests.cli.terminal import environment
 
 CANARY = "canary-0123456789"
@@ -65,7 +66,7 @@ def test_certificates_that_are_named_and_not_there_are_bad(tmp_path: Path) -> No
     assert findings(SSL_CERT_FILE=missing)["certificates"]["verdict"] == "bad"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("version", "names"),
     [
         ((8, 3, 0), ["CVE-2023-38545", "CVE-2024-7264"]),

@@ -15,6 +15,7 @@ import engine
 from engine.cli import main
 from engine.cli.console import exit_code
 from engine.errors import CancelledError, ConfigError, EngineError, NetworkError
+from tests.cases import each_case
 from tests.cli.terminal import COMMAND, environment, terminal
 
 COMMANDS = ["demo", "chat", "batch", "merge", "emulate", "providers"]
@@ -154,7 +155,7 @@ def test_stdin_that_is_no_utf_8_is_one_line(locale: str) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("error", "answered", "code"),
     [
         (None, True, 0),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.cli.neutral import neutralise, one_line
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "shown"),
     [
         ("plain, übung, 日本語, 👍🏽\n\tnext", "plain, übung, 日本語, 👍🏽\n\tnext"),

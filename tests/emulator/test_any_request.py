@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.emulator.schema import Sampler
 from engine.emulator.settings import FAULTS
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, body_of
 from tests.volume import examples
 
@@ -188,7 +189,7 @@ def replied(path: str, body: Any) -> int:
     return reply.status
 
 
-@pytest.mark.parametrize("dialect", GOOD)
+@each_case("dialect", GOOD)
 def test_the_good_requests_are_good(dialect: str) -> None:
     assert replied(*GOOD[dialect]) == 200
 

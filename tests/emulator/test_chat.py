@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, body_of, events_of, json_of
 
 PATH = "/v1/chat/completions"
@@ -151,7 +150,7 @@ def test_a_conversation_with_results_goes_on() -> None:
     assert answer["choices"][0]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "word"),
     [
         (b"", "JSON"),

@@ -10,6 +10,7 @@ import pytest
 from engine.emulator.compose import compose
 from engine.emulator.contract import Answer, Finish, Kind, Question, ToolOffer, Turn
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER
 
 ADD = ToolOffer("add", {"properties": {"a": {"type": "number"}, "b": {"type": "number"}}})
@@ -40,7 +41,7 @@ def test_the_same_conversation_has_the_same_answer() -> None:
     assert answer("Why?").id != answer("Why not?").id
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("prompt", "names"),
     [
         ("What is the weather?", []),
@@ -57,7 +58,7 @@ def test_tools_named_are_called_in_the_order_named(prompt: str, names: list[str]
     assert said.finish is (Finish.TOOL_USE if names else Finish.STOP)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("choice", "prompt", "names"),
     [
         ("none", "use add", []),

@@ -7,8 +7,7 @@ from base64 import b64decode
 from math import isclose
 from typing import Any
 
-import pytest
-
+from tests.cases import each_case
 from tests.emulator.asking import ask, json_of
 
 PATH = "/v1/embeddings"
@@ -40,6 +39,6 @@ def test_tokens_are_taken_too() -> None:
     assert len(embedded([[1, 2], [3]])["data"]) == 2
 
 
-@pytest.mark.parametrize("input", [[], "", ["a", ""], 5, None])
+@each_case("input", [[], "", ["a", ""], 5, None])
 def test_what_cannot_be_embedded_is_refused(input: Any) -> None:
     assert ask(PATH, {"model": "demo", "input": input}).status == 400

@@ -9,6 +9,7 @@ import pytest
 
 from engine.emulator.respond import Reply
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, body_of, events_of, json_of
 
 TOOLS = [{"functionDeclarations": [{"name": "get_weather", "parameters": WEATHER}]}]
@@ -114,7 +115,7 @@ def test_what_was_said_can_be_sent_back(by_id: bool) -> None:
         assert generate(contents(turns)).status == 400
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("mode", "called"), [("ANY", True), ("NONE", False), ("AUTO", False), ("VALIDATED", False)]
 )
 def test_the_calling_mode_is_kept(mode: str, called: bool) -> None:
@@ -135,7 +136,7 @@ def test_json_matches_the_schema_asked_for() -> None:
     assert json.loads(parts_of(answer)[0]["text"]) == {"city": "city", "days": 1}
 
 
-@pytest.mark.parametrize(
+@each_case(
     "body",
     [
         b"[]",

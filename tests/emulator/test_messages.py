@@ -8,6 +8,7 @@ import pytest
 
 from engine.emulator.respond import Reply
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, events_of, json_of
 
 TOOL = {"name": "get_weather", "input_schema": WEATHER}
@@ -119,7 +120,7 @@ def test_what_was_said_can_be_sent_back() -> None:
     assert "sunny" in answer["content"][0]["text"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "word"),
     [
         ({"model": "demo", "messages": [{"role": "user", "content": "hi"}]}, "max_tokens"),

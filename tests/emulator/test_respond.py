@@ -9,6 +9,7 @@ import pytest
 
 from engine.emulator.respond import Ending, Reply, Responder
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import ask, body_of, events_of, json_of
 
 USER = [{"role": "user", "content": "Hello"}]
@@ -51,7 +52,7 @@ def whole(dialect: str, model: str = "demo", **more: Any) -> Reply:
 # -- paths -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     "path",
     [
         "/chat/completions",
@@ -65,14 +66,14 @@ def test_a_path_is_told_by_its_end(path: str) -> None:
     assert json_of(reply)["object"] == "chat.completion"
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1", "/v1beta", "/v1/v1"])
+@each_case("prefix", ["", "/v1", "/v1beta", "/v1/v1"])
 def test_every_dialect_is_found_under_every_prefix(prefix: str) -> None:
     for path in ("/messages", "/responses", "/completions", "/api/chat", "/api/generate"):
         assert ask(prefix + path, {}).status == 400
     assert ask(f"{prefix}/models/a-tokens%3D1:generateContent", {"contents": []}).status == 400
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("method", "path", "status"),
     [
         ("GET", "/v1/chat/completions", 405),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, body_of, events_of, json_of
 
 PATH = "/v1/responses"
@@ -130,7 +129,7 @@ def test_what_was_said_can_be_sent_back_and_nothing_else() -> None:
     assert "could not be verified" in json_of(ask(PATH, responses(history)))["error"]["message"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "word"),
     [
         (responses([]), "input"),

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pytest
-
 from engine.emulator.schema import Sampler, arguments_after
+from tests.cases import each_case
 
 
 def one(schema: dict[str, Any], prompt: str = "") -> Any:
     return Sampler(prompt).sample(schema)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("schema", "value"),
     [
         ({"type": "string"}, "value"),
@@ -89,7 +88,7 @@ def test_a_schema_within_itself_ends_soon() -> None:
     assert time.process_time() - started < 5  # unbounded, it would take days
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "value"),
     [
         (' {"a": 1} and more', {"a": 1}),

@@ -9,6 +9,7 @@ import pytest
 
 from engine.emulator.contract import BadRequest, Question, Turn
 from engine.emulator.script import Act, scripted, scripted_error
+from tests.cases import each_case
 from tests.emulator.asking import ask, json_of
 
 
@@ -20,7 +21,7 @@ def conversation(script: Any, turns: int = 0, *, role: Any = "user") -> Question
     return Question(model="demo", turns=said)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("item", "act"),
     [
         ("hello", Act("hello")),
@@ -66,7 +67,7 @@ def test_the_last_script_counts_and_the_models_own_words_do_not() -> None:
     assert scripted(conversation(["from the system"], role="system")) == Act("from the system")
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "",

@@ -7,9 +7,10 @@ import pytest
 
 from engine.emulator.contract import BadRequest
 from engine.emulator.settings import Settings, split_model, with_settings
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "name", "values"),
     [
         ("demo", "demo", {}),
@@ -30,7 +31,7 @@ def test_what_is_said_changes_and_the_rest_stays() -> None:
     assert with_settings(settings, {"error": ""}, "query").error is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("tokens", "many"),
@@ -56,13 +57,11 @@ def test_an_unknown_setting_of_the_program_is_refused() -> None:
         msgspec.convert({"speed": 1}, Settings)
 
 
-@pytest.mark.parametrize(("tps", "interval"), [(0, 0), (float("inf"), 0), (50, 0.02), (1e-3, 1000)])
+@each_case(("tps", "interval"), [(0, 0), (float("inf"), 0), (50, 0.02), (1e-3, 1000)])
 def test_the_interval_is_that_of_the_rate(tps: float, interval: float) -> None:
     assert Settings(tps=tps).interval == pytest.approx(interval)
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [("error-401", 401), ("503", 503), ("cut", None), (None, None)]
-)
+@each_case(("error", "status"), [("error-401", 401), ("503", 503), ("cut", None), (None, None)])
 def test_an_error_may_be_a_status(error: str | None, status: int | None) -> None:
     assert Settings(error=error).error_status == status

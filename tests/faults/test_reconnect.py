@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 import engine
 from engine import events
+from tests.cases import each_case
 from tests.faults.cursors import KEPT, PLAIN, WIRES, CursorServer, Wire
 from tests.faults.cursors import events as answered
 from tests.faults.server import CLOSE, RESET, Step, play
@@ -132,7 +133,7 @@ def answer(status: str, body: bytes = b"", kind: str = "text/event-stream") -> b
 PAGE, WHOLE = ("text/html", b"<html>Log in</html>"), ("application/json", b'{"id":"x"}')
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("rest", "asked_for_it"),
     [
         (b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 1),  # WHATWG: ask no more
@@ -150,7 +151,7 @@ PAGE, WHOLE = ("text/html", b"<html>Log in</html>"), ("application/json", b'{"id
         (RESET, 5),
     ],
 )
-@pytest.mark.parametrize("wire", WIRES)
+@each_case("wire", WIRES)
 def test_what_a_server_says_in_place_of_the_rest(wire: Wire, rest: Step, asked_for_it: int) -> None:
     """Whatever it is: what came stays, and is told to be cut."""
     all = answered(wire, "a", ids=True)
@@ -169,7 +170,7 @@ def test_what_a_server_says_in_place_of_the_rest(wire: Wire, rest: Step, asked_f
     assert len(asked) == 1 + asked_for_it
 
 
-@pytest.mark.parametrize("retry", [b"9" * 12, b"9" * 30, b"-1", b"1e9", b"x", b""])
+@each_case("retry", [b"9" * 12, b"9" * 30, b"-1", b"1e9", b"x", b""])
 def test_no_server_can_have_its_client_wait_for_ever(retry: bytes) -> None:
     """A wait that a stream asks for is bounded as that of a header is, and nonsense is none."""
     patience = replace(PATIENT, max_retry_after=0.0)
@@ -189,8 +190,8 @@ def test_no_server_can_have_its_client_wait_for_ever(retry: bytes) -> None:
     assert (done.status, done.text) == ("complete", "".join(words("a")))
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.parametrize("wire", WIRES)
+@each_case("at_once", [False, True])
+@each_case("wire", WIRES)
 def test_a_gap_in_the_rest_ends_it_there_however_it_is_cut(wire: Wire, at_once: bool) -> None:
     """What came before the gap is kept, what comes behind it is not."""
     all = answered(wire, "a", ids=True)

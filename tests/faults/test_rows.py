@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
+from tests.cases import each_case
 from tests.faults.rows import ROWS
 from tests.faults.table import ids_in
 
@@ -31,7 +30,7 @@ def told(row: str) -> bool:
     return re.search(written, SOURCE) is not None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "rows"),
     [
         ("tests/faults/test_http.py::test_of_the_head[H01 400]", ["H01"]),

@@ -9,9 +9,10 @@ import pytest
 from engine.errors import ConfigError
 from engine.messages import ToolCall
 from engine.providers.arguments import arguments_of
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("written", "object"),
     [
         ('{"a":1}', {"a": 1}),

@@ -9,6 +9,7 @@ import pytest
 from engine.events import LogprobsDelta
 from engine.messages import Usage
 from engine.providers.blocks import joined_usage, merge
+from tests.cases import each_case
 from tests.providers.streams import candidate, chunk, data, line, lines, named, read
 
 _COUNT = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -60,7 +61,7 @@ WHO = {
 }
 
 
-@pytest.mark.parametrize("name", WHO)
+@each_case("name", WHO)
 def test_who_answers(name: str) -> None:
     reading = read(name.partition(",")[0], WHO[name])
     assert reading.status == "complete"
@@ -113,7 +114,7 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@each_case("name", COUNTS)
 def test_a_count_is_not_undone_by_nothing(name: str) -> None:
     usage = read(name.partition(",")[0], COUNTS[name]).usage
     assert usage is not None

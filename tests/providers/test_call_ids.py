@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from engine.providers.call_ids import (
     is_made_up,
     made_up_id,
 )
+from tests.cases import each_case
 
 
 def sent(rule: IdRule | None, *turns: list[ToolCall | ToolResult]) -> list[list[str]]:
@@ -29,7 +29,7 @@ def call(id: str, name: str = "f") -> ToolCall:
     return ToolCall(id, name, "{}")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("rule", "fits", "odd"),
     [
         (FITS_MISTRAL, "aB3dE6gH9", "call_PTLP8xhu3uwZk4l3nlnrrJha"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.messages import FinishReason
+from tests.cases import each_case
 from tests.providers.streams import (
     FUNCTION_CALL,
     added,
@@ -140,7 +141,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@each_case("name", WHOLE)
 def test_a_call_is_put_together_whatever_comes_late(name: str) -> None:
     reading = read(name.partition(",")[0], WHOLE[name])
     assert (reading.status, reading.calls) == ("complete", F)
@@ -219,7 +220,7 @@ TWO = {
 }
 
 
-@pytest.mark.parametrize("name", TWO)
+@each_case("name", TWO)
 def test_two_calls_are_two(name: str) -> None:
     reading = read(name.partition(",")[0], TWO[name])
     assert (reading.status, reading.calls) == ("complete", BOTH)
@@ -264,7 +265,7 @@ CUT = {
 }
 
 
-@pytest.mark.parametrize("dialect", CUT)
+@each_case("dialect", CUT)
 def test_a_call_without_arguments_is_not_handed_over_after_a_cut(dialect: str) -> None:
     make, words = CUT[dialect]
     for word in words:
@@ -322,7 +323,7 @@ ASTRAY = {
 }
 
 
-@pytest.mark.parametrize("name", ASTRAY)
+@each_case("name", ASTRAY)
 def test_what_belongs_to_no_call_is_shown_and_keeps_the_turn_from_being_whole(name: str) -> None:
     reading = read(name.partition(",")[0], ASTRAY[name])
     assert (reading.status, reading.calls) == ("complete", [])
@@ -358,7 +359,7 @@ FREE_TEXT = {
 }
 
 
-@pytest.mark.parametrize("name", FREE_TEXT)
+@each_case("name", FREE_TEXT)
 def test_a_custom_tool_gets_all_of_its_text(name: str) -> None:
     reading = read(name.partition(",")[0], FREE_TEXT[name])
     assert reading.calls == [("f", "print")]

@@ -8,6 +8,7 @@ import pytest
 
 from engine.providers.codes import category_of_number, category_of_words
 from engine.providers.refusal import http_error, stream_error
+from tests.cases import each_case
 
 # What each vendor's reference or SDK lists.
 CODES = {
@@ -45,7 +46,7 @@ CODES = {
 TABLE = [(code, category) for category, codes in CODES.items() for code in codes.split()]
 
 
-@pytest.mark.parametrize(("code", "category"), TABLE)
+@each_case(("code", "category"), TABLE)
 def test_a_code_inside_a_stream_is_told_and_tried_again_for_what_it_is(
     code: str, category: str
 ) -> None:
@@ -100,7 +101,7 @@ PROSE = {
 }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("message", "category"), [(m, category) for category, found in PROSE.items() for m in found]
 )
 def test_an_error_inside_a_stream_without_a_code_is_told_by_its_words(
@@ -112,7 +113,7 @@ def test_an_error_inside_a_stream_without_a_code_is_told_by_its_words(
         assert error.retryable is (category != "INVALID_ARG")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("code", "message", "category"),
     [
         ("timeout", "prompt is too long", "TIMEOUT"),
@@ -131,7 +132,7 @@ def test_a_code_that_says_what_is_wrong_counts_for_more_than_the_words(
         assert error.category == category
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "message", "advice"),
     [
         ("invalid_request_error", "Rate limit exceeded", "correct the request"),

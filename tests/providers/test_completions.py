@@ -16,6 +16,7 @@ from engine.providers.completions import CompletionsDialect
 from engine.providers.endpoints import endpoint
 from engine.request import ModelRequest
 from engine.wire import SSERecord
+from tests.cases import each_case
 
 DIALECT = CompletionsDialect()
 JSON = dict[str, Any]
@@ -177,7 +178,7 @@ def test_a_prompt_and_its_limits() -> None:
     assert (DIALECT.path(request), DIALECT.headers(request)) == ("/completions", {})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("messages", "more", "words"),
     [
         ([Message.system("x"), *ASKED], {}, "input: "),

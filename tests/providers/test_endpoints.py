@@ -19,6 +19,7 @@ from engine.providers.endpoints import (
     split_model,
 )
 from engine.request import check_url
+from tests.cases import each_case
 
 
 def test_every_row_can_be_asked() -> None:
@@ -63,7 +64,7 @@ DOCUMENTED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "base_url", "variable"), DOCUMENTED)
+@each_case(("name", "base_url", "variable"), DOCUMENTED)
 def test_documented_addresses(name: str, base_url: str, variable: str) -> None:
     row = endpoint(name)
     assert (row.base_url, row.key_variables[0]) == (base_url, variable)
@@ -79,7 +80,7 @@ def test_quirks_of_what_is_asked() -> None:
     assert endpoint("mistral").max_tokens_field == "max_tokens"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "name"),
     [
         ("https://mine.openai.azure.com/openai/v1", "azure"),
@@ -100,7 +101,7 @@ def test_the_host_tells_the_provider(url: str, name: str | None) -> None:
     assert (row.name if row else None) == name
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "cut"),
     [
         ("openai/gpt-4o", ("openai", "gpt-4o")),
@@ -118,7 +119,7 @@ def test_only_a_known_prefix_is_cut_off(model: str, cut: tuple[str | None, str])
     assert split_model(model) == cut
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "name"),
     [
         ("gpt-4o", "openai"),

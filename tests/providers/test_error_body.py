@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.providers.error_body import ErrorBody
 from engine.providers.refusal import is_error
+from tests.cases import each_case
 
 # Objects that say "Boom" in the clothes of one vendor or framework or another.
 TOLD: dict[str, Any] = {
@@ -33,13 +32,13 @@ TOLD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("whose", TOLD)
+@each_case("whose", TOLD)
 def test_what_happened_is_found(whose: str) -> None:
     assert is_error(TOLD[whose])
     assert "Boom" in ErrorBody(TOLD[whose]).message
 
 
-@pytest.mark.parametrize(
+@each_case(
     "data",
     [
         {"errors": [], "success": True},
@@ -64,6 +63,6 @@ def test_codes_and_numbers() -> None:
     assert ErrorBody({"error": "Bad Request", "message": "Bad Request: x"}).message == "Bad Request"
 
 
-@pytest.mark.parametrize("odd", [5, True, [], {}, None])
+@each_case("odd", [5, True, [], {}, None])
 def test_a_message_that_is_none_is_passed_over(odd: Any) -> None:
     assert ErrorBody({"message": odd, "detail": "Boom"}).message.endswith("Boom")

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from engine.errors import Category
+from tests.cases import each_case
 from tests.providers.streams import (
     added,
     block,
@@ -97,8 +98,8 @@ CLOTHES = {
 }
 
 
-@pytest.mark.parametrize("clothes", CLOTHES)
-@pytest.mark.parametrize("dialect", BEGUN)
+@each_case("clothes", CLOTHES)
+@each_case("dialect", BEGUN)
 def test_a_failure_is_told_first_and_after_text(dialect: str, clothes: str) -> None:
     for begun, text in ((b"", ""), (BEGUN[dialect], "par")):
         reading = read(dialect, begun + CLOTHES[clothes])
@@ -119,7 +120,7 @@ def test_a_failure_is_told_among_lines(dialect: str) -> None:
             assert reading.error.message.startswith("provider: Boom")
 
 
-@pytest.mark.parametrize("dialect", [*BEGUN, *LINES])
+@each_case("dialect", [*BEGUN, *LINES])
 def test_a_failure_is_told_where_the_answer_should_have_come_whole(dialect: str) -> None:
     for body in (ERROR, [ERROR], {"error": "Boom"}, {"code": 50001, "msg": "Boom", "data": None}):
         for streaming in (True, False):
@@ -132,7 +133,7 @@ def test_a_failure_is_told_where_the_answer_should_have_come_whole(dialect: str)
             assert reading.error.category is Category.SERVER
 
 
-@pytest.mark.parametrize("dialect", BEGUN)
+@each_case("dialect", BEGUN)
 def test_an_error_that_was_cut_is_no_answer(dialect: str) -> None:
     for cut in (b'data: {"error": {"mess', b"event: error\ndata: {", b"event: err"):
         reading = read(dialect, BEGUN[dialect] + cut)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.messages import FinishReason as F
 from engine.providers.finish import Finish, reason_of
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("word", "reason"),
     [
         ("stop", F.STOP),
@@ -46,7 +45,7 @@ def test_a_word_means_the_same_in_any_spelling(word: str | None, reason: F) -> N
     assert reason_of(word) is reason
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("said", "counts"),
     [
         (("length", "stop"), "length"),
@@ -75,7 +74,7 @@ def test_content_after_a_word_withdraws_it() -> None:
     assert (finish.word, finish.stands) == ("stop", True)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("word", "called", "partial", "told"),
     [
         ("stop", False, False, F.STOP),

@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import Category
 from engine.events import Unknown
+from tests.cases import each_case
 from tests.providers.streams import (
     JSON,
     added,
@@ -124,14 +125,14 @@ def test_odd_records_end_no_answer_wherever_they_come(dialect: str) -> None:
         assert (reading.status, reading.text) == ("complete", "ab"), odd
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_what_is_odd_keeps_its_words(dialect: str) -> None:
     reading = read(dialect, ANSWERS[dialect].body("a", odd=b'data: {"foo": "words"}\n\n'))
     told = [event for event in reading.events if type(event) is Unknown]
     assert "words" in repr(told)
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_json_that_is_cut_may_have_held_a_word(dialect: str) -> None:
     cut = b'data: {"choices": [{"ind\n\n'
     reading = read(dialect, ANSWERS[dialect].body("a", "b", odd=cut, at=1))
@@ -157,14 +158,14 @@ def test_lines_end_and_events_stand_as_the_server_likes(dialect: str) -> None:
         assert (reading.status, reading.text) == ("complete", "ab"), other
 
 
-@pytest.mark.parametrize("kind", ["application/json", "", "text/plain; charset=utf-8"])
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("kind", ["application/json", "", "text/plain; charset=utf-8"])
+@each_case("dialect", ANSWERS)
 def test_a_stream_is_known_by_its_bytes(dialect: str, kind: str) -> None:
     reading = read(dialect, ANSWERS[dialect].body("a", "b"), content_type=kind)
     assert (reading.status, reading.text) == ("complete", "ab")
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_a_character_in_halves_is_one_however_often(dialect: str) -> None:
     texts = ("a\ud83d", "\ude00b", "c\ud83d", "\ude00d\ud83d", "e")
     body = ANSWERS[dialect].body(*texts)
@@ -203,7 +204,7 @@ def test_what_is_none_of_the_format_is_told_and_not_asked_again(dialect: str) ->
         assert kind in reading.error.message or "web page" in reading.error.message, body
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_nothing_at_all_is_truncated(dialect: str) -> None:
     for body in (b"", b"\n\n", b": a\n\n: b\n\n"):
         assert read(dialect, body).status == "truncated"

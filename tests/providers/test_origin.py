@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.messages import Message, Text, Tool
 from engine.providers.origin import format_of, is_own, is_told, tool_extra, with_extra
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("provider", "formats", "own", "told"),
     [
         ("openrouter", ("chat",), True, True),

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import Category as C
 from engine.providers.refusal import http_error, stream_error
+from tests.cases import each_case
 
 
 def failure(http: int, message: str, **codes: Any) -> Any:
@@ -65,7 +66,7 @@ TABLE: list[tuple[int, str, dict[str, Any], C]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "message", "codes", "category"), TABLE)
+@each_case(("status", "message", "codes", "category"), TABLE)
 def test_the_words_decide_where_the_status_says_too_little(
     status: int, message: str, codes: dict[str, Any], category: C
 ) -> None:
@@ -74,7 +75,7 @@ def test_the_words_decide_where_the_status_says_too_little(
     assert error.retryable is (category is C.RATE_LIMIT)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "message",
     [
         "the request exceeds the available context size",

@@ -20,6 +20,7 @@ from engine.errors import ProtocolError
 from engine.events import TextDelta, Unknown
 from engine.providers import dialect
 from engine.wire.sse import SSERecord
+from tests.cases import each_case
 from tests.corpus import CORPUS, DIALECTS, recordings
 from tests.test_corpus_mutated import mutated
 
@@ -315,7 +316,7 @@ def test_an_event_a_read_leaves_the_decoder_alone() -> None:
     assert not seen
 
 
-@pytest.mark.parametrize("name", DATA)
+@each_case("name", DATA)
 def test_the_limit_holds_for_an_event_that_comes_alone(name: str) -> None:
     decoder, parser = dialect(name).decoder(), dialect(name).parser()
     decoder.limit = _LIMIT  # type: ignore[attr-defined]
@@ -358,8 +359,8 @@ def test_findings_beside_each_piece_are_kept_as_they_were_said_last() -> None:
     assert told["content_filter_offsets"] == {"start_offset": 4, "end_offset": 9}
 
 
-@pytest.mark.parametrize("odd", [{}, None, "none", [1], {"hate": None}, 0])
-@pytest.mark.parametrize("name", ["content_filter_results", "content_filter_offsets"])
+@each_case("odd", [{}, None, "none", [1], {"hate": None}, 0])
+@each_case("name", ["content_filter_results", "content_filter_offsets"])
 def test_findings_of_any_kind_are_kept_alike_however_they_come(name: str, odd: Any) -> None:
     def beside(found: Any, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": finish, name: found}

@@ -12,6 +12,7 @@ from engine.errors import Category, EngineError, ProtocolError
 from engine.providers.refusal import http_error, is_error, stream_error
 from engine.wire.headers import parse_head
 from engine.wire.redaction import hide_secrets, redact
+from tests.cases import each_case
 from tests.corpus import CORPUS
 
 C = Category
@@ -120,7 +121,7 @@ DOCUMENTED: list[tuple[int, Any, Category]] = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body", "category", "advice"),
     [
         (
@@ -170,7 +171,7 @@ def test_the_advice_fits_the_words(status: int, body: Any, category: Category, a
     assert advice in str(error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "body",
     [
         b'event: error\ndata: {"error":{"message":"No credit","code":"insufficient_quota"}}\n\n',
@@ -188,7 +189,7 @@ def test_a_refusal_in_the_clothes_of_a_stream_is_read(body: bytes) -> None:
 RETRYABLE = {C.RATE_LIMIT, C.SERVER, C.TIMEOUT}
 
 
-@pytest.mark.parametrize(("status", "body", "category"), DOCUMENTED)
+@each_case(("status", "body", "category"), DOCUMENTED)
 def test_documented_errors_have_their_category(status: int, body: Any, category: Category) -> None:
     error = refuse(status, body)
     assert error.category is category, str(error)
@@ -199,7 +200,7 @@ def test_documented_errors_have_their_category(status: int, body: Any, category:
     assert f"(HTTP {status}); " in str(error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "category"),
     [
         (anthropic("overloaded_error"), C.SERVER),
@@ -245,7 +246,7 @@ def test_x_should_retry_is_obeyed_but_not_for_an_empty_account() -> None:
     assert not refuse(429, quota, {"x-should-retry": "true"}).retryable
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("words", "on_500", "on_400"),
     [
         *[(no, False, False) for no in ("false", "FALSE", " False ", "false, False", "false;q=1")],
@@ -266,7 +267,7 @@ def test_a_page_is_told_without_its_tags_in_any_case(kind: str) -> None:
     assert "<b>" not in str(refuse(502, b"Bad <b>gateway</b>", {"content-type": kind}))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("headers", "body", "request_id"),
     [
         ({"x-request-id": "a", "cf-ray": "r"}, {"request_id": "b"}, "a"),
@@ -290,7 +291,7 @@ def test_the_request_id_is_the_vendors_own_before_any_tracing_id(
     assert refuse(400, body, headers).request_id == request_id
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body", "advice"),
     [
         (401, {}, "check VENDOR_API_KEY"),
@@ -369,7 +370,7 @@ def test_keys_that_a_server_echoes_are_cut_out() -> None:
     assert redact("nothing to hide", ["", "hide"]) == "nothing to …"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "verdict"),
     [
         ({"error": "x"}, True),
@@ -499,7 +500,7 @@ def test_no_recorded_error_is_left_out() -> None:
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
-@pytest.mark.parametrize("name", RECORDED)
+@each_case("name", RECORDED)
 def test_recorded_errors(name: str) -> None:
     status, headers, body = _recorded(CORPUS / "errors" / f"{name}.http")
     category, retry_after, request_id = RECORDED[name]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.errors import Category, EngineError, ProviderError
 from engine.providers.refusal import http_error
 from engine.providers.rejected import (
@@ -13,6 +11,7 @@ from engine.providers.rejected import (
     without_rejected_field,
     without_stream,
 )
+from tests.cases import each_case
 
 BODY: dict[str, Any] = {
     "model": "m",
@@ -30,7 +29,7 @@ def refusal(status: int, body: str) -> EngineError:
     return http_error(status, {}, body.encode(), "vendor")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body", "field"),
     [
         # Mistral, FastAPI with pydantic.
@@ -81,7 +80,7 @@ def test_the_limit_of_the_output_has_two_names() -> None:
     assert without_rejected_field(both, openai) is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body"),
     [
         (400, '{"error":{"message":"Unsupported value: \'temperature\'","param":"temperature"}}'),
@@ -104,7 +103,7 @@ def test_an_error_without_a_status_changes_nothing() -> None:
     assert without_rejected_field(BODY, error) is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words",
     [
         "stream is not supported",
@@ -133,7 +132,7 @@ def test_a_server_that_cannot_stream_is_understood(words: str) -> None:
     assert refuses_streams(error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words",
     [
         "stream_options is not supported",

@@ -24,6 +24,7 @@ from engine.messages import (
 from engine.providers import Endpoint, dialect, endpoint, endpoints
 from engine.providers.origin import format_of
 from engine.request import ModelRequest
+from tests.cases import each_case
 from tests.corpus import DIALECTS, Recording, recordings, replay
 from tests.providers.rules import RULES
 
@@ -255,8 +256,8 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("receiver", RULES, ids=lambda receiver: " ".join(receiver))
-@pytest.mark.parametrize("form", CONVERSATIONS)
+@each_case("receiver", RULES, ids=lambda receiver: " ".join(receiver))
+@each_case("form", CONVERSATIONS)
 def test_a_conversation_in_any_vendors_form_obeys_the_rules_of_every_other(
     form: str, receiver: tuple[str, str, str]
 ) -> None:
@@ -266,7 +267,7 @@ def test_a_conversation_in_any_vendors_form_obeys_the_rules_of_every_other(
     assert not found, (found, sent)
 
 
-@pytest.mark.parametrize("form", CONVERSATIONS)
+@each_case("form", CONVERSATIONS)
 def test_ids_are_the_same_the_next_time(form: str) -> None:
     once, again = (body(CONVERSATIONS[form], "mistral", "chat", "m") for _ in range(2))
     assert once == again

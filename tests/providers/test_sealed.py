@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from engine.providers.sealed import SealedReasoning, unsealed
+from tests.cases import each_case
 
 
 def test_pieces_of_one_item_grow_until_its_seal() -> None:
@@ -32,6 +31,6 @@ def test_without_a_seal_there_is_nothing_to_keep() -> None:
     assert sealed.data() is None
 
 
-@pytest.mark.parametrize("data", ["", "EqQBCgIYAhIM", "[1]", "3", '{"content":"x"}', "{"])
+@each_case("data", ["", "EqQBCgIYAhIM", "[1]", "3", '{"content":"x"}', "{"])
 def test_what_another_provider_sealed_is_left_alone(data: str) -> None:
     assert unsealed(data) == {}

@@ -20,6 +20,7 @@ from engine.messages import (
     ToolResult,
     VendorItem,
 )
+from tests.cases import each_case
 from tests.providers.rules import RULES
 from tests.providers.test_round_trip import body
 
@@ -42,7 +43,7 @@ ANSWER = Message(
 RECEIVERS = [*RULES, ("gemini", "interactions", "gemini-x")]
 
 
-@pytest.mark.parametrize("receiver", RECEIVERS, ids=lambda receiver: " ".join(receiver))
+@each_case("receiver", RECEIVERS, ids=lambda receiver: " ".join(receiver))
 def test_an_answer_of_another_leaves_what_is_its_own_behind(receiver: tuple[str, str, str]) -> None:
     provider, name, model = receiver
     history = [Message.user("hi"), ANSWER, Message.tool(ToolResult("c1", "1"))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from engine.events import Event, ToolCallDelta, ToolCallDone, ToolCallStart
 from engine.messages import ToolCall
 from engine.providers.finish import Finish
 from engine.providers.tool_calls import Calls, text_of_arguments, text_of_raw
+from tests.cases import each_case
 
 
 def finish(word: str | None = "tool_calls") -> Finish:
@@ -29,7 +29,7 @@ def test_the_beginning_is_told_when_the_name_is_known_and_arguments_come() -> No
     assert call.tell() == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("pieces", "name"),
     [
         (("get_wea", "ther"), "get_weather"),
@@ -62,7 +62,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "marked", "ended", "cut"), TABLE)
+@each_case(("arguments", "marked", "ended", "cut"), TABLE)
 def test_when_a_call_is_handed_over(arguments: str, marked: bool, ended: bool, cut: bool) -> None:
     for word, wanted in (("tool_calls", ended), ("stop", ended), (None, ended), ("length", cut)):
         calls = Calls()
@@ -76,7 +76,7 @@ def test_when_a_call_is_handed_over(arguments: str, marked: bool, ended: bool, c
     assert bool(handed(calls.end(finish("length")))) is False
 
 
-@pytest.mark.parametrize("word", ["content_filter", "error", "refusal", "abort", "of tomorrow"])
+@each_case("word", ["content_filter", "error", "refusal", "abort", "of tomorrow"])
 def test_no_call_is_handed_over_after_an_end_that_speaks_against_it(word: str) -> None:
     calls = Calls()
     calls.open("a", "f", 0).add('{"x":1}')
@@ -166,7 +166,7 @@ def test_what_is_told_once_more_adds_what_had_not_come() -> None:
     assert call.arguments == '{"y":2}'
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("given", "text"),
     [({"x": 1}, '{"x":1}'), ('{"x": 1}', '{"x": 1}'), (None, ""), ([], "[]"), ("", "")],
 )

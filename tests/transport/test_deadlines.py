@@ -14,6 +14,7 @@ from engine import Timeouts
 from engine.errors import Category, ConfigError, DeadlineError
 from engine.transport.deadlines import Deadlines
 from engine.transport.timers import Timer, TimerHeap
+from tests.cases import each_case
 from tests.server import HEALTHY, OK_SSE, Peer, chat, serve
 from tests.steady import advance
 
@@ -223,8 +224,8 @@ def test_no_limit_at_all_is_allowed(multi: engine.Multi) -> None:
         assert run(multi, server.url, NONE).status == "complete"
 
 
-@pytest.mark.parametrize("name", ["connect", "first_event", "idle", "content", "total"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@each_case("name", ["connect", "first_event", "idle", "content", "total"])
+@each_case("value", [0, -1, float("nan")])
 def test_a_limit_that_is_none_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
         Timeouts(**{name: value})
@@ -361,7 +362,7 @@ def test_a_deadline_judges_what_came_before_it_and_waits_for_that_a_moment_only(
     assert expired == [limit], "a peer that never stops does not outlive its deadline"
 
 
-@pytest.mark.parametrize("limit", ["idle", "first_event", "content", "total"])
+@each_case("limit", ["idle", "first_event", "content", "total"])
 def test_what_ends_while_it_is_caught_up_with_does_not_expire(limit: str) -> None:
     clock = HandClock()
 

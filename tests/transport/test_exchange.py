@@ -11,6 +11,7 @@ import engine
 from engine import HttpRequest, Multi
 from engine.errors import Category, ConfigError, ProtocolError, TruncatedError
 from engine.response import HttpResponse
+from tests.cases import each_case
 from tests.server import Peer, serve
 
 
@@ -229,7 +230,7 @@ def test_a_proxy_variable_that_cannot_be_read_is_named_and_not_tried_again(
     assert "s3cret" not in f"{error} {error.detail}"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
     ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://x/", "dict://x/", "ws://x/", "//x", "x",
      "", "http://", "http:///x", "http://u:p@h/", "http://h/a b", "http://h/\r\nX: y",
@@ -240,7 +241,7 @@ def test_a_wrong_url_is_refused_before_anything_is_sent(url: str) -> None:
         HttpRequest("GET", url)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "headers",
     [{"A": "x\r\nB: y"}, {"A": "x\n"}, {"A": "x\0"}, {"A\r\nB": "x"}, {"A:": "x"}, {"": "x"},
      {"A B": "x"}, {"A": "ü"}, {"A": 1}],

@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import Category, ProviderError
 from engine.transport.failure import CurlFailure, failure_error
+from tests.cases import each_case
 
 PROXY = "http://proxy.corp:3128 (https_proxy)"
 HTTPS_PROXY = "https://proxy.corp:3128 (https_proxy)"
@@ -19,7 +20,7 @@ def failure(code: int, text: str = "", **more: Any) -> CurlFailure:
     )
 
 
-@pytest.mark.parametrize("code", [18, 55, 56, 65, 92, 0, 7, 35])
+@each_case("code", [18, 55, 56, 65, 92, 0, 7, 35])
 def test_after_a_head_it_is_a_truncation_whatever_the_code(code: int) -> None:
     error = failure_error(failure(code, "Send failure", http_status=200, body_bytes=7))
     assert error.category is Category.TRUNCATED
@@ -31,7 +32,7 @@ TLS = "TLS connect error: error:0A000410:SSL routines::"
 READ = "OpenSSL SSL_read: OpenSSL/3.6.5: error:0A00045C:SSL routines::"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("code", "text", "again"),
     [
         (35, TLS + "ssl/tls alert handshake failure", False),
@@ -75,7 +76,7 @@ def test_other_alerts_may_come_of_a_request_that_was_read(words: str) -> None:
     assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "body", True)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "again", "word"),
     [
         (403, False, "allow"),
@@ -89,7 +90,7 @@ def test_other_alerts_may_come_of_a_request_that_was_read(words: str) -> None:
         (302, False, "NO_PROXY"),
     ],
 )
-@pytest.mark.parametrize("code", [7, 56])
+@each_case("code", [7, 56])
 def test_what_a_proxy_answers_to_connect_is_the_proxys(
     code: int, status: int, again: bool, word: str
 ) -> None:
@@ -104,7 +105,7 @@ def test_what_a_proxy_answers_to_connect_is_the_proxys(
     assert PROXY in str(error) and f"HTTP {status}" in str(error) and word in str(error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("code", "text"),
     [
         (5, "Could not resolve proxy: proxy.corp"),
@@ -120,7 +121,7 @@ def test_what_fails_before_a_proxy_names_it_and_never_its_password(code: int, te
     assert error.retryable
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("proxy", "status", "text", "words"),
     [
         (HTTPS_PROXY, 0, TLS + "wrong version number", "write http:// before"),
@@ -142,10 +143,8 @@ def test_tls_that_fails_at_the_proxy_itself_names_it(
     assert ("proxy" in str(error)) is (proxy == HTTPS_PROXY and not status)
 
 
-@pytest.mark.parametrize(
-    "variable", ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", None]
-)
-@pytest.mark.parametrize(
+@each_case("variable", ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", None])
+@each_case(
     ("code", "text", "reason"),
     [
         (5, "Unsupported proxy syntax in 'user:hunter2@proxy': Bad hostname", "Bad hostname"),
@@ -177,7 +176,7 @@ def test_a_server_that_asks_for_calm_is_overloaded() -> None:
     assert (error.category, error.retryable) == (Category.SERVER, True)
 
 
-@pytest.mark.parametrize("code", [16, 55, 56, 65, 92])
+@each_case("code", [16, 55, 56, 65, 92])
 def test_a_server_that_refuses_unread_is_overloaded_and_nothing_may_have_reached_it(
     code: int,
 ) -> None:

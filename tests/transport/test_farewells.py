@@ -13,6 +13,7 @@ from engine import Category, HttpRequest, Retry
 from engine.agents import FunctionAgent
 from engine.batch import Batch, Options
 from engine.transport import sending
+from tests.cases import each_case
 from tests.server import Peer
 from tests.servers.certificate import certify
 from tests.transport.asking import TEXT, asking, keys, whole
@@ -42,9 +43,9 @@ def parting(words: bytes, numbers: Callable[[int], bool]) -> Callable[[Peer], No
     return handle
 
 
-@pytest.mark.parametrize("words", FAREWELLS.values(), ids=FAREWELLS)
-@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-@pytest.mark.parametrize("unknown", ["retry", "fail"])
+@each_case("words", FAREWELLS.values(), ids=FAREWELLS)
+@each_case("streamed", [True, False], ids=["streamed", "whole"])
+@each_case("unknown", ["retry", "fail"])
 def test_the_request_is_sent_once_more(words: bytes, streamed: bool, unknown: str) -> None:
     retry = Retry(max_attempts=1, unknown=unknown)  # type: ignore[arg-type]
     with asking(parting(words, lambda number: number == 2), retry=retry) as (client, server):
@@ -136,7 +137,7 @@ def stay(status: int, more: bytes, number: int = 2) -> tuple[bytes, int, int]:
     return b"HTTP/1.1 %d No\r\n%bContent-Length: 0\r\n\r\n" % (status, more), number, status
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("words", "number", "status"),
     [
         stay(408, CLOSE, number=1),  # on a fresh connection: it is its answer

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from engine.transport.gate import Gate
+from tests.cases import each_case
 from tests.transport.narrow import WAYS, Narrow, ask
 
 
@@ -31,7 +32,7 @@ def test_the_first_refusal_of_an_unknown_server_closes() -> None:
     assert gate.wait(3.0, 1) is None  # one first
 
 
-@pytest.mark.parametrize(("answers", "closed"), [(0, True), (3, True), (5, False), (60, False)])
+@each_case(("answers", "closed"), [(0, True), (3, True), (5, False), (60, False)])
 def test_under_a_fifth_it_slows_down_and_does_not_stop(answers: int, closed: bool) -> None:
     gate = Gate()
     assert gate.wait(0.0, 0) == 0.0
@@ -194,9 +195,9 @@ def test_a_storm_of_a_minute_costs_a_few_requests() -> None:
     assert took < 70
 
 
-@pytest.mark.parametrize("retry_after", [None, 1.0])
-@pytest.mark.parametrize("begun", [50, 400])
-@pytest.mark.parametrize("room", [1, 2, 3, 5, 8, 10, 20])
+@each_case("retry_after", [None, 1.0])
+@each_case("begun", [50, 400])
+@each_case("room", [1, 2, 3, 5, 8, 10, 20])
 def test_a_server_that_has_room_for_a_few_is_kept_busy_and_refuses_few(
     room: int, begun: int, retry_after: float | None
 ) -> None:
@@ -225,10 +226,10 @@ class Client:
         return now + (self._retry_after or self._dice.random() / 2)
 
 
-@pytest.mark.parametrize("retry_after", [None, 0.1])
-@pytest.mark.parametrize("begun", [20, 400])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("room", [1, 2, 3, 8, 12, 30])
+@each_case("retry_after", [None, 0.1])
+@each_case("begun", [20, 400])
+@each_case("way", WAYS)
+@each_case("room", [1, 2, 3, 8, 12, 30])
 def test_it_is_kept_busy_whenever_it_frees_its_places_and_however_late_one_looks(
     room: int, way: str, begun: int, retry_after: float | None
 ) -> None:
@@ -289,7 +290,7 @@ def test_a_refusal_that_follows_a_refusal_tells_nothing_of_a_moment() -> None:
     assert gate.wait(4.25, 0) == 0.0
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 8), (2, 20), (8, 2), (20, 3)])
+@each_case(("before", "after"), [(1, 8), (2, 20), (8, 2), (20, 3)])
 def test_a_room_that_changes_is_found_again(before: int, after: int) -> None:
     def refuses(now: float, served: int) -> bool:
         return served >= (before if now < 20 else after)

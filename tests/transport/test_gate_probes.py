@@ -7,6 +7,7 @@ import math
 import pytest
 
 from engine.transport.gate_probes import Probes
+from tests.cases import each_case
 
 
 def asked(begun: int, refusals: int, spare: float = math.inf) -> list[int]:
@@ -24,7 +25,7 @@ def asked(begun: int, refusals: int, spare: float = math.inf) -> list[int]:
     return rounds
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("begun", "refusals", "rounds"),
     [
         (100, 100, [1]),
@@ -40,7 +41,7 @@ def test_one_asks_first_and_then_soon_all(begun: int, refusals: int, rounds: lis
     assert asked(begun, refusals) == rounds
 
 
-@pytest.mark.parametrize(("begun", "most"), [(1, 13), (20, 260), (100, 400), (1000, 1750)])
+@each_case(("begun", "most"), [(1, 13), (20, 260), (100, 400), (1000, 1750)])
 def test_of_an_outage_only_the_beginning_is_spent_so(begun: int, most: int) -> None:
     rounds = asked(begun, most + 20)
     assert rounds[-10:] == [1] * 10
@@ -68,7 +69,7 @@ def test_who_waits_elsewhere_for_a_while_can_be_refused_all_the_same() -> None:
     assert [probes.next(20, 0.0) for _ in range(3)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("unheard", "goes"), [(0, 49), (19, 30), (48, 1), (100, 1)])
+@each_case(("unheard", "goes"), [(0, 49), (19, 30), (48, 1), (100, 1)])
 def test_what_is_under_way_and_will_be_refused_is_spent_already(unheard: int, goes: int) -> None:
     probes = Probes()
     probes.refused()

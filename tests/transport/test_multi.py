@@ -14,6 +14,7 @@ import pytest
 import engine
 from engine import HttpRequest, Multi
 from engine.errors import Category, MisuseError
+from tests.cases import each_case
 from tests.server import HEALTHY, OK_SSE, Peer, chat, serve
 from tests.steady import advance
 from tests.transport.paced import paced_server
@@ -306,7 +307,7 @@ def in_thread(call: object) -> BaseException | None:
     return caught[0] if caught else None
 
 
-@pytest.mark.parametrize(
+@each_case(
     "name", ["perform", "info_read", "poll", "run", "cancel_all", "close", "fdset", "fileno"]
 )
 def test_a_second_thread_is_refused_with_advice(name: str) -> None:

@@ -15,6 +15,7 @@ from engine.errors import (
     ProviderError,
 )
 from engine.transport.retry import Retry, Sent, retry_delay
+from tests.cases import each_case
 
 BUSY = ProviderError("busy", category=Category.SERVER)
 
@@ -99,7 +100,7 @@ TABLE: list[tuple[float | None, EngineError, Sent]] = [
 ]
 
 
-@pytest.mark.parametrize(("wait", "error", "sent"), TABLE)
+@each_case(("wait", "error", "sent"), TABLE)
 def test_what_comes_of_a_failure(wait: float | None, error: EngineError, sent: Sent) -> None:
     def decided(retry: Retry, *, budget_left: bool = True) -> float | None:
         return retry_delay(retry, 1, error, False, 1.0, sent=sent, budget_left=budget_left)
@@ -110,7 +111,7 @@ def test_what_comes_of_a_failure(wait: float | None, error: EngineError, sent: S
     assert decided(Retry(unknown="fail")) == (None if sent is Sent.UNKNOWN else wait)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("unknown", "maybe"),

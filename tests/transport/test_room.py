@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import pytest
-
 from engine.transport.room import Room
+from tests.cases import each_case
 
 
 def full(room: Room, now: float = 1.0) -> None:
@@ -49,7 +48,7 @@ def test_after_a_stop_that_came_out_of_fair_weather_only_who_was_kept_from_going
     assert room.size == 2
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("size", "in_flight", "fits"),
     [(1, 0, True), (1, 1, False), (2, 1, True), (2, 2, False), (8, 7, True), (8, 8, False)],
 )
@@ -126,7 +125,7 @@ def test_a_size_that_is_not_used_does_not_grow() -> None:
     assert room.size > 8
 
 
-@pytest.mark.parametrize(("size", "answers"), [(1, 10), (5, 10), (10, 10), (40, 40)])
+@each_case(("size", "answers"), [(1, 10), (5, 10), (10, 10), (40, 40)])
 def test_one_more_is_tried_after_ten_answers_and_a_round_trip(size: int, answers: int) -> None:
     room = sized(size)
     tried = 0

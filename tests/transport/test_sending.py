@@ -14,6 +14,7 @@ import engine
 from engine import Multi, Retry
 from engine.transport.connections import Connections, Reused
 from engine.transport.sending import Sending, goes_again, repeat_wait
+from tests.cases import each_case
 from tests.servers.certificate import certify
 
 GOT_NOTHING, SEND, RECEIVE, REWIND, ABORTED, TIMED_OUT = 52, 55, 56, 65, 42, 28
@@ -28,7 +29,7 @@ def sending(**known: object) -> Sending:
     return one
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("again", "code", "known"),
     [
         # Nobody read it.

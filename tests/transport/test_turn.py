@@ -19,6 +19,7 @@ from engine.transport.poller import IN
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
 from engine.transport.turn import Turn
+from tests.cases import each_case
 from tests.faults.server import play
 from tests.server import OK_SSE, Peer, chat, serve
 
@@ -200,8 +201,8 @@ def test_an_exception_that_cannot_be_shown_is_its_streams_own_affair() -> None:
 # -- the bound -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan"), "1", object()])
-@pytest.mark.parametrize(
+@each_case("seconds", [-1, float("nan"), "1", object()])
+@each_case(
     "call",
     [
         lambda s: Multi(turn_seconds=s),

@@ -12,6 +12,7 @@ import pytest
 from engine import Category, HttpRequest, Multi
 from engine.errors import ConfigError
 from engine.response import HttpResponse
+from tests.cases import each_case
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_socket_that_is_not_there_is_named(multi: Multi, tmp_path: Path) -> No
     assert "none.sock" in str(response.error)
 
 
-@pytest.mark.parametrize("path", ["", "/tmp/" + "x" * 200, "/tmp/a\0b", 7])
+@each_case("path", ["", "/tmp/" + "x" * 200, "/tmp/a\0b", 7])
 def test_what_cannot_be_a_path_is_refused_before_anything_is_sent(path: object) -> None:
     with pytest.raises(ConfigError, match="unix_socket"):
         HttpRequest("GET", "http://localhost/", unix_socket=path)  # type: ignore[arg-type]

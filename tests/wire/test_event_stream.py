@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import ProtocolError
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.sse import SSEDecoder, SSERecord
+from tests.cases import each_case
 
 Pair = tuple[str, bytes]
 
@@ -27,10 +28,8 @@ def read(*pieces: bytes, plain: str = "") -> list[Pair]:
 MARK = b"\xef\xbb\xbf"
 
 
-@pytest.mark.parametrize("plain", ["", "x"])
-@pytest.mark.parametrize(
-    ("before", "begins"), [(b"", True), (MARK, True), (b"\xef", False), (2 * MARK, False)]
-)
+@each_case("plain", ["", "x"])
+@each_case(("before", "begins"), [(b"", True), (MARK, True), (b"\xef", False), (2 * MARK, False)])
 def test_only_a_whole_mark_may_stand_before_the_first_event(
     before: bytes, begins: bool, plain: str
 ) -> None:
@@ -210,7 +209,7 @@ def test_plain_events_are_bytes_and_others_are_records() -> None:
     assert decoder.feed(b"event: e\ndata: 4\n\n") == [b"4"]
 
 
-@pytest.mark.parametrize("begun", [b"d", b"dat", b"ev", b"i", b"ret"])
+@each_case("begun", [b"d", b"dat", b"ev", b"i", b"ret"])
 def test_a_line_that_is_cut_in_the_name_of_its_field_is_not_strange(begun: bytes) -> None:
     cut, whole = EventStreamDecoder(), EventStreamDecoder()
     cut.feed(begun)
@@ -221,8 +220,8 @@ def test_a_line_that_is_cut_in_the_name_of_its_field_is_not_strange(begun: bytes
     assert whole.strange == begun
 
 
-@pytest.mark.parametrize("size", [100, 4_000, 4_090, 4_100, 20_000])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@each_case("size", [100, 4_000, 4_090, 4_100, 20_000])
+@each_case("end", [b"\n", b"\r\n"])
 def test_an_event_of_any_size_is_whole_wherever_it_is_cut(size: int, end: bytes) -> None:
     events = [b"x" * 10, b"y" * size, b"z" * 10]
     stream = b"".join(b"data: " + event + end + end for event in events)
@@ -236,7 +235,7 @@ def test_an_event_of_any_size_is_whole_wherever_it_is_cut(size: int, end: bytes)
     assert [r if isinstance(r, bytes) else r.data for r in given] == events
 
 
-@pytest.mark.parametrize("told", [b"error: gone\n", b'{"a":1}\n', b' {"a":1}\n', b"data: 1\n"])
+@each_case("told", [b"error: gone\n", b'{"a":1}\n', b' {"a":1}\n', b"data: 1\n"])
 def test_what_model_servers_mean_is_heard_among_fields_that_mean_nothing(told: bytes) -> None:
     noise = b"x: y\nz\n: c\n"
     stream = b"x: y\n\n" + noise + told + b"\n" + noise + b"\n" + noise + told + b"\n"

@@ -6,11 +6,11 @@ import json
 import time
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.wire.growing_json import GrowingJson
+from tests.cases import each_case
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=6),
@@ -33,7 +33,7 @@ def test_at_the_end_it_is_the_value(value: Any, ascii: bool, size: int) -> None:
     assert fed(*(text[n : n + size] for n in range(0, len(text), size))) == value
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "value"),
     [
         ("", None),

@@ -17,11 +17,12 @@ from engine.wire.headers import (
     parse_retry_after,
     request_id,
 )
+from tests.cases import each_case
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -80,7 +81,7 @@ def test_what_is_long_is_read_in_a_time_that_grows_with_its_length(unit: str) ->
     assert large < 64 * small + 0.01
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "seconds"),
     [
         ("6m0s", 360.0),
@@ -196,7 +197,7 @@ def test_a_plain_head_is_what_one_line_after_another_gives(
         assert told == (other.status, other.headers, other.complete)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("headers", "told", "id"),
     [
         ({}, None, None),

@@ -20,6 +20,7 @@ from engine.wire.json import (
     is_json,
     without_lone_escapes,
 )
+from tests.cases import each_case
 
 
 class Item(msgspec.Struct):
@@ -40,7 +41,7 @@ def recovered(decoder: TypedDecoder[Any], data: bytes) -> Any:
         return decoder.recover(data, error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "value"),
     [
         (rb'"a\ud83dz"', "a\ufffdz"),
@@ -57,7 +58,7 @@ def test_lone_surrogates_and_bad_utf8_become_replacement_characters(
     assert decode_json(data) == value
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"<html>", b"{'a': 1}", b"NaN", b'{"a":1}{"b":2}'])
+@each_case("data", [b"", b"{", b"<html>", b"{'a': 1}", b"NaN", b'{"a":1}{"b":2}'])
 def test_what_is_no_json_is_a_protocol_error_that_shows_it(data: bytes) -> None:
     with pytest.raises(ProtocolError) as caught:
         decode_json(data)
@@ -72,7 +73,7 @@ def test_nesting_that_would_overflow_the_stack_is_a_protocol_error() -> None:
     assert not is_json(deep.decode())
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "whole"), [("{}", True), ("1", True), ("", False), ("{", False), ("{} {}", False)]
 )
 def test_json_text_is_one_whole_value(text: str, whole: bool) -> None:
@@ -94,7 +95,7 @@ def test_a_field_of_another_type_is_left_out_and_told_and_the_rest_is_read() -> 
     assert recovered(decoder, rb'{"items":[{"text":"\ud83dx"}],"notes":3}').items[0].text[1:] == "x"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "row"),
     [
         (b'{"items":[{"count":"3"}]}', Row([Item(count=3)])),
@@ -177,7 +178,7 @@ def test_what_does_not_fit_in_a_list_at_the_top_is_left_out() -> None:
     assert recovered(decoder, b'[3,{"text":"a"}]') == [Item("a")]
 
 
-@pytest.mark.parametrize("data", [b'{"items":"none"}', b'{"items":[{"text":1}]}', b"[]", b'"x"'])
+@each_case("data", [b'{"items":"none"}', b'{"items":[{"text":1}]}', b"[]", b'"x"'])
 def test_a_field_the_value_needs_must_fit(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         recovered(TypedDecoder(Row, NEEDED), data)
@@ -195,7 +196,7 @@ def test_where_all_is_needed_nothing_is_left_out() -> None:
         recovered(TypedDecoder(Row), b'{"notes":3}')
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "mended"),
     [
         (r'{"t":"\ud83d"}', '{"t":"\\ufffd"}'),

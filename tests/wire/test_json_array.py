@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Category, ProtocolError
 from engine.wire.json_array import JSONArrayDecoder
+from tests.cases import each_case
 from tests.volume import examples
 
 MIB = 1024 * 1024
@@ -50,7 +51,7 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@each_case(("body", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_the_rules_written_out(body: bytes, expected: list[bytes]) -> None:
     assert decode([body]) == expected
     for first in range(len(body)):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.errors import Category, ProtocolError
 from engine.wire import NDJSONDecoder
 from engine.wire.json import is_cut
+from tests.cases import each_case
 from tests.volume import examples
 
 MIB = 1024 * 1024
@@ -65,7 +66,7 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
 ]
 
 
-@pytest.mark.parametrize(("stream", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@each_case(("stream", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_the_rules_written_out(stream: bytes, expected: list[bytes]) -> None:
     assert decode([stream]) == expected
     for first in range(len(stream)):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.errors import ProviderError
 from engine.request import HttpRequest
 from engine.wire.redaction import clean_bytes, clean_headers, hide_secrets, redact, secrets_of
+from tests.cases import each_case
 
 URL = "https://h.example/v1"
 KEY = "canary-4b1d-never-to-be-seen"
@@ -16,7 +15,7 @@ def secrets(headers: dict[str, str], url: str = URL) -> tuple[str, ...]:
     return secrets_of(HttpRequest("POST", url, headers))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("headers", "found"),
     [
         ({"Authorization": f"Bearer {KEY}"}, {KEY}),
@@ -41,12 +40,12 @@ def test_the_secrets_of_a_request(headers: dict[str, str], found: set[str]) -> N
         assert secrets(headers) == ()
 
 
-@pytest.mark.parametrize("name", ["key", "api_key", "token", "access_token", "sig", "apikey"])
+@each_case("name", ["key", "api_key", "token", "access_token", "sig", "apikey"])
 def test_the_secrets_of_a_query(name: str) -> None:
     assert secrets({}, f"{URL}?api-version=2024-10-21&{name}={KEY}") == (KEY,)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("secret", "text", "clean"),
     [
         ("testtest", "the testtest of it", "the … of it"),
@@ -62,7 +61,7 @@ def test_whole_words_only(secret: str, text: str, clean: str) -> None:
     assert redact(text, [secret]) == clean
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "clean"),
     [
         ("key sk-abcdefgh1234", "key sk-a…"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from engine.errors import Category, ProtocolError
 from engine.wire import SSEDecoder
 from engine.wire.sse import SSERecord
+from tests.cases import each_case
 from tests.volume import examples
 
 VECTORS = Path(__file__).parents[3] / "shared" / "corpus" / "wpt-eventsource.json"
@@ -130,13 +131,13 @@ CASES: list[tuple[str, bytes, list[Plain]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("stream", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@each_case(("stream", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_the_rules_written_out(stream: bytes, expected: list[Plain]) -> None:
     assert decode([stream]) == expected
     assert reference(stream) == expected, "the reference itself"
 
 
-@pytest.mark.parametrize("stream", [c[1] for c in CASES], ids=[c[0] for c in CASES])
+@each_case("stream", [c[1] for c in CASES], ids=[c[0] for c in CASES])
 def test_every_cut_gives_the_same_events(stream: bytes) -> None:
     whole = decode([stream])
     assert decode(in_pieces(stream, 1)) == whole
@@ -199,7 +200,7 @@ def test_retry_is_remembered_without_an_event() -> None:
     assert decoder.retry == 250
 
 
-@pytest.mark.parametrize("digits", [13, 16, 100, 100_000])
+@each_case("digits", [13, 16, 100, 100_000])
 def test_a_retry_of_any_length_is_a_long_one(digits: int) -> None:
     decoder = SSEDecoder()
     decoder.feed(b"retry: 1\nretry: " + b"9" * digits + b"\nretry: x\nretry:\nretry: 1e9\n\n")
@@ -286,8 +287,8 @@ def test_a_flood_without_events_takes_no_memory(noise: bytes) -> None:
     assert peak_over(flood) < MIB
 
 
-@pytest.mark.parametrize("cut", range(0, 60, 2))
-@pytest.mark.parametrize("breaks", [b"\n", b"\r\n", b"\r"])
+@each_case("cut", range(0, 60, 2))
+@each_case("breaks", [b"\n", b"\r\n", b"\r"])
 def test_what_is_skipped_in_bulk_says_nothing(breaks: bytes, cut: int) -> None:
     lines = (
         b"x: y\n\n\n:c\n:\nz\ndata: a\n: c\n:d\nx: y\ndata: b\n\n\nq:\n\n: e\n\n"

@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from engine.events import TextDelta
 from engine.messages import FinishReason, Message
 from tests.agents.odd_transcripts import ODD, THOUGHTS, WRONG
+from tests.cases import each_case
 
 
 def run(command: str) -> str:
@@ -99,20 +100,20 @@ def test_there_are_eighty_and_no_two_alike() -> None:
     assert len({text for text, _ in ODD}) == len(ODD) >= 80
 
 
-@pytest.mark.parametrize(("text", "follows"), [*ODD, *THOUGHTS])
+@each_case(("text", "follows"), [*ODD, *THOUGHTS])
 def test_nothing_is_carried_out_that_was_not_asked_for(text: str, follows: Any) -> None:
     assert followed(text) == follows
 
 
-@pytest.mark.parametrize(("text", "follows"), [*ODD, *THOUGHTS])
+@each_case(("text", "follows"), [*ODD, *THOUGHTS])
 def test_however_it_arrives_the_same_follows(text: str, follows: Any) -> None:
     for place in range(1, len(text)):
         assert followed(text[:place], text[place:]) == follows, place
     assert followed(*text) == follows
 
 
-@pytest.mark.parametrize(("text", "follows"), ODD)
-@pytest.mark.parametrize("finish", [None, FinishReason.LENGTH, FinishReason.UNKNOWN])
+@each_case(("text", "follows"), ODD)
+@each_case("finish", [None, FinishReason.LENGTH, FinishReason.UNKNOWN])
 def test_cut_anywhere_only_a_call_that_was_whole_before_is_carried_out(
     text: str, follows: Any, finish: FinishReason | None
 ) -> None:
@@ -124,7 +125,7 @@ def test_cut_anywhere_only_a_call_that_was_whole_before_is_carried_out(
 OBJECTS = [(t, f) for t, f in ODD if t.count("Action Input: {") == 1 and not t.startswith("<")]
 
 
-@pytest.mark.parametrize(("text", "follows"), OBJECTS)
+@each_case(("text", "follows"), OBJECTS)
 def test_a_server_that_calls_a_cut_the_end_has_no_part_of_an_object_carried_out(
     text: str, follows: Any
 ) -> None:

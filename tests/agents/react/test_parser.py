@@ -6,7 +6,6 @@ import json
 from itertools import groupby
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from engine.agents.react.parser import ReActParser
 from engine.agents.tools.tool import as_function_tools
 from engine.agents.turn import Said
 from tests.agents.transcripts import TRANSCRIPTS
+from tests.cases import each_case
 from tests.volume import examples
 
 
@@ -63,7 +63,7 @@ def test_there_are_sixty_transcripts_and_no_two_alike() -> None:
     assert len({text for text, *_ in TRANSCRIPTS}) == len(TRANSCRIPTS) >= 60
 
 
-@pytest.mark.parametrize(("text", "thoughts", "follows"), TRANSCRIPTS)
+@each_case(("text", "thoughts", "follows"), TRANSCRIPTS)
 def test_a_transcript_means_what_its_writer_meant(
     text: str, thoughts: list[str], follows: Any
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_transcript_means_what_its_writer_meant(
     assert all(thought in "".join(text for _, text in tokens) for thought in thoughts)
 
 
-@pytest.mark.parametrize(("text", "thoughts", "follows"), TRANSCRIPTS)
+@each_case(("text", "thoughts", "follows"), TRANSCRIPTS)
 def test_cut_anywhere_the_same_is_read(text: str, thoughts: list[str], follows: Any) -> None:
     whole, reference = read(text)
     cuts = [(text[:place], text[place:]) for place in range(1, len(text))]
@@ -107,7 +107,7 @@ def test_the_text_goes_no_further_than_the_action() -> None:
     assert parser.over and parser.ended
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("action", "input", "call"),
     [
         ("add", '{"a": 1}', ("add", {"a": 1})),  # wrong, and told to be

@@ -7,9 +7,10 @@ import math
 import pytest
 
 from engine.agents.tools.calculator import calculator, evaluate
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("expression", "value"),
     [
         ("1 + 2 * 3", 7),
@@ -37,7 +38,7 @@ def test_values(expression: str, value: float) -> None:
     assert calculator(expression) == str(value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "expression",
     [
         *(
@@ -69,7 +70,7 @@ def test_everything_else_is_refused(expression: str) -> None:
         evaluate(expression)
 
 
-@pytest.mark.parametrize("expression", ["1 / 0", "2.0 ** 10000", "0 ** -1", "exp(1000)"])
+@each_case("expression", ["1 / 0", "2.0 ** 10000", "0 ** -1", "exp(1000)"])
 def test_what_arithmetic_does_not_allow(expression: str) -> None:
     with pytest.raises(ArithmeticError):
         evaluate(expression)

@@ -16,6 +16,7 @@ from engine.agents.tools.content import as_content, mended
 from engine.asking.input import MIXED
 from engine.messages import Document, Image, Text
 from tests.agents.support import call, script, watch_bodies
+from tests.cases import each_case
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 PICTURE = Image(data=base64.b64encode(PNG).decode(), media_type="image/png")
@@ -28,7 +29,7 @@ class Array:
         return [[1, 2]]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "text"),
     [
         ("text", "text"),
@@ -63,7 +64,7 @@ class Drawing:
         return PNG
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "text", "parts"),
     [
         (PNG, "[image: image/png]", [PICTURE]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.agents.tools.docstring import described
+from tests.cases import each_case
 
 GOOGLE = """Send a letter.
 
@@ -73,9 +74,7 @@ def test_two_names_in_one_entry_share_what_it_says() -> None:
     assert described(NUMPY)[1]["m"] == "how often"
 
 
-@pytest.mark.parametrize(
-    "doc", ["", "One line.", "Note: this is no section\n\nof parameters: x", "a: b\nc: d"]
-)
+@each_case("doc", ["", "One line.", "Note: this is no section\n\nof parameters: x", "a: b\nc: d"])
 def test_what_has_no_section_is_all_text(doc: str) -> None:
     text, notes = described(doc)
     assert notes == {} and (text == doc.strip() or "Note" in doc)

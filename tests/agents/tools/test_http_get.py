@@ -12,6 +12,7 @@ from engine.agents import FunctionAgent, FunctionTool
 from engine.agents.tools import http_get as module
 from engine.agents.tools.http_get import http_tool, is_public
 from tests.agents.support import call, script
+from tests.cases import each_case
 from tests.server import Peer, serve
 
 
@@ -151,7 +152,7 @@ PRIVATE = (
 )
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("address", "public"),
     [
         ("93.184.216.34", True),

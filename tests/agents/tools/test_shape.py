@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from engine.agents.tools.shape import Shape, metadata_of
+from tests.cases import each_case
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Job:
     tags: list[str] = field(default_factory=list)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("hint", "text", "value"),
     [
         (int, "3", 3),
@@ -91,7 +92,7 @@ def test_a_value_comes_back(hint: Any, text: str, value: Any) -> None:
     assert found == value and type(found) is type(value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("hint", "text", "said"),
     [
         (int, '"5"', "Expected `int`, got `str`"),
@@ -114,7 +115,7 @@ def test_what_does_not_fit_is_said_with_its_place(hint: Any, text: str, said: st
         Shape(hint).decode(text)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("hint", "schema"),
     [
         (Path, {"type": "string", "format": "path"}),
@@ -145,7 +146,7 @@ def test_what_refers_to_itself_keeps_its_definition() -> None:
     assert "$defs" not in Shape(Circle).schema()
 
 
-@pytest.mark.parametrize("hint", [complex, type, 3, collections.abc.Callable[[], int]])
+@each_case("hint", [complex, type, 3, collections.abc.Callable[[], int]])
 def test_what_no_schema_can_say_is_refused(hint: Any) -> None:
     with pytest.raises(TypeError):
         Shape(hint)

@@ -11,6 +11,7 @@ from engine.agents import tool
 from engine.agents.tools.signature import Signature
 from engine.agents.tools.tool import ToolContext
 from engine.errors import ConfigError, ProtocolError
+from tests.cases import each_case
 
 
 def sign(function: Any, strict: bool = False) -> Signature:
@@ -105,7 +106,7 @@ def test_methods_and_objects_that_can_be_called_are_tools() -> None:
     assert called(Finder().find, '{"query": "x", "n": 2.0}') == "xx"
 
 
-@pytest.mark.parametrize("arguments", ["null", "", "{}", " null "])
+@each_case("arguments", ["null", "", "{}", " null "])
 def test_a_tool_without_parameters_takes_null_for_none(arguments: str) -> None:
     def now() -> str:
         return "now"
@@ -113,7 +114,7 @@ def test_a_tool_without_parameters_takes_null_for_none(arguments: str) -> None:
     assert called(now, arguments) == "now"
 
 
-@pytest.mark.parametrize("arguments", ["null", "", "[]", "3"])
+@each_case("arguments", ["null", "", "[]", "3"])
 def test_a_tool_that_has_defaults_is_not_called_by_null(arguments: str) -> None:
     def clean(path: str = "/") -> str:
         return path

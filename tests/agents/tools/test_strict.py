@@ -8,6 +8,7 @@ import pytest
 
 from engine.agents.tools.strict import strict_schema
 from engine.errors import ConfigError
+from tests.cases import each_case
 
 
 def test_every_object_is_closed_and_every_member_required() -> None:
@@ -45,7 +46,7 @@ def test_formats_that_the_mode_does_not_know_are_left_out() -> None:
     assert strict_schema(date, "it") == date
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("schema", "place"),
     [
         ({"type": "object"}, "it"),

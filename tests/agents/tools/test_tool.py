@@ -16,6 +16,7 @@ from engine.agents import FunctionAgent, FunctionTool, Pending, ToolContext, too
 from engine.agents.tools.docstring import described
 from engine.errors import ConfigError, EngineError
 from tests.agents.support import call, script
+from tests.cases import each_case
 
 if TYPE_CHECKING:
     from tests.nowhere import OnlyForTypeCheckers
@@ -59,7 +60,7 @@ def test_name_description_and_schema_come_from_the_function() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("doc", "notes"),
     [
         ("", {}),
@@ -112,7 +113,7 @@ def test_nested_types_are_checked_and_built() -> None:
         made.signature.decode('{"to": [{}], "when": {}}')
 
 
-@pytest.mark.parametrize("arguments", ["", "{", "[]", "null", '"x"', '{"a": 1'])
+@each_case("arguments", ["", "{", "[]", "null", '"x"', '{"a": 1'])
 def test_what_is_no_object_is_refused(arguments: str) -> None:
     def one(a: int = 1) -> int:
         return a
@@ -133,15 +134,13 @@ def opaque(a: threading.Lock) -> None: ...
 def unresolved(a: OnlyForTypeCheckers) -> None: ...
 
 
-@pytest.mark.parametrize("function", [generates, unresolved, opaque, 3, Place, lambda: 1])
+@each_case("function", [generates, unresolved, opaque, 3, Place, lambda: 1])
 def test_what_cannot_be_a_tool_is_refused_at_once(function: Any) -> None:
     with pytest.raises(ConfigError):
         tool(function)
 
 
-@pytest.mark.parametrize(
-    "options", [{"run_in": "cloud"}, {"timeout": 0}, {"timeout": -1.0}, {"max_result": 0}]
-)
+@each_case("options", [{"run_in": "cloud"}, {"timeout": 0}, {"timeout": -1.0}, {"max_result": 0}])
 def test_options_that_make_no_sense_are_refused(options: Any) -> None:
     with pytest.raises(ConfigError):
         tool(**options)(give_nothing)

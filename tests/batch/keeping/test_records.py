@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from engine.batch.keeping.records import (
 from engine.batch.reading.rows import Row, RowParser
 from engine.errors import Category, ProviderError
 from engine.wire.json import decode_json
+from tests.cases import each_case
 
 ROW = RowParser().parse(b'{"custom_id": "a", "params": {"model": "m"}}', 1)
 assert isinstance(ROW, Row)
@@ -79,7 +79,7 @@ def test_whatever_a_paid_answer_is_its_line_is_read_back(body: bytes) -> None:
         assert kept in (body.decode("utf-8", "replace"), mildly_read(body))
 
 
-@pytest.mark.parametrize("depth", [90, 300, 700, 950])
+@each_case("depth", [90, 300, 700, 950])
 def test_brackets_however_deep_are_read_back(depth: int) -> None:
     body = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
     line = success_record(ROW, 200, None, body).line_bytes()
@@ -109,6 +109,6 @@ def test_fields_of_the_users_own_stand_beside_the_others() -> None:
     assert read_back(record.line_bytes())["answer"] == "yes"
 
 
-@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"custom_id": 5}', b"\x00\x00", b'{"cust'])
+@each_case("line", [b"", b"{}", b"[]", b'{"custom_id": 5}', b"\x00\x00", b'{"cust'])
 def test_what_is_no_line_of_ours_is_none(line: bytes) -> None:
     assert read_entry(line) is None

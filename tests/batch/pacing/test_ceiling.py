@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.batch.pacing.ceiling import Ceiling
+from tests.cases import each_case
 
 
 def rounds(ceiling: Ceiling, now: float, room: int | None, most: int = 50) -> int:
@@ -18,7 +17,7 @@ def rounds(ceiling: Ceiling, now: float, room: int | None, most: int = 50) -> in
     raise AssertionError("it goes on rising")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("full", "in_flight", "room", "fallen", "in_the_end"),
     [
         (100, 100, None, 50, 100),

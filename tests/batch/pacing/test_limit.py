@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from engine.batch.pacing.limit import AutoLimit
+from tests.cases import each_case
 
 
 def cut(in_flight: int, times: int) -> AutoLimit:
@@ -18,9 +17,9 @@ def cut(in_flight: int, times: int) -> AutoLimit:
     return limit
 
 
-@pytest.mark.parametrize("ramp", [1.0, 2.5, 8.0, math.inf])
-@pytest.mark.parametrize("in_flight", range(1, 11))
-@pytest.mark.parametrize("times", [1, 2, 3])
+@each_case("ramp", [1.0, 2.5, 8.0, math.inf])
+@each_case("in_flight", range(1, 11))
+@each_case("times", [1, 2, 3])
 def test_a_limit_that_is_used_to_the_last_grows_whatever_it_was_cut_to(
     in_flight: int, times: int, ramp: float
 ) -> None:

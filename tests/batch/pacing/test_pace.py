@@ -16,6 +16,7 @@ from engine.response import Limit as HeaderLimit
 from engine.response import RateLimit
 from engine.transport.bucket import Bucket
 from engine.transport.gate import Gate
+from tests.cases import each_case
 from tests.transport.narrow import WAYS, Narrow, ask
 
 
@@ -144,9 +145,9 @@ class Auto:
         return max(self.pace.gate.until, now) + self._dice.random() / 2
 
 
-@pytest.mark.parametrize("retry_after", [None, 0.1])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("room", [1, 2, 3, 8, 12, 30])
+@each_case("retry_after", [None, 0.1])
+@each_case("way", WAYS)
+@each_case("room", [1, 2, 3, 8, 12, 30])
 def test_auto_keeps_a_server_busy_whenever_it_frees_its_places_and_however_late_one_looks(
     room: int, way: str, retry_after: float | None
 ) -> None:
@@ -224,12 +225,12 @@ def test_a_storm_of_refusals_costs_few_requests_and_is_over_soon(concurrency: st
     assert len(in_storm) < 25
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("retry_after", [None, 1.0])
-@pytest.mark.parametrize(
+@each_case("status", [429, 503])
+@each_case("retry_after", [None, 1.0])
+@each_case(
     ("concurrency", "refusals"), [(1, 5), (20, 20), (20, 100), (20, 250), (100, 100), (100, 250)]
 )
-@pytest.mark.parametrize("heard_after", [1, 10, 1000])
+@each_case("heard_after", [1, 10, 1000])
 def test_a_server_that_refuses_by_number_is_waited_for_by_all_at_once(
     concurrency: int, refusals: int, retry_after: float | None, status: int, heard_after: int
 ) -> None:

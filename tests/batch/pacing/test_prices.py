@@ -9,6 +9,7 @@ import pytest
 from engine.batch.pacing.prices import LongPrice, Price, find_price, load_prices
 from engine.errors import ConfigError
 from engine.messages import Usage
+from tests.cases import each_case
 
 
 def test_cached_tokens_have_their_own_price() -> None:
@@ -22,7 +23,7 @@ def test_cached_tokens_have_their_own_price() -> None:
 LONG = Price(1.0, 10.0, cached=0.1, long=LongPrice(above=1000, input=2.0, output=15.0, cached=0.2))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("input", "cached", "dollars"),
     [
         (1000, None, 1000 * 1.0 + 100 * 10.0),
@@ -63,7 +64,7 @@ def test_the_table_and_a_file_know_long_prompts(tmp_path: Path) -> None:
         load_prices(path)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "name",
     [
         "gpt-4o-mini",
@@ -77,7 +78,7 @@ def test_a_model_is_found_by_each_of_its_names(name: str) -> None:
     assert find_price(name, {}) == Price(0.15, 0.6, cached=0.075, max_output=16_384)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "usage", "dollars"),
     [
         # As the vendor's page has them for a million tokens: read 0.50, written 6.25.

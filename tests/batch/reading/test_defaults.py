@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.batch.reading.defaults import most_output, with_defaults
 from engine.providers import Endpoint
+from tests.cases import each_case
 
 ROW = Endpoint("x", "http://x")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("format", "body", "most"),
     [
         ("chat", {"max_tokens": 5}, 5),
@@ -33,7 +32,7 @@ def test_the_limit_is_found(format: str, body: dict[str, Any], most: int | None)
     assert most_output(format, body) == most
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("format", "body", "made"),
     [
         ("chat", {}, {"max_tokens": 9, "temperature": 0.0}),

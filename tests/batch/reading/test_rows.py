@@ -13,6 +13,7 @@ from engine.batch.reading.rows import BadRow, Row, RowParser
 from engine.batch.reading.source import Source
 from engine.errors import ConfigError
 from tests.batch.support import answer, openai_row, provider, read, run_batch
+from tests.cases import each_case
 from tests.server import Peer
 
 
@@ -34,7 +35,7 @@ def rows_of(path: Path, content: bytes, **arguments: Any) -> list[Row | BadRow]:
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("row", "custom_id", "shape", "body", "metadata"),
     [
         (
@@ -106,7 +107,7 @@ def test_each_shape_is_told_by_its_keys(
     assert read_row.custom_id == (custom_id or f"row-{read_row.content}-1")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("row", "why"),
     [
         ({"custom_id": "a", "body": BODY}, "url is missing"),

@@ -17,6 +17,7 @@ import pytest
 from engine.batch.reading.rows import BadRow, Reading, Row
 from engine.batch.reading.source import Source
 from engine.errors import ConfigError
+from tests.cases import each_case
 
 ROWS = [{"prompt": "one", "label": "x"}, {"prompt": "zwei ü", "label": "y"}]
 JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
@@ -214,7 +215,7 @@ class TestTemplates:
         assert isinstance(row, Row)
         assert (row.body["prompt"], row.metadata) == ("Say a", {"text": "a", "prompt": "b"})
 
-    @pytest.mark.parametrize("text", ["{", "a } b", "{}", "{a!r}", "{a:>3}", '{"a": 1}'])
+    @each_case("text", ["{", "a } b", "{}", "{a!r}", "{a:>3}", '{"a": 1}'])
     def test_what_is_no_template_is_told(self, text: str) -> None:
         with pytest.raises(ConfigError, match=r"prompt: .*for a column, and \{\{ and \}\}"):
             Source(["a"], reading=Reading(prompt=text))
@@ -322,7 +323,7 @@ class TestPythonObjects:
         (row,) = all_rows(Source([{"prompt": "a", "x": numpy.int64(3), "y": numpy.ones(2)}]))
         assert isinstance(row, Row) and row.metadata == {"x": 3, "y": [1.0, 1.0]}
 
-    @pytest.mark.parametrize("rows", [{"prompt": "a"}, b"a", 5, None])
+    @each_case("rows", [{"prompt": "a"}, b"a", 5, None])
     def test_what_has_no_rows_is_refused(self, rows: Any) -> None:
         with pytest.raises(ConfigError, match="the rows must be"):
             Source(rows)

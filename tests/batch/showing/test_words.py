@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.batch.showing.words import amount, duration, round_top
+from tests.cases import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("seconds", "words"),
     [
         (None, "–"), (0.35, "350 ms"), (12.5, "12.5 s"), (420, "7 min"), (7200, "2 h"),
@@ -18,7 +19,7 @@ def test_durations(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "words"),
     [
         (0, "0"), (0.0004, "0.0004"), (0.04, "0.04"), (7.5, "7.5"), (12.34, "12.3"), (950, "950"),
@@ -30,7 +31,7 @@ def test_amounts_are_no_powers_of_ten(value: float, words: str) -> None:
     assert amount(value) == words
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "top"),
     [(0, 1), (0.3, 0.5), (1, 1), (3, 5), (79_000, 100_000), (2.2, 2.5), (950, 1000)],
 )

@@ -44,6 +44,7 @@ from engine.providers.chat.dialect import ChatDialect, ChatParser
 from engine.providers.contract import Endpoint
 from engine.request import ModelRequest
 from engine.wire import SSERecord
+from tests.cases import each_case
 
 DONE = SSERecord(b"[DONE]")
 
@@ -100,7 +101,7 @@ def test_the_events_of_an_answer() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("records", "text"),
     [
         # llama-server: the first delta has content null. Azure: the first chunk has no choices.
@@ -160,7 +161,7 @@ def test_what_servers_leave_out_or_add(records: list[SSERecord], text: str) -> N
     assert message(events).text == text
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("delta", "thinking"),
     [
         ({"reasoning_content": "hm"}, "hm"),
@@ -293,7 +294,7 @@ CALLS: list[tuple[str, list[list[dict[str, Any]]], list[ToolCall]]] = [
 ]
 
 
-@pytest.mark.parametrize(("deltas", "calls"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+@each_case(("deltas", "calls"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
 def test_tool_calls(deltas: list[list[dict[str, Any]]], calls: list[ToolCall]) -> None:
     events = parse(*(chunk(tool_calls=pieces) for pieces in deltas), chunk("tool_calls"), DONE)
     assert message(events).tool_calls == calls
@@ -315,7 +316,7 @@ def test_calls_without_an_id_get_one_that_is_their_own() -> None:
     assert (one.name, one.arguments) == ("f", '{"x":1}')
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "finish", "whole"),
     [
         ('{"x":', "tool_calls", False),
@@ -359,7 +360,7 @@ def test_stop_after_a_tool_call_is_tool_use() -> None:
     assert events[-1] == Done(FinishReason.TOOL_USE, None, "stop")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("word", "reason"),
     [
         ("stop", FinishReason.STOP),
@@ -413,7 +414,7 @@ USAGES: list[tuple[dict[str, Any], Usage]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "usage"), USAGES)
+@each_case(("given", "usage"), USAGES)
 def test_usage_wherever_it_comes(given: dict[str, Any], usage: Usage) -> None:
     last = {"id": "c1", "choices": []}
     places = [
@@ -437,7 +438,7 @@ def test_the_last_usage_that_says_something_wins() -> None:
     assert events[-1] == Done(FinishReason.STOP, Usage(None, 2), "stop")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("last", "category", "words"),
     [
         (
@@ -475,14 +476,14 @@ def test_an_event_named_error_is_one_whatever_it_holds() -> None:
     assert isinstance(events[-1], StreamError)
 
 
-@pytest.mark.parametrize("data", [b"{", b"[1]", b"[" * 10**5, b'{"choices":[{"delta":"word"}]}'])
+@each_case("data", [b"{", b"[1]", b"[" * 10**5, b'{"choices":[{"delta":"word"}]}'])
 def test_a_record_whose_words_cannot_be_read_ends_the_stream(data: bytes) -> None:
     failure = parse(chunk(content="kept"), SSERecord(data), chunk("stop"))[-1]
     assert isinstance(failure, StreamError)
     assert isinstance(failure.error, ProtocolError)
 
 
-@pytest.mark.parametrize("data", [b"<html>", b'"text"', b"\xff", b"null", b"[]", b"5", b"{}"])
+@each_case("data", [b"<html>", b'"text"', b"\xff", b"null", b"[]", b"5", b"{}"])
 def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) -> None:
     events = parse(chunk(content="a"), SSERecord(data), chunk(content="b"), chunk("stop"), DONE)
     assert message(events).text == "ab"
@@ -671,9 +672,7 @@ def test_a_whole_answer_gives_the_same_events() -> None:
     assert events[-1] == Done(FinishReason.TOOL_USE, Usage(1, 2, 3), "tool_calls")
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"{}", b'{"foo":1}', b"[]", b"null", b"\xff{", b"[DONE]"]
-)
+@each_case("body", [b"", b"{", b"{}", b'{"foo":1}', b"[]", b"null", b"\xff{", b"[DONE]"])
 def test_a_whole_answer_that_is_none_is_a_protocol_error(body: bytes) -> None:
     failure = ChatDialect().parse_answer(body)[-1]
     assert isinstance(failure, StreamError)
@@ -698,8 +697,8 @@ def test_a_call_that_is_also_told_as_a_function_call_is_one() -> None:
     assert (call.id, call.name, call.input) == ("a", "f", {"x": 1})
 
 
-@pytest.mark.parametrize("index", [None, 0])
-@pytest.mark.parametrize("whole", [True, False])
+@each_case("index", [None, 0])
+@each_case("whole", [True, False])
 def test_equal_calls_of_one_chunk_under_one_id_are_as_many(index: int | None, whole: bool) -> None:
     """To roll two dice: an id that is the name of the function."""
     numbered = {} if index is None else {"index": index}
@@ -721,7 +720,7 @@ def told(id: str, index: int | None = 0) -> dict[str, Any]:
     return piece('{"s":6}', id=id, name="roll", **numbered)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("chunks", "count"),
     [
         ([[piece("", id="a", name="roll", index=0), piece('{"s":6}', index=0), told("a")]], 1),

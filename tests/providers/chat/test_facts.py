@@ -16,6 +16,7 @@ from engine.providers.chat import parser as chat_parser
 from engine.providers.chat.chunk import ChunkUsage
 from engine.providers.chat.facts import as_counts, decode_usual, facts_of
 from engine.providers.chat.parser import ChatParser
+from tests.cases import each_case
 
 ROLE = {"delta": {"role": "assistant", "content": "", "refusal": None}, "finish_reason": None}
 TEXT = {"delta": {"content": "a"}, "finish_reason": None}
@@ -120,10 +121,10 @@ FIELDS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"), [(name, value) for name, values in FIELDS.items() for value in values]
 )
-@pytest.mark.parametrize("before", [{}, {"object": "b", "created": 9, "usage": {"x": 1}}])
+@each_case("before", [{}, {"object": "b", "created": 9, "usage": {"x": 1}}])
 def test_a_usual_chunk_tells_what_any_does(name: str, value: Any, before: dict[str, Any]) -> None:
     said = {**FACTS, "choices": [], name: value}
     plain, usual = copy.deepcopy(before), copy.deepcopy(before)
@@ -149,8 +150,8 @@ def test_the_usual_answer_is_decoded_once_a_chunk(monkeypatch: pytest.MonkeyPatc
     assert metadata["usage"] == USAGE and metadata["system_fingerprint"] == "fp"
 
 
-@pytest.mark.parametrize("value", [1, 1.0, 1.5, -1, True, "1", None, [], {}, {"cached_tokens": 1}])
-@pytest.mark.parametrize("name", ChunkUsage.__struct_fields__)
+@each_case("value", [1, 1.0, 1.5, -1, True, "1", None, [], {}, {"cached_tokens": 1}])
+@each_case("name", ChunkUsage.__struct_fields__)
 def test_counts_are_typed_as_the_decoder_would(name: str, value: Any) -> None:
     usage = {name: value}
     try:

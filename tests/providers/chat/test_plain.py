@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import Done, TextDelta
 from engine.providers.chat.dialect import ChatDialect
 from engine.providers.chat.plain import plain_answer
+from tests.cases import each_case
 
 
 def answer(message: dict[str, Any], choice: dict[str, Any], beside: dict[str, Any]) -> bytes:
@@ -78,17 +78,17 @@ def test_it_says_what_the_parser_says(
     assert (plain.text, plain.finish_reason, plain.usage) == (text, done.finish_reason, done.usage)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "beside",
     [{}, {"usage": COUNT}, {"x_groq": {"id": "q"}}, {"usage": {**COUNT, "queue_time": 0.1}}],
 )
-@pytest.mark.parametrize("finish", ["stop", "length"])
+@each_case("finish", ["stop", "length"])
 def test_the_usual_ones_are_plain(finish: str, beside: dict[str, Any]) -> None:
     message = {"role": "assistant", "content": "yes", "refusal": None, "annotations": []}
     assert plain_answer(answer(message, {"finish_reason": finish, "logprobs": None}, beside))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "body",
     [b"", b"{}", b"[]", b"no", b'{"error":{"message":"x"}}', b'{"choices":[]}', b"\xff"],
 )

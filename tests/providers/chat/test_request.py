@@ -23,6 +23,7 @@ from engine.messages import (
 from engine.providers.chat.request import render_chat
 from engine.providers.endpoints import endpoint
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 HI = Message.user("hi")
 
@@ -51,7 +52,7 @@ def test_a_stream_asks_for_usage_where_the_provider_knows_how() -> None:
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("provider", "facts", "body"),
     [
         ("openai", {"max_tokens": 9}, {"max_completion_tokens": 9}),

@@ -28,6 +28,7 @@ from engine.messages import (
 from engine.providers.cohere.dialect import CohereDialect
 from engine.providers.contract import Endpoint
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 DIALECT = CohereDialect()
 ROW = Endpoint("cohere", "https://api.cohere.com", ("cohere",), ("COHERE_API_KEY",))
@@ -154,7 +155,7 @@ def test_a_piece_of_no_call_is_a_part_of_one() -> None:
     assert seen[-1].finish_reason is FinishReason.ERROR
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("chunk", "category"),
     [
         (finish("ERROR", error="internal server error"), Category.SERVER),
@@ -217,7 +218,7 @@ def render(messages: list[Message], **more: Any) -> JSON:
     return DIALECT.render(ModelRequest("command-a", messages, **more), ROW)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("given", "sent"),
     [
         ({"stream": False}, {"stream": False}),

@@ -29,6 +29,7 @@ from engine.messages import (
     VendorItem,
 )
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
+from tests.cases import each_case
 
 SSE, ARRAY = GeminiDialect(), GeminiArrayDialect()
 JSON = dict[str, Any]
@@ -130,7 +131,7 @@ def test_a_finish_reason_may_be_taken_back() -> None:
     assert (end.finish_reason, end.finish_reason_raw) == (FinishReason.CONTENT_FILTER, "RECITATION")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("word", "reason"),
     [
         ("STOP", FinishReason.STOP),
@@ -280,7 +281,7 @@ def test_a_call_may_come_value_by_value() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_case(
     "path",
     ["", "$", "id", "$.a[99999999]", "$..a", "$.a[*]", "$.a.b", "$.a[0]", "$[0]", "$" + ".a" * 99],
 )
@@ -432,7 +433,7 @@ def test_an_error_as_the_first_chunk_is_no_start() -> None:
     assert failure([only]).retry_after == 17
 
 
-@pytest.mark.parametrize("data", [b"nonsense", b"[]", b"[1]", b"1", b"null"])
+@each_case("data", [b"nonsense", b"[]", b"[1]", b"1", b"null"])
 def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) -> None:
     seen, complete = replay(SSE, [b"data: " + data + b"\n\n" + sse(*HELLO)])
     assert message(seen).text == "Hello"

@@ -26,6 +26,7 @@ from engine.providers.call_ids import made_up_id
 from engine.providers.endpoints import endpoint
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 DIALECT = GeminiDialect()
 JSON = dict[str, Any]
@@ -46,7 +47,7 @@ def render(messages: list[Message], model: str = "gemini-2.5-flash", **more: Any
     return json.loads(json.dumps(DIALECT.render(request, endpoint("gemini"))))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "stream", "sse", "array"),
     [
         (
@@ -137,12 +138,12 @@ FIELDS: list[tuple[str, JSON, JSON]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "sent"), [c[1:] for c in FIELDS], ids=[c[0] for c in FIELDS])
+@each_case(("given", "sent"), [c[1:] for c in FIELDS], ids=[c[0] for c in FIELDS])
 def test_each_argument(given: JSON, sent: JSON) -> None:
     assert render(HI, **given) == {"contents": CONTENTS, **sent}
 
 
-@pytest.mark.parametrize(
+@each_case(
     "schema",
     [
         {"type": ["string", "null"]},
@@ -160,7 +161,7 @@ def test_a_schema_that_google_would_refuse_at_any_depth_goes_as_json_schema(sche
     assert declaration == {"name": "t", "parametersJsonSchema": tool.parameters}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("choice", "strict", "sent"),
     [
         (None, None, None),
@@ -178,7 +179,7 @@ def test_tool_choice(choice: str | None, strict: bool | None, sent: JSON | None)
     assert config == (None if sent is None else {"functionCallingConfig": sent})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "level", "sent"),
     [
         ("gemini-2.5-flash", "none", {"thinkingBudget": 0}),
@@ -203,7 +204,7 @@ def test_system_messages_are_the_instruction() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("part", "sent"),
     [
         (
@@ -273,7 +274,7 @@ def test_results_follow_their_calls_in_one_content() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("result", "response"),
     [
         (ToolResult("x", "no such city", "t", is_error=True), {"error": "no such city"}),
@@ -341,7 +342,7 @@ def test_an_answer_of_which_nothing_can_be_said_is_left_out() -> None:
 # -- what cannot be said -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("messages", "words"),
     [
         ([Message.tool(ToolResult("c9", "1"))], "input: .*'c9'.*name="),

@@ -47,6 +47,7 @@ from engine.messages import (
 from engine.providers.messages.dialect import MessagesDialect, MessagesParser
 from engine.wire import SSERecord
 from engine.wire.json import is_json
+from tests.cases import each_case
 
 HEAD = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-x"}
 USAGE = {"input_tokens": 25, "output_tokens": 1}
@@ -130,7 +131,7 @@ def test_nothing_is_complete_without_message_stop() -> None:
     assert not any(isinstance(event, Done) for event in events)
 
 
-@pytest.mark.parametrize("cut", range(1, 50))
+@each_case("cut", range(1, 50))
 def test_the_end_marker_counts_without_its_blank_line(cut: int) -> None:
     body = sse(start(), *stop()).rstrip()
     dialect = MessagesDialect()
@@ -151,7 +152,7 @@ def test_what_follows_message_stop_is_not_read() -> None:
     assert sum(isinstance(event, Start) for event in events) == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("word", "reason"),
     [
         ("end_turn", FinishReason.STOP),
@@ -341,7 +342,7 @@ def test_a_ping_is_a_ping() -> None:
     assert Ping() in events
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "category"),
     [
         ("overloaded_error", Category.SERVER),
@@ -403,7 +404,7 @@ def test_pieces_of_arguments_that_belong_to_no_call_keep_all_calls_back() -> Non
     assert events[-1].finish_reason is FinishReason.ERROR
 
 
-@pytest.mark.parametrize("word", ["refusal", "max_tokens", "pause_turn", "of_tomorrow"])
+@each_case("word", ["refusal", "max_tokens", "pause_turn", "of_tomorrow"])
 def test_a_call_without_arguments_is_not_handed_over_after_such_an_end(word: str) -> None:
     events, _ = parse(start(), block(0, WEATHER), stop(word))
     assert message(events).parts == [PartialToolCall("toolu_1", "get_weather", "")]
@@ -461,7 +462,7 @@ def test_a_done_marker_of_a_proxy_is_neither_content_nor_end() -> None:
     assert not parser.complete
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("reason", "complete"),
     [("end_turn", True), ("tool_use", True), ("max_tokens", True), (None, False)],
 )

@@ -29,6 +29,7 @@ from engine.messages import (
 from engine.providers import endpoint
 from engine.providers.messages.dialect import MessagesDialect
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 HELLO = [Message.user("Hello, Claude")]
 OPUS = "claude-opus-4-8"
@@ -78,7 +79,7 @@ def test_without_streaming_nothing_is_said_of_it() -> None:
     assert "stream" not in render(stream=False)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "said"),
     [
         ({"temperature": 0.5}, {"temperature": 0.5}),
@@ -117,7 +118,7 @@ def test_each_argument_in_the_vendor_s_words(
     assert render(**arguments) == {**render(), **said}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "name"),
     [
         ({"seed": 0}, "seed"),
@@ -135,10 +136,8 @@ def test_what_cannot_be_said_is_refused_by_name(arguments: dict[str, Any], name:
 # -- thinking ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("level", "budget"), [("low", 1_024), ("medium", 22_016), ("high", 43_008)]
-)
-@pytest.mark.parametrize(
+@each_case(("level", "budget"), [("low", 1_024), ("medium", 22_016), ("high", 43_008)])
+@each_case(
     "model",
     [
         SONNET,
@@ -160,8 +159,8 @@ def test_models_before_4_6_have_a_budget(model: str, level: Any, budget: int) ->
     assert "output_config" not in body
 
 
-@pytest.mark.parametrize("level", ["low", "medium", "high"])
-@pytest.mark.parametrize(
+@each_case("level", ["low", "medium", "high"])
+@each_case(
     "model",
     [
         "claude-opus-4-6",
@@ -199,7 +198,7 @@ def test_a_budget_leaves_room_for_the_answer() -> None:
     assert body["thinking"]["budget_tokens"] == 8_000 - 1_024
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "level", "most"),
     [
         (OPUS, None, 16_384),
@@ -274,7 +273,7 @@ def test_a_result_that_stands_after_text_is_put_before_it() -> None:
     assert [block["type"] for block in turn["content"]] == ["tool_result", "text"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("part", "block"),
     [
         (

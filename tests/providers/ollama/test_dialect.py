@@ -26,6 +26,7 @@ from engine.messages import (
 from engine.providers.endpoints import endpoint
 from engine.providers.ollama.dialect import OllamaDialect, OllamaGenerateDialect, ollama_base_url
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 CHAT, GENERATE = OllamaDialect(), OllamaGenerateDialect()
 JSON = dict[str, Any]
@@ -196,7 +197,7 @@ def test_a_lone_surrogate_in_the_arguments_is_mended() -> None:
     assert message(CHAT.parser().feed([body])).tool_calls[0].input == {"a": "\ufffd"}
 
 
-@pytest.mark.parametrize("record", [b"nonsense", b"[]", b"null", b"7"])
+@each_case("record", [b"nonsense", b"[]", b"null", b"7"])
 def test_a_line_that_is_no_object_cannot_be_a_word_and_is_told(record: bytes) -> None:
     parser = CHAT.parser()
     last = {**line("b"), "done": True, "done_reason": "stop"}
@@ -290,7 +291,7 @@ FIELDS: list[tuple[str, JSON, JSON]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "sent"), [c[1:] for c in FIELDS], ids=[c[0] for c in FIELDS])
+@each_case(("given", "sent"), [c[1:] for c in FIELDS], ids=[c[0] for c in FIELDS])
 def test_each_argument_on_both_paths(given: JSON, sent: JSON) -> None:
     assert render(ASKED, **given) == {**CHAT_BODY, **sent}
     prompt = {"model": "llama3.2", "prompt": "why is the sky blue?", "stream": True}
@@ -367,7 +368,7 @@ def test_generate_takes_a_system_text_and_images() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("messages", "more", "words"),
     [
         ([Message.user(Image(url="https://e.org/a.png"))], {}, "input: .*data"),
@@ -386,7 +387,7 @@ def test_what_ollama_cannot_be_told_is_named(
         render(messages, **more)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("messages", "more", "words"),
     [
         ([*ASKED, Message.assistant("Rayleigh"), *ASKED], {}, "input: "),
@@ -411,7 +412,7 @@ def test_paths() -> None:
 # -- OLLAMA_HOST -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "url"),
     [
         ("", "http://127.0.0.1:11434"),
@@ -441,7 +442,7 @@ def test_ollama_host_means_what_it_means_to_ollama(value: str, url: str) -> None
     assert ollama_base_url(value) == url
 
 
-@pytest.mark.parametrize("value", ["h:66000", "h:x", "h:-1", "[::1]:1x"])
+@each_case("value", ["h:66000", "h:x", "h:-1", "[::1]:1x"])
 def test_a_port_that_is_none_is_named(value: str) -> None:
     with pytest.raises(ConfigError, match="OLLAMA_HOST"):
         ollama_base_url(value)

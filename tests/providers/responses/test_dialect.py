@@ -47,6 +47,7 @@ from engine.messages import (
 from engine.providers.responses.dialect import ResponsesDialect, ResponsesParser
 from engine.wire import SSERecord
 from engine.wire.json import is_json
+from tests.cases import each_case
 
 HEAD = {"id": "resp_1", "object": "response", "model": "gpt-x", "status": "in_progress"}
 USAGE = {
@@ -403,7 +404,7 @@ def test_an_image_that_failed_is_none() -> None:
     assert [type(e) for e in content(events)] == [ServerToolDone]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("code", "category"),
     [
         ("rate_limit_exceeded", Category.RATE_LIMIT),
@@ -603,7 +604,7 @@ def test_a_whole_answer_gives_what_a_stream_of_it_gives() -> None:
     assert ResponsesDialect().parse_answer(json.dumps(body).encode()) == streamed
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "category"),
     [
         ({"error": {"code": "server_error", "message": "No."}}, Category.SERVER),

@@ -9,6 +9,7 @@ import pytest
 
 from engine.events import Event, TextDelta, Unknown
 from engine.providers import dialect
+from tests.cases import each_case
 from tests.providers.test_reads import check
 
 DELTAS = [
@@ -86,8 +87,8 @@ def test_an_item_id_of_any_kind_means_the_same_the_short_way_and_the_long_one(
             check("responses", parts, 1 << 24)
 
 
-@pytest.mark.parametrize("kind", DELTAS)
-@pytest.mark.parametrize("id", NO_IDS, ids=repr)
+@each_case("kind", DELTAS)
+@each_case("id", NO_IDS, ids=repr)
 def test_an_item_id_that_is_none_is_as_good_as_missing(kind: str, id: Any) -> None:
     for odd, without in zip(streams(kind, {"item_id": id}), streams(kind, {}), strict=True):
         assert repr(events_of(*odd)) == repr(events_of(*without))

@@ -26,6 +26,7 @@ from engine.messages import (
 from engine.providers import endpoint
 from engine.providers.responses.dialect import ResponsesDialect
 from engine.request import ModelRequest
+from tests.cases import each_case
 
 HELLO = [Message.user("Hello!")]
 SCHEMA = {
@@ -75,7 +76,7 @@ def test_without_streaming_nothing_is_said_of_it() -> None:
     assert "stream" not in render(stream=False)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "said"),
     [
         ({"temperature": 0.5}, {"temperature": 0.5}),
@@ -137,7 +138,7 @@ def test_each_argument_in_the_vendor_s_words(
     assert render(**arguments) == {**render(), **said}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("model", "reasons"),
     [
         ("o3", True),
@@ -157,7 +158,7 @@ def test_reasoning_is_asked_for_where_there_is_some(model: str, reasons: bool) -
     assert "include" not in render(model=model, thinking="none")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "name"),
     [
         ({"seed": 0}, "seed"),
@@ -211,7 +212,7 @@ def test_results_beside_text_come_before_it() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("part", "content"),
     [
         (
