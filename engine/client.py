@@ -223,7 +223,9 @@ class Client:
         on_text = options.pop("on_text", None)
         on_done = options.pop("on_done", None)
         user_data = options.pop("user_data", None)
-        check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)
+        for callback in (on_event, on_text, on_done):
+            if callback is not None and not callable(callback):
+                check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)
         rendered = render_question(
             self._forms, self._target, model, input, response_format, options, streaming=streaming
         )

@@ -1,14 +1,16 @@
-"""One turn of the model: asked, heard, and over, also where it is ended before its end."""
+"""The turns of the model: asked, heard, and over, also where one is ended before its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
+from typing import Any
 
+from engine.agents.conversation import Conversation
 from engine.agents.event import PartialCall
 from engine.agents.limits import turn_usage
 from engine.agents.plan import Plan
+from engine.agents.saved import SavedRun
 from engine.agents.telling import Telling
 from engine.agents.turn import Said, Turn
 from engine.asking.dialogue import Dialogue, Known
@@ -19,7 +21,7 @@ from engine.messages import Message, Usage
 from engine.stream import STOP, Stream
 from engine.wire.growing_json import GrowingJson
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "Asking"]
 
 
 class Asked:
@@ -27,46 +29,39 @@ class Asked:
 
     Args:
         shown: the conversation as the model is shown it.
-        known: what of it was checked in earlier turns.
-        summary: of what was before, or None.
+        arguments: what is asked beside it; see `Plan.arguments`.
         then: called once, as a step, when it is over; never after `cancel`.
-        forced: a `tool_choice` that leaves no choice still holds.
 
     Attributes:
         turn: what reads it.
         completion: how it ended; None until then.
     """
 
+    __slots__ = ("_answer", "_began", "_calls", "_details", "_left", "_plan", "_shown", "_stream",
+                 "_telling", "_then", "completion", "turn")  # fmt: skip
+
     def __init__(
         self,
         plan: Plan,
         telling: Telling,
-        shown: list[Message],
-        known: Known,
-        summary: str | None,
+        shown: Dialogue,
+        arguments: Mapping[str, Any],
         then: Callable[[], None],
-        *,
-        forced: bool,
     ) -> None:
-        self._new_turn = partial(plan.idiom.turn, plan.tools)
-        self.turn: Turn = self._new_turn()
+        self._plan = plan
+        self.turn: Turn = plan.idiom.turn(plan.tools)
         self.completion: Completion | None = None
         self._telling = telling
         self._shown = shown
         self._then = then
         self._left = False
         self._began = monotonic()
-        self._details = telling.wants("arguments") or telling.wants("retry")
-        self._calls: dict[int, PartialCall] = {}
+        self._details = telling.wants("arguments", "retry")
+        self._calls: dict[int, PartialCall] | None = None
         typed = plan.answer_type is not None and telling.wants("partial")
         self._answer = GrowingJson() if typed else None
         self._stream = plan.client.stream(
-            plan.model,
-            Dialogue(plan.fit(shown), known),
-            system=plan.instructions(summary),
-            on_event=self._hear,
-            on_done=self._heard,
-            **plan.arguments(forced=forced),
+            plan.model, shown, on_event=self._hear, on_done=self._heard, **arguments
         )
 
     @property
@@ -86,10 +81,12 @@ class Asked:
         completion = self.completion
         if completion is None:
             return turn_usage(self._stream.usage, self._shown, self.message, whole=False)
-        if completion.usage is None and not completion.message.parts and not _billed(completion):
+        told, whole = completion.usage, completion.status == "complete"
+        if whole and told is not None and told.output_tokens is not None:
+            return told
+        if told is None and not completion.message.parts and not _billed(completion):
             return None
-        whole = completion.status == "complete"
-        return turn_usage(completion.usage, self._shown, completion.message, whole)
+        return turn_usage(told, self._shown, completion.message, whole)
 
     def cancel(self) -> None:
         """Nobody listens any more."""
@@ -101,11 +98,13 @@ class Asked:
     def _hear(self, event: Event, stream: Stream) -> object:
         if self._left:
             return STOP
+        turn = self.turn
+        if type(event) in turn.silent and not self._details:
+            return STOP if turn.over else None
         if type(event) is Restarted:  # the model says it anew
-            self.turn, self._calls = self._new_turn(), {}
+            self.turn, self._calls = self._plan.idiom.turn(self._plan.tools), None
             self._answer = GrowingJson() if self._answer is not None else None
             return None
-        turn = self.turn
         said = turn.read(event)
         if said:
             self._telling.say(said)
@@ -125,8 +124,9 @@ class Asked:
         if isinstance(event, RetryScheduled):
             self._telling.detail("retry", event.error.message, event, event.error)
         elif isinstance(event, ToolCallStart):
-            self._calls[event.index] = PartialCall(event.id, event.name, event.index)
-        elif isinstance(event, ToolCallDelta) and event.index in self._calls:
+            call = PartialCall(event.id, event.name, event.index)
+            self._calls = {**(self._calls or {}), event.index: call}
+        elif isinstance(event, ToolCallDelta) and self._calls and event.index in self._calls:
             call = self._calls[event.index]
             call.add(event.arguments)
             self._telling.detail("arguments", event.arguments, call)
@@ -138,6 +138,45 @@ class Asked:
         if text:
             answer.feed(text)
             self._telling.detail("partial", text, answer.value)
+
+
+class Asking:
+    """Asks the model, turn after turn: what is the same each time is made once."""
+
+    __slots__ = ("_about", "_arguments", "_conversation", "_known", "_plan", "_telling")
+
+    def __init__(self, plan: Plan, telling: Telling, conversation: Conversation) -> None:
+        self._plan = plan
+        self._telling = telling
+        self._conversation = conversation
+        self._known = Known()
+        self._about: tuple[str | None, bool] | None = None
+        self._arguments: Mapping[str, Any] = {}
+
+    def ask(self, saved: SavedRun, pictures: bool, then: Callable[[], None]) -> Asked:
+        """The next turn of the run `saved`.
+
+        Args:
+            pictures: some of its results of tools may be more than text.
+            then: as in `Asked`.
+
+        Raises:
+            ConfigError: it cannot be asked.
+        """
+        plan, conversation = self._plan, self._conversation
+        shown = conversation.show(saved)
+        if pictures or conversation.remembers:
+            shown = plan.fit(shown)
+        forced = not saved.called and plan.options.get("tool_choice") is not None
+        about = conversation.told_summary(saved), forced
+        if about != self._about:
+            self._about, self._arguments = about, plan.arguments(about[0], forced=forced)
+        dialogue = Dialogue(shown, self._known)
+        return Asked(plan, self._telling, dialogue, self._arguments, then)
+
+    def forget(self) -> None:
+        """Nothing more is asked; what is known weighs as much as the messages."""
+        self._known = Known()
 
 
 def _opening(text: str) -> int:

@@ -38,7 +38,12 @@ class RunCallbacks:
         face: the run, which each is given last.
         on_event: None: `others` calls all of them.
         others: called with each event.
+        detailed: somebody may want details, or did; see `wants`.
+        told: the handlers of the end were called, or are called just now.
     """
+
+    __slots__ = ("_by_name", "_details_read", "_ends", "_only", "_stop", "detailed", "face",
+                 "on_event", "others", "told")  # fmt: skip
 
     def __init__(
         self,
@@ -51,11 +56,13 @@ class RunCallbacks:
         self.face: Any = face
         self.on_event: Callable[..., object] | None = None
         self.others: Callable[[AgentEvent], None] | None = None
+        self.detailed: bool = False
+        self.told: bool = False
+        self._only: Listener = _nothing
         self._stop = stop
         self._by_name: dict[str, tuple[_Entry, ...]] = {}
         self._ends: deque[Callable[[AgentResult], object]] = deque()
-        self.details_read = False  # a reader wants them
-        self.told = False  # the handlers of the end were called, or are called just now
+        self._details_read = False
         if on_event is not None:
             self.add("event", on_event, face)
         if on_detail is not None:
@@ -71,7 +78,12 @@ class RunCallbacks:
 
     def wants(self, detail: str) -> bool:
         """Whether anybody asked for details of this name."""
-        return self.details_read or detail in self._by_name or "detail" in self._by_name
+        return self._details_read or detail in self._by_name or "detail" in self._by_name
+
+    def read_details(self) -> None:
+        """A reader wants all details, from now on."""
+        self._details_read = self.detailed = True
+        self._choose()
 
     def tell_first(self, call: Callable[[AgentResult], object]) -> None:
         """Call `call` with the result before the handlers of the end."""
@@ -99,7 +111,8 @@ class RunCallbacks:
             return  # no more of these will come
         entry = _Entry(listener, fitted(listener, 2), once)
         self._by_name[name] = (*self._by_name.get(name, ()), entry)
-        self.others = self._tell
+        self.detailed = self.detailed or name == "detail" or name in _DETAILS
+        self._choose()
 
     def remove(self, name: str, listener: Listener) -> None:
         """Forget `listener`; nothing where it is not there."""
@@ -122,7 +135,22 @@ class RunCallbacks:
         """Nobody is called any more; what is not in a cycle needs no garbage collector."""
         self.face = self.others = None
         self._by_name.clear()
-        self._stop = _nothing
+        self._stop = self._only = _nothing
+
+    def _choose(self) -> None:
+        """Who is told of an event; mostly there is one, who wants all but details."""
+        entries = self._by_name.get("event", ())
+        if len(entries) == len(self._by_name) == 1 and not (entries[0].once or self.detailed):
+            self._only, self.others = entries[0].call, self._tell_only
+        else:
+            self._only, self.others = _nothing, self._tell if self._by_name else None
+
+    def _tell_only(self, event: AgentEvent) -> None:
+        try:
+            if self._only(event, self.face) is STOP:
+                self._stop()
+        except Exception as error:
+            raise self._failure(error) from error
 
     def _tell(self, event: AgentEvent) -> None:
         general = "detail" if event.type in _DETAILS else "event"
@@ -141,20 +169,22 @@ class RunCallbacks:
             if entry.call(event, self.face) is STOP:
                 self._stop()
         except Exception as error:
-            # Whoever raised is not called again.
-            self._by_name.clear()
-            self.others = None
-            raise CallbackError(
-                f"a callback of the run raised {describe(error)}; the run was ended, "
-                "the others go on"
-            ) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> CallbackError:
+        """What ends the run; whoever raised is not called again."""
+        self._by_name.clear()
+        self.others = None
+        return CallbackError(
+            f"a callback of the run raised {describe(error)}; the run was ended, the others go on"
+        )
 
     def _keep(self, name: str, kept: tuple[_Entry, ...]) -> None:
         if kept:
             self._by_name[name] = kept
         else:
             self._by_name.pop(name, None)
-        self.others = self._tell if self._by_name else None
+        self._choose()
 
 
 class _End:

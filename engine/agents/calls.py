@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,7 +15,6 @@ from engine.agents.record import Record
 from engine.agents.saved import OpenCall
 from engine.agents.telling import Telling
 from engine.agents.tools.execution import Execution
-from engine.agents.tools.tool import ToolContext
 from engine.errors import CallbackError, describe
 from engine.messages import ToolCall, ToolResult
 from engine.telemetry.hooks import inside
@@ -49,16 +49,10 @@ class Calls:
         self._then = then
         self._over = False
         self._waiting: dict[str, Execution] = {}  # for an approval, by the id of the call
-        client, inner = plan.client, self._inner if telling.wants("inner") else None
-        self._executions = [
-            Execution(
-                plan.tools,
-                ToolContext(client.multi, client, telling.face, call),
-                self._ended,
-                inner,
-            )
-            for call in calls
-        ]
+        self._open = len(calls)  # those without a result
+        inner = self._inner if telling.wants("inner") else None
+        beside = plan.tools, plan.client, telling.face, self._ended, inner
+        self._executions = [Execution(call, *beside) for call in calls]
 
     def begin(self) -> None:
         """Announce each, and carry it out after that."""
@@ -70,9 +64,10 @@ class Calls:
         for execution, saved in zip(self._executions, opened, strict=True):
             if saved.result is not None or saved.begun:
                 execution.settle(saved.result or _unfinished(saved.call, begun=True))
+                self._open -= 1
             else:
                 self._announce(execution)
-        if self._all_ended():
+        if not self._open:
             self._telling.step(self._then)
 
     def results(self) -> list[ToolResult]:
@@ -106,7 +101,7 @@ class Calls:
 
     def _announce(self, execution: Execution) -> None:
         self._telling.emit("tool_start", execution.call.name, execution.call)
-        self._telling.step(lambda: self._start(execution))
+        self._telling.step(partial(self._start, execution))
 
     def _start(self, execution: Execution) -> None:
         tool, approve = execution.tool, self._plan.approve
@@ -133,7 +128,11 @@ class Calls:
             self._decide(execution, allowed)
 
     def _carry_out(self, execution: Execution, arguments: str | None = None) -> None:
-        with inside(self._telling.span):
+        span = self._telling.span
+        if span is None:
+            execution.start(arguments)
+            return
+        with inside(span):
             execution.start(arguments)
 
     def _decide(self, execution: Execution, allowed: object) -> None:
@@ -160,11 +159,9 @@ class Calls:
             return
         self._record.call(execution, result)
         self._telling.emit("tool_end", result.content, result, execution.error)
-        if self._all_ended():
+        self._open -= 1
+        if not self._open:
             self._telling.step(self._then)
-
-    def _all_ended(self) -> bool:
-        return all(each.result is not None for each in self._executions)
 
 
 def _unfinished(call: ToolCall, *, begun: bool) -> ToolResult:

@@ -43,6 +43,11 @@ class Conversation:
     # -- one question at a time ----------------------------------------------------------------
 
     @property
+    def remembers(self) -> bool:
+        """Whether more than the messages of the run is shown."""
+        return self._memory is not None
+
+    @property
     def busy(self) -> bool:
         """Whether a question is not answered yet, so that another has to wait."""
         return self._memory is not None and self._running is not None
@@ -69,7 +74,8 @@ class Conversation:
         self._leave(run)
 
     def _leave(self, run: object) -> None:
-        self._waiting = deque(each for each in self._waiting if each[0] is not run)
+        if self._waiting:
+            self._waiting = deque(each for each in self._waiting if each[0] is not run)
         if self._running is run:
             self._running = None
             if self._waiting:
@@ -79,19 +85,23 @@ class Conversation:
     # -- what the model is shown ---------------------------------------------------------------
 
     def show(self, saved: SavedRun) -> list[Message]:
-        """What the model is shown in the next turn of the run."""
-        current = _unsummarised(saved)
+        """What the model is shown in the next turn of the run; not to be changed."""
+        current = _unsummarised(saved) if saved.summarised else saved.messages
         if self._memory is None:
             return current
-        return self._memory.show(closed(self._recent()), current)
+        return self._memory.show(closed(self._recent()), [*current])
 
     def told_summary(self, saved: SavedRun) -> str | None:
         """What stands for that which it is not shown, or None."""
+        if self.summary is None and saved.summary is None:
+            return None
         return "\n\n".join(each for each in (self.summary, saved.summary) if each) or None
 
     def summary_wanted(self) -> SummaryWanted | None:
         """What should be summed up before a run begins, or None."""
-        old = self._memory.to_summarise(self._recent()) if self._memory is not None else []
+        if self._memory is None:
+            return None
+        old = self._memory.to_summarise(self._recent())
         return self._wanted(old, self.summary, self._keep(len(old)))
 
     def summary_wanted_within(self, saved: SavedRun) -> SummaryWanted | None:
@@ -172,6 +182,6 @@ class Conversation:
 def _unsummarised(saved: SavedRun) -> list[Message]:
     """The messages of the run that no summary stands for."""
     if not saved.summarised:
-        return list(saved.messages)
+        return [*saved.messages]
     question, _ = split_steps(saved.messages)
     return [*question, *saved.messages[len(question) + saved.summarised :]]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal
 
 import msgspec
 
-from engine.agents.asked import Asked
+from engine.agents.asked import Asked, Asking
 from engine.agents.callbacks import RunCallbacks
 from engine.agents.calls import Calls
 from engine.agents.conversation import Conversation
@@ -26,7 +26,6 @@ from engine.agents.summing import SummaryWanted, Summing
 from engine.agents.telling import Telling
 from engine.agents.turn import Decision
 from engine.answering.delivery import Delivery
-from engine.asking.dialogue import Known
 from engine.completion import Completion
 from engine.errors import CallbackError, CancelledError, Category, EngineError, describe
 from engine.events import RetryScheduled
@@ -72,7 +71,7 @@ class Course:
         self._record = Record(saved, conversation.messages, plan.price)
         self._telling = Telling(self.delivery, callbacks, span)
         self._began = monotonic()
-        self._known = Known()
+        self._asking = Asking(plan, self._telling, conversation)
         self._asked: Asked | None = None
         self._summing: Summing | None = None
         self._sums = True  # summaries are asked for
@@ -86,12 +85,14 @@ class Course:
 
     def begin(self) -> None:
         """Take the first step, when the conversation is free."""
-        self._conversation.enter(self, lambda: self._step(self._begin))
+        self._conversation.enter(self, partial(self.delivery.step, self._begin))
 
     # -- asking --------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         saved = self.saved
+        if self.state is RunState.DONE:
+            return
         if saved.calls:
             opened, saved.calls = saved.calls, []
             self._move(RunState.CALLING)
@@ -108,11 +109,12 @@ class Course:
             return
         self._move(RunState.SUMMARISING)
         with inside(self._telling.span):
-            self._summing = Summing(self._plan, wanted, lambda: self._step(self._summed_up))
+            then = partial(self.delivery.step, self._summed_up)
+            self._summing = Summing(self._plan, wanted, then)
 
     def _summed_up(self) -> None:
         summing, self._summing = self._summing, None
-        if summing is None or summing.completion is None:
+        if self.state is RunState.DONE or summing is None or summing.completion is None:
             return
         if (usage := summing.usage) is not None:
             self._record.spend(usage)
@@ -145,12 +147,12 @@ class Course:
         saved.spent.iterations = self._telling.iteration = saved.iteration
         self._telling.detail("turn_start", self._plan.model, None)
         # ConfigError and the like end the run: see `failed`.
-        shown, summary = self._conversation.show(saved), self._conversation.told_summary(saved)
-        with inside(self._telling.span):
-            self._asked = Asked(
-                *(self._plan, self._telling, shown, self._known, summary, self._heard),
-                forced=not saved.called,
-            )
+        asked = saved, self._record.pictures, self._heard
+        if (span := self._telling.span) is None:
+            self._asked = self._asking.ask(*asked)
+        else:
+            with inside(span):
+                self._asked = self._asking.ask(*asked)
 
     def _may_ask(self) -> bool:
         most = self._plan.limits.iterations
@@ -164,13 +166,14 @@ class Course:
             return
         completion, self._asked = asked.completion, None
         decision = asked.turn.end(completion)
-        self._telling.say(decision.said)
+        if decision.said:
+            self._telling.say(decision.said)
         messages, calls = self._record.said(decision.messages, decision.calls)
         error = decision.error.message if decision.error else decision.correction
         step = self._record.turn(asked, error)
         reason = step.finish_reason
         self._telling.detail("turn_end", reason.value if reason is not None else "", step)
-        if self._is_cut(decision, completion):
+        if decision.error is not None and self._is_cut(completion):
             self._ask_again(completion)
         else:
             self.saved.messages += messages
@@ -195,10 +198,9 @@ class Course:
             else:
                 self._called()
 
-    def _is_cut(self, decision: Decision, completion: Completion) -> bool:
+    def _is_cut(self, completion: Completion) -> bool:
         """Whether the turn was cut and is worth asking for again: once, and before any tool ran."""
-        cut = decision.error is not None and completion.status == "truncated"
-        saved = self.saved
+        cut, saved = completion.status == "truncated", self.saved
         return cut and not saved.ran and not saved.retried and self._may_ask()
 
     def _ask_again(self, completion: Completion) -> None:
@@ -294,7 +296,7 @@ class Course:
         self._move(RunState.DONE)
         if self._timer is not None:
             self._timer.cancel()
-        self._known = Known()  # it weighs as much as the messages
+        self._asking.forget()
         if error is not None:
             self._leave(error)
         saved = self.saved
@@ -389,10 +391,6 @@ class Course:
         # A timer runs with signals held: what may call the user's code waits until after it.
         error = limit_error("seconds", self._plan.limits)
         self._plan.client.multi.call_soon(lambda: self._end_now("error", error))
-
-    def _step(self, work: Callable[[], None]) -> None:
-        """Take the step `work`, unless the run is over by then."""
-        self.delivery.step(lambda: None if self.state is RunState.DONE else work())
 
     def _move(self, to: RunState) -> None:
         assert to in LEGAL_MOVES[self.state], f"{self.state} → {to}"

@@ -33,6 +33,10 @@ def with_own_ids(
 ) -> tuple[list[Message], list[ToolCall]]:
     """`messages` and `calls` of one turn, in which no id is empty, in `taken`, or there twice; the
     ids are then in `taken`. Servers number calls anew in each turn, or call all of them alike."""
+    ids = {call.id for call in calls}
+    if ids and len(ids) == len(calls) and "" not in ids and taken.isdisjoint(ids):
+        taken |= ids
+        return [*messages], [*calls]
     renamed = [_renamed(message, taken) for message in messages]
     spoken = [call for message in renamed for call in message.tool_calls]
     if spoken:
@@ -80,6 +84,8 @@ def closed(messages: Sequence[Message]) -> list[Message]:
     `tool_result` blocks immediately after"). A result without a call, or a second one, is refused
     too (OpenAI: "messages with role 'tool' must be a response to a preceding message with
     'tool_calls'") and said in words."""
+    if _PAIRED.isdisjoint([type(part) for message in messages for part in message.parts]):
+        return [*messages]
     whole: list[Message] = []
     unanswered: list[ToolCall] = []
     strays: list[Part] = []
@@ -100,6 +106,7 @@ def closed(messages: Sequence[Message]) -> list[Message]:
     return whole
 
 
+_PAIRED: Final = frozenset({ToolCall, ToolResult})
 _STRAY: Final = "The result of a call that is not in this conversation:"
 
 

@@ -16,7 +16,7 @@ from engine.client import Client
 from engine.messages import Message, ToolCall, ToolResult
 from engine.providers.origin import format_of
 
-__all__ = ["Approve", "Idiom", "Plan"]
+__all__ = ["Approve", "Idiom", "Plan", "has_pictures"]
 
 # Any for the run: the type of who approves is the user's to write.
 Approve = Callable[[ToolCall, Any], "bool | str | ToolCall | Mapping[str, Any] | None"]
@@ -39,12 +39,13 @@ class Idiom(Protocol):
         """What is added to the arguments of `Client.stream`."""
 
 
-def _has_pictures(message: Message) -> bool:
+def has_pictures(message: Message) -> bool:
+    """Whether a result of a tool in it is more than text."""
     return any(type(part) is ToolResult and part.parts for part in message.parts)
 
 
 def _in_words(message: Message) -> Message:
-    if not _has_pictures(message):
+    if not has_pictures(message):
         return message
     parts = [
         msgspec.structs.replace(part, parts=[]) if isinstance(part, ToolResult) else part
@@ -73,8 +74,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     price: Pricing | None
     options: Mapping[str, Any]
 
-    def instructions(self, summary: str | None) -> str | None:
-        """The system prompt of the next turn."""
+    def _instructions(self, summary: str | None) -> str | None:
+        """The system prompt."""
         texts = [self.system, summary and f"Summary of what was said before: {summary}"]
         idiom = self.idiom.instructions(self.tools)
         if self.answer_type is not None and not self._forces_format():
@@ -82,13 +83,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         texts.append(idiom)
         return "\n\n".join(text for text in texts if text) or None
 
-    def arguments(self, *, forced: bool) -> dict[str, Any]:
-        """More arguments of `Client.stream`.
+    def arguments(self, summary: str | None, *, forced: bool) -> dict[str, Any]:
+        """The arguments of `Client.stream` that are the same in each turn.
 
         Args:
+            summary: of what was said before, or None.
             forced: a `tool_choice` that leaves the model no choice still holds.
         """
-        options = {**self.options, **self.idiom.options(self.tools)}
+        options = {
+            "system": self._instructions(summary),
+            **self.options,
+            **self.idiom.options(self.tools),
+        }
         if self.answer_type is not None and self._forces_format():
             options["response_format"] = self.answer_type.response_format()
         if not forced and options.get("tool_choice") not in (None, "none", "auto"):
@@ -98,8 +104,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def fit(self, messages: list[Message]) -> list[Message]:
         """`messages` as the formats of the models that may be asked take them: where one of them
         has no place for the pictures of a tool's result, the words for them are all there is."""
-        results = [part for each in messages for part in each.parts if type(part) is ToolResult]
-        if not [result for result in results if result.parts]:
+        if not any(map(has_pictures, messages)):
             return messages
         place = self.client._target.place
         models = [self.model, *(self.options.get("fallback") or ())]

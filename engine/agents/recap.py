@@ -11,6 +11,8 @@ from engine.agents.event import AgentEvent
 
 __all__ = ["Recap"]
 
+# Tokens that are kept one by one at most.
+_MOST_NEW: Final = 32
 # Pieces of what is told whole by a later event; nobody wants them afterwards.
 _PASSING: Final = ("arguments", "partial")
 
@@ -19,14 +21,21 @@ class Recap:
     """Keeps the events of a run, with the tokens that follow each other joined: see
     `engine.answering.contract.History`."""
 
-    __slots__ = ("_events", "_pieces")
+    __slots__ = ("_events", "_new", "_pieces")
 
     def __init__(self) -> None:
+        self._new: list[AgentEvent] = []  # not looked at yet: mostly nobody reads late
         self._events: list[AgentEvent] = []
         self._pieces: list[str] = []  # of the last event, where it is a token
 
     def extend(self, events: Iterable[AgentEvent]) -> None:
         """Take `events`, in order."""
+        self._new.extend(events)
+        if len(self._new) > _MOST_NEW:
+            self._look()
+
+    def _look(self) -> None:
+        events, self._new = self._new, []
         for event in events:
             if event.type == "token":
                 last = self._events[-1] if self._events else None
@@ -40,6 +49,7 @@ class Recap:
 
     def events(self) -> list[AgentEvent]:
         """What was taken."""
+        self._look()
         self._join()
         return self._events[:]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from engine.agents.asked import Asked
 from engine.agents.history import call_ids, closed, delivered, with_own_ids
 from engine.agents.limits import Limits, Pricing, estimated_tokens
+from engine.agents.plan import has_pictures
 from engine.agents.result import Step, ToolStep, sum_usage
 from engine.agents.saved import SavedRun, repeats
 from engine.agents.tools.execution import Execution
@@ -21,13 +22,20 @@ class Record:
     Args:
         saved: where it begins, and where all is kept.
         before: what was said in earlier runs.
+
+    Attributes:
+        pictures: a result of a tool among the messages is more than text.
     """
 
     def __init__(self, saved: SavedRun, before: Sequence[Message], price: Pricing | None) -> None:
         self.saved = saved
         self._price = price
-        self._ids = call_ids([*before, *saved.messages])
-        self._ids.update(each.call.id for each in saved.calls)
+        messages = [*before, *saved.messages]
+        self.pictures: bool = any(map(has_pictures, messages))
+        self._ids = call_ids(messages)
+        for each in saved.calls:
+            self._ids.add(each.call.id)
+            self._note(each.result)
 
     def said(
         self, messages: Sequence[Message], calls: Sequence[ToolCall]
@@ -63,9 +71,13 @@ class Record:
         """A call has its result."""
         if execution.usage is not None:
             self.spend(execution.usage)
+        self._note(result)
         self.saved.trace[-1].tools.append(
             ToolStep(execution.call, result.content, result.is_error, execution.seconds)
         )
+
+    def _note(self, result: ToolResult | None) -> None:
+        self.pictures = self.pictures or (result is not None and bool(result.parts))
 
     def spend(self, usage: Usage) -> None:
         """Tokens were used."""
@@ -89,6 +101,8 @@ class Record:
     def too_dear(self, limits: Limits, coming: Sequence[Message] = ()) -> str | None:
         """The name of the limit that was passed, or None; `coming` is read, and paid for, in the
         next turn."""
+        if limits.total_tokens is None and limits.cost is None:
+            return None
         # To count them costs as much as the look at all other limits.
         tokens = estimated_tokens(coming) if coming and limits.total_tokens is not None else 0
         return self.saved.spent.exceeded(limits, tokens)

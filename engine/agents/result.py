@@ -119,10 +119,13 @@ def _other(value: Any) -> Any:
 
 def sum_usage(first: Usage, second: Usage) -> Usage:
     """Both together; what neither says stays None."""
+    if first == _NONE:
+        return second
     both = zip(msgspec.structs.astuple(first), msgspec.structs.astuple(second), strict=True)
     sums: list[Any] = [a if b is None else b if a is None else a + b for a, b in both]
     sums[_PARTIAL] = first.partial or second.partial
     return Usage(*sums)
 
 
+_NONE: Final = Usage()
 _PARTIAL: Final = Usage.__struct_fields__.index("partial")

@@ -204,7 +204,7 @@ class AgentRun:
                 "callbacks, or return it from a tool to have it waited for"
             )
         if details:
-            self._callbacks.details_read = True
+            self._callbacks.read_details()
             return Reader(Place(self._course.delivery, cancel=cancel))
         return Reader(_PlainPlace(self._course.delivery, cancel=cancel))
 

@@ -18,12 +18,14 @@ __all__ = ["Telling"]
 
 
 class Telling:
-    """Posts events and steps of one run.
+    """Posts events and steps of one run, in the order in which they are to be seen and taken.
 
     Attributes:
         iteration: number of the model's turn that they belong to.
         span: what the run's questions and calls belong to; None: nobody wants to know.
     """
+
+    __slots__ = ("_callbacks", "_post", "iteration", "span", "step")
 
     def __init__(
         self,
@@ -31,10 +33,9 @@ class Telling:
         callbacks: RunCallbacks,
         span: Span | None,
     ) -> None:
-        self.iteration = 0
+        self.iteration: int = 0
         self.span: Span | None = span
         self._callbacks = callbacks
-        self.wants: Callable[[DetailType], bool] = callbacks.wants
         self.step: Callable[[Callable[[], None]], None] = delivery.step
         self._post = delivery.post
 
@@ -42,6 +43,11 @@ class Telling:
     def face(self) -> Any:
         """The run, as long as it is told of."""
         return self._callbacks.face
+
+    def wants(self, *types: DetailType) -> bool:
+        """Whether anybody asked for details of one of `types`."""
+        callbacks = self._callbacks
+        return callbacks.detailed and any(map(callbacks.wants, types))
 
     def emit(
         self, type: EventType, content: str, data: Any = None, error: EngineError | None = None
@@ -63,5 +69,5 @@ class Telling:
         path: tuple[str, ...] = (),
     ) -> None:
         """A detail; nothing where nobody asked for such."""
-        if self.wants(type):
+        if self._callbacks.detailed and self._callbacks.wants(type):
             self._post([AgentEvent(type, content, data, error, time(), self.iteration, path)])

@@ -16,13 +16,27 @@ from engine.agents.text_calls import TextCalls
 from engine.agents.tools.tool import FunctionTool
 from engine.completion import Completion
 from engine.errors import Category, EngineError, ProviderError
-from engine.events import Event, Ping, RefusalDelta, TextDelta, ThinkingDelta, UsageUpdate
+from engine.events import (
+    Done,
+    Event,
+    ModelUpdate,
+    Ping,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStart,
+    UsageUpdate,
+)
 from engine.messages import (
     FinishReason,
     Message,
     PartialToolCall,
     Refusal,
     Text,
+    Thinking,
     ToolCall,
 )
 
@@ -73,10 +87,12 @@ class Turn(Protocol):
 
     Attributes:
         over: all that counts was said; the rest of the answer need not come.
+        silent: the kinds of events that would say nothing now, and need not be read.
         thoughts: whole thoughts so far.
     """
 
     over: bool
+    silent: frozenset[type]
     thoughts: list[str]
 
     def read(self, event: Event) -> Sequence[Said]:
@@ -86,11 +102,23 @@ class Turn(Protocol):
         """What to do; called once, after the last event."""
 
 
+# What an answer is made of that its provider does not say more about.
+_USUAL: Final = frozenset({Text, Thinking, ToolCall})
+_USUAL_ENDS: Final = (FinishReason.STOP, FinishReason.TOOL_USE)
+
+# The rest may say something: what is not known here, too.
+_SILENT: Final = frozenset(
+    {Start, ModelUpdate, ToolCallStart, ToolCallDelta, ToolCallDone, UsageUpdate, Ping, Done}
+)
+_SILENT_IN_A_THOUGHT: Final = frozenset({UsageUpdate, Ping})
+
+
 class FunctionTurn:
     """A turn of a model that calls tools by its provider's protocol."""
 
     def __init__(self) -> None:
         self.over = False
+        self.silent: frozenset[type] = _SILENT
         self.thoughts: list[str] = []
         self._thinking: list[str] = []
 
@@ -100,16 +128,27 @@ class FunctionTurn:
             token = Said("token", event.text)  # type: ignore[union-attr]
             return (*self._whole_thought(), token) if self._thinking else (token,)
         if kind is ThinkingDelta:
+            self.silent = _SILENT_IN_A_THOUGHT
             self._thinking.append(event.text)  # type: ignore[union-attr]
             return (Said("token", event.text, True),)  # type: ignore[union-attr]
-        if self._thinking and kind is not Ping and kind is not UsageUpdate:
+        if self._thinking and kind not in _SILENT_IN_A_THOUGHT:
             return self._whole_thought()
         return ()
 
     def end(self, completion: Completion) -> Decision:
-        said = list(self._whole_thought())
-        error = completion.error or ending_error(completion)
+        said = [*self._whole_thought()] if self._thinking else []
         message = completion.message
+        if (
+            completion.error is None
+            and completion.finish_reason in _USUAL_ENDS
+            and _USUAL.issuperset(map(type, message.parts))
+            and (calls := message.tool_calls)
+        ):
+            return Decision([message], said, calls)
+        return self._end_of(completion, message, said)
+
+    def _end_of(self, completion: Completion, message: Message, said: list[Said]) -> Decision:
+        error = completion.error or ending_error(completion)
         if error is not None:
             return Decision(delivered(message), said, error=error)
         calls: list[PartialToolCall | ToolCall] = [
@@ -128,6 +167,7 @@ class FunctionTurn:
     def _whole_thought(self) -> tuple[Said, ...]:
         thought = "".join(self._thinking)
         self._thinking.clear()
+        self.silent = _SILENT
         if not thought.strip():
             return ()
         self.thoughts.append(thought)

@@ -13,6 +13,8 @@ __all__ = ["Dialogue", "Known"]
 
 # Bytes of a message that is remembered; what checks a longer one costs less than to send it.
 _LONGEST: Final = 64 * 1024
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
+_UNWRITABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Known:
@@ -24,13 +26,32 @@ class Known:
 
     Attributes:
         rendered: see `ModelRequest.rendered`.
+        asked, key: what was asked beside the messages in the last turn, and what tells it apart:
+            see `engine.asking.turn_form`.
     """
 
-    __slots__ = ("_checked", "rendered")
+    __slots__ = ("_checked", "asked", "key", "rendered")
 
     def __init__(self) -> None:
         self._checked: dict[bytes, Message] = {}
         self.rendered: dict[Any, Any] = {}
+        self.asked: tuple[object, ...] | None = None
+        self.key: bytes | None = None
+
+    def find_all(self, messages: list[Message]) -> tuple[list[bytes], list[Message | None]] | None:
+        """`find` of each of `messages`, at once; None where two say the same, or one is no message,
+        cannot be written, or is long."""
+        if {*map(type, messages)} != {Message}:
+            return None
+        try:
+            written = _encode_lines(messages).split(b"\n")
+        except _UNWRITABLE:
+            return None
+        del written[-1]  # nothing follows the last end of a line
+        count = len(messages)
+        if count != len(written) or len({*written}) < count or max(map(len, written)) > _LONGEST:
+            return None
+        return written, [*map(self._checked.get, written)]
 
     def find(self, message: object) -> tuple[bytes, Message | None]:
         """What it says, in bytes; and the message that was checked and says the same, or None.
@@ -39,7 +60,7 @@ class Known:
             return b"", None
         try:
             written = msgspec.json.encode(message)
-        except (TypeError, ValueError, OverflowError, RecursionError):
+        except _UNWRITABLE:
             return b"", None
         if len(written) > _LONGEST:
             return b"", None

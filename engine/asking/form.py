@@ -41,14 +41,16 @@ class _Page(NamedTuple):
 class Form:
     """What is asked of a text, rendered without it: of one model, and of those to fall back to."""
 
-    __slots__ = ("_pages",)
+    __slots__ = ("_models", "_pages", "_places")
 
     def __init__(self, pages: list[_Page]) -> None:
         self._pages = pages
+        self._models = [page.model for page in pages]
+        self._places = [page.place for page in pages]
 
     def stands(self, target: Target) -> bool:
         """Whether it would be rendered the same now: no variable, key or table changed."""
-        return all(target.place(page.model) is page.place for page in self._pages)
+        return [*map(target.place, self._models)] == self._places
 
     def filled(self, text: str) -> Rendered:
         """The request for `text`.
@@ -110,8 +112,10 @@ def render_question(
 ) -> Rendered:
     """The request for what `Client.stream` is asked; raises as `as_question` and `render` do."""
     turn = type(input) is Dialogue
-    key_of = key_of_turn if turn else _key_of
-    key = key_of(model, input, response_format, options, streaming)
+    if type(input) is Dialogue:
+        key = key_of_turn(model, input, response_format, options, streaming)
+    else:
+        key = _key_of(model, input, response_format, options, streaming)
     form = forms.find(key, target) if key is not None else None
     if form is not None:
         filled = form.filled(input)  # type: ignore[arg-type]  # a key is of a text or a dialogue

@@ -61,14 +61,14 @@ def read_input(input: Input, system: System | None) -> tuple[list[Message], list
     if isinstance(input, str):
         messages.append(Message.user(input))
     elif type(input) is Dialogue:
-        messages += _dialogue(input, bound)
+        messages += _dialogue(input, bound) or _one_by_one(input, bound)
     elif isinstance(input, Message | Mapping):
         messages.append(_message(input, "input", bound))
     elif isinstance(input, Iterable) and not isinstance(input, bytes | bytearray):
         messages += [_message(item, f"input[{number}]", bound) for number, item in enumerate(input)]
     else:
         raise ConfigError(f"input must be a string or messages, not {type(input).__name__}")
-    if all([message.role == "system" for message in messages]):
+    if not messages or (messages[-1].role == "system" and _is_instructions(messages)):
         raise ConfigError("input is empty: there is no message to answer")
     return messages, bound
 
@@ -93,8 +93,30 @@ def _system(system: Any, bound: list[Bound]) -> Message:
     return message
 
 
-def _dialogue(dialogue: Dialogue, bound: list[Bound]) -> Iterable[Message]:
-    """The messages of `dialogue`; one that says the same as in an earlier turn is that turn's."""
+def _is_instructions(messages: list[Message]) -> bool:
+    return all([message.role == "system" for message in messages])
+
+
+def _dialogue(dialogue: Dialogue, bound: list[Bound]) -> list[Message] | None:
+    """The messages of `dialogue`; one that says the same as in an earlier turn is that turn's.
+    None where they have to be looked at one by one."""
+    known = dialogue.known
+    found = known.find_all(dialogue)
+    if found is None:
+        return None
+    messages: list[Message] = []
+    for written, message in zip(*found, strict=True):
+        if message is None:
+            number, before = len(messages), len(bound)
+            message = _message(dialogue[number], f"input[{number}]", bound, written)
+            if len(bound) == before:  # what is bound is told by its place, which may be another
+                known.keep(written, message)
+        messages.append(message)
+    return messages
+
+
+def _one_by_one(dialogue: Dialogue, bound: list[Bound]) -> Iterable[Message]:
+    """`_dialogue`, where some of its messages are no usual ones."""
     known, given = dialogue.known, set[int]()
     for number, item in enumerate(dialogue):
         written, message = known.find(item)
@@ -102,16 +124,20 @@ def _dialogue(dialogue: Dialogue, bound: list[Bound]) -> Iterable[Message]:
         if message is None or id(message) in given:
             before = len(bound)
             message = _message(item, f"input[{number}]", bound)
-            if len(bound) == before:  # what is bound is told by its place, which may be another
+            if len(bound) == before:
                 known.keep(written, message)
         given.add(id(message))
         yield message
 
 
-def _message(item: Any, where: str, bound: list[Bound]) -> Message:
+def _message(item: Any, where: str, bound: list[Bound], written: bytes | None = None) -> Message:
+    """`written`: the engine's own as JSON, where that was made already."""
     if isinstance(item, Message):
-        message = _checked(item, where)
-        bound += _bound(message, where)
+        message = _checked(item, where, written)
+        # An answer's goes to whoever gave it, and others are not told of it; what a user wrote
+        # must arrive.
+        if message.provider is None:
+            bound += _bound(message, where)
         return message
     if not isinstance(item, Mapping):
         raise ConfigError(
@@ -149,10 +175,13 @@ def _own(item: Mapping[str, Any], where: str) -> Message:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _checked(message: Message, where: str) -> Message:
+_decode: Final = msgspec.json.Decoder(Message).decode
+
+
+def _checked(message: Message, where: str, written: bytes | None) -> Message:
     """`message`, whose fields nobody has checked yet: constructors check nothing."""
     try:
-        message = msgspec.json.decode(msgspec.json.encode(message), type=Message)
+        message = _decode(written or msgspec.json.encode(message))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from error
     if not message.parts and message.provider is None:
@@ -164,10 +193,7 @@ def _checked(message: Message, where: str) -> Message:
 
 
 def _bound(message: Message, where: str) -> Iterable[Bound]:
-    """What of a message of the engine's own is of one format. An answer's goes to whoever gave it,
-    and others are not told of it; what a user wrote must arrive."""
-    if message.provider is not None:
-        return
+    """What of a message of the engine's own, which is no answer, is of one format."""
     if message.extra and message.formats:
         yield Bound(f"{where}.extra", message.formats)
     for number, part in enumerate(message.parts):

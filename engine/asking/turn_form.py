@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from marshal import dumps
+from operator import is_
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -56,15 +57,17 @@ class _Page(NamedTuple):
 class TurnForm:
     """What is asked beside the messages: of one model, and of those to fall back to."""
 
-    __slots__ = ("_pages", "_system")
+    __slots__ = ("_models", "_pages", "_places", "_system")
 
     def __init__(self, pages: list[_Page], system: str | None) -> None:
         self._pages = pages
+        self._models = [page.model for page in pages]
+        self._places = [page.place for page in pages]
         self._system = [Message.system(system)] if system else []
 
     def stands(self, target: Target) -> bool:
         """Whether it would be rendered the same now: no variable, key or table changed."""
-        return all(target.place(page.model) is page.place for page in self._pages)
+        return [*map(target.place, self._models)] == self._places
 
     def filled(self, dialogue: Dialogue) -> Rendered | None:
         """The request for `dialogue`; None where that needs a look at the whole of it, which also
@@ -73,24 +76,43 @@ class TurnForm:
             messages, bound = read_input(dialogue, None)
             if bound:
                 return None
-            messages = self._system + messages
+            if self._system:
+                messages = self._system + messages
             rendered: Rendered | None = None
-            for page in self._pages:
-                place, known = page.place, dialogue.known.rendered
-                lines = page.dialect.lines(messages, place.named_row, place.model, known)
-                body = b"%b%b%b" % (page.before, encode_body(lines), page.after)
-                http = page.rendered.http.with_body(body)
-                rendered = msgspec.structs.replace(page.rendered, http=http, fallback=rendered)
+            for _, place, dialect, asked, before, after in self._pages:
+                lines = dialect.lines(
+                    messages, place.named_row, place.model, dialogue.known.rendered
+                )
+                http = asked.http.with_body(before + encode_body(lines) + after)
+                rendered = msgspec.structs.replace(asked, http=http, fallback=rendered)
         except ConfigError:
             return None
         return rendered
 
 
 def key_of_turn(
-    model: str, input: object, response_format: object, options: Mapping[str, Any], streaming: bool
+    model: str,
+    input: Dialogue,
+    response_format: object,
+    options: Mapping[str, Any],
+    streaming: bool,
 ) -> bytes | None:
     """All that decides what is sent beside the messages of the dialogue `input`; None where it is
-    not of plain values."""
+    not of plain values. Who gives the very objects of the turn before asks the same."""
+    known = input.known
+    asked = (streaming, model, response_format, *options, *options.values())
+    if (
+        known.asked is None
+        or len(asked) != len(known.asked)
+        or not all(map(is_, asked, known.asked))
+    ):
+        known.asked, known.key = asked, _key_of(model, response_format, options, streaming)
+    return known.key
+
+
+def _key_of(
+    model: str, response_format: object, options: Mapping[str, Any], streaming: bool
+) -> bytes | None:
     given, tools = options.get("tools"), []
     if not isinstance(given, list | tuple | None):
         return None  # what can be read only once is not for us

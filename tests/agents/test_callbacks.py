@@ -25,9 +25,9 @@ def test_once_is_once_and_the_others_go_on(client: engine.Client) -> None:
 
 def test_what_was_checked_of_the_messages_is_given_back_at_the_end(client: engine.Client) -> None:
     run = FunctionAgent(client, "demo", [add]).run_stream(script(call("add", a=1, b=2), "Done."))
-    known = run._course._known
+    known = run._course._asking._known
     run.result()
-    assert known._checked and not run._course._known._checked
+    assert known._checked and not run._course._asking._known._checked
 
 
 @pytest.mark.parametrize("when", ["after", "in on_done"])

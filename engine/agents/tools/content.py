@@ -35,7 +35,7 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
         TypeError: it cannot be said as JSON.
     """
     if type(value) in _PLAIN:
-        return _as_text(value), []
+        return mended(value) if type(value) is str else _as_text(value), []
     pieces = list(value) if isinstance(value, list | tuple) else [value]
     parts = [_as_part(piece) for piece in pieces]
     if not any(isinstance(part, Image | Document) for part in parts):
@@ -48,6 +48,7 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
     return text, [Text(mended(part.text)) if isinstance(part, Text) else part for part in whole]
 
 
+_BYTES: Final = (bytes, bytearray, memoryview)
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -98,7 +99,7 @@ def _as_text(value: Any) -> str:
         return mended(value)
     if isinstance(value, Text):
         return mended(value.text)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, _BYTES):
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:

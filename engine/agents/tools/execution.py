@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,20 +19,28 @@ from engine.errors import CallbackError, CancelledError, DeadlineError, EngineEr
 from engine.messages import Document, Image, Text, ToolCall, ToolResult, Usage
 from engine.request import HttpRequest
 from engine.response import HttpResponse
-from engine.telemetry.hooks import Span, inside, tool_span
+from engine.telemetry.hooks import Span, inside, tool_span, wants_spans
 from engine.transport.exchange import Exchange
 from engine.transport.multi import driver_of
 from engine.transport.timers import Timer
 
+if TYPE_CHECKING:
+    from engine.client import Client
+
 __all__ = ["Execution"]
+
+_USUAL: Final = (str, int, float, dict, list, bytes)
+_WAITED_FOR: Final = (Pending, HttpRequest, Exchange, Running)
 
 
 class Execution:
     """Carries out one call, without blocking; belongs to the thread of the `Multi`.
 
     Args:
+        call: what the model asked for.
         tools: those there are, by name.
-        context: given to tools that ask for it.
+        client: asks models for it, in the loop of its `Multi`.
+        run: the one that calls, for tools that want to know.
         on_end: called with the execution once, when `result` is there; never after `cancel`.
         on_inner: called with (name of the tool, event) for each event of an agent that is called;
             None: nobody wants them.
@@ -47,23 +55,30 @@ class Execution:
         seconds: how long it took.
     """
 
+    __slots__ = ("_asked", "_began", "_client", "_note", "_on_end", "_on_inner", "_over", "_run",
+                 "_span", "_stop", "_timer", "_tools", "begun", "call", "error", "result",
+                 "seconds", "tool", "usage")  # fmt: skip
+
     def __init__(
         self,
+        call: ToolCall,
         tools: Mapping[str, FunctionTool],
-        context: ToolContext,
+        client: Client,
+        run: Any,
         on_end: Callable[[Execution], None],
         on_inner: Callable[[str, Any], None] | None = None,
     ) -> None:
-        self.call: ToolCall = context.call
-        self.tool: FunctionTool | None = tools.get(self.call.name)
+        self.call: ToolCall = call
+        self.tool: FunctionTool | None = tools.get(call.name)
         self.begun: bool = False
         self.result: ToolResult | None = None
         self.error: EngineError | None = None
         self.usage: Usage | None = None
         self.seconds: float = 0.0
-        self._names = ", ".join(tools) or "none"
-        self._context = context
-        self._multi = context.multi
+        self._tools = tools
+        self._client = client
+        self._run = run
+        self._asked = call
         self._on_end = on_end
         self._on_inner = on_inner
         self._note = ""
@@ -84,31 +99,39 @@ class Execution:
         if arguments is not None and arguments != self.call.arguments:
             self.call = msgspec.structs.replace(self.call, arguments=arguments)
             self._note = f"[carried out with the arguments {arguments}]\n"
+        if not wants_spans():
+            self._check_and_call(tool)
+            return
         self._span = tool_span(self.call, tool.definition.description if tool is not None else None)
         with inside(self._span):
             self._check_and_call(tool)
 
     def _check_and_call(self, tool: FunctionTool | None) -> None:
         if tool is None:
-            self._fail(
-                EngineError(f"there is no tool {self.call.name!r}; the tools are: {self._names}")
-            )
+            names = ", ".join(self._tools) or "none"
+            self._fail(EngineError(f"there is no tool {self.call.name!r}; the tools are: {names}"))
             return
+        signature = tool.signature
         try:
-            arguments = tool.signature.decode(self.call.arguments)
+            arguments = signature.decode(self.call.arguments)
         except EngineError as error:
             self._fail(error)
             return
-        if tool.timeout is not None:
-            self._timer = driver_of(self._multi).call_later(tool.timeout, self._expired)
-        if tool.signature.injected is not None:
-            arguments[tool.signature.injected] = self._context
+        if signature.injected is not None:
+            multi, client = self._client.multi, self._client
+            arguments[signature.injected] = ToolContext(multi, client, self._run, self._asked)
         self.begun = True
-        positional, keywords = tool.signature.bind(arguments)
-        if tool.run_in == "loop":
-            self._call(partial(tool.function, *positional, **keywords))
-        else:
+        positional, keywords = signature.bind(arguments)
+        if tool.run_in != "loop":
+            self._limit_time()
             self._call_elsewhere(tool, positional, keywords)
+            return
+        try:
+            value = tool.function(*positional, **keywords)
+        except Exception as error:
+            self._raised(error)
+        else:
+            self._returned(value, None)
 
     def settle(self, result: ToolResult) -> None:
         """It has its result already, from an earlier process."""
@@ -131,14 +154,6 @@ class Execution:
 
     # -- the three places ----------------------------------------------------------------------
 
-    def _call(self, call: Callable[[], Any]) -> None:
-        try:
-            value = call()
-        except Exception as error:
-            self._raised(error)
-        else:
-            self._returned(value, None)
-
     def _call_elsewhere(
         self, tool: FunctionTool, positional: list[Any], keywords: dict[str, Any]
     ) -> None:
@@ -155,17 +170,24 @@ class Execution:
 
         run_in_thread(call, self._then)
 
+    def _limit_time(self) -> None:
+        """Only what is waited for can be ended: what returns at once needs no timer."""
+        tool = self.tool
+        if tool is not None and tool.timeout is not None and self._timer is None:
+            left = self._began + tool.timeout - monotonic()
+            self._timer = driver_of(self._client.multi).call_later(max(left, 0.0), self._expired)
+
     def _await(self, awaitable: Awaitable[Any]) -> Callable[[], None]:
         """In the loop that drives the `Multi`, where it can; else in the client's worker."""
-        run = getattr(driver_of(self._multi).attached, "run", None)
+        run = getattr(driver_of(self._client.multi).attached, "run", None)
         cancel: Callable[[], None] | None = run(awaitable, self._then) if run is not None else None
         if cancel is None:
-            cancel = worker_of(self._context.client).run(awaitable, self._then)
+            cancel = worker_of(self._client).run(awaitable, self._then)
         return cancel
 
     def _then(self, value: Any, error: BaseException | None) -> None:
         """From another thread."""
-        self._multi.call_soon(lambda: self._returned(value, error))
+        self._client.multi.call_soon(lambda: self._returned(value, error))
 
     # -- what it returned ------------------------------------------------------------------------
 
@@ -183,14 +205,20 @@ class Execution:
 
     def _take(self, value: Any) -> None:
         """The result, or what it is waited for on."""
-        if isinstance(value, str | int | float | dict | list | bytes):
-            # The usual ones first: a look at a Protocol costs more than the call of a small tool.
+        # The usual ones first: a look at a Protocol costs more than the call of a small tool.
+        if isinstance(value, _USUAL) or not self._wait_for(value):
             self._end(*as_content(value), None)
-        elif isinstance(value, Pending):
+
+    def _wait_for(self, value: Any) -> bool:
+        """Whether `value` is something to wait for."""
+        if not (isinstance(value, _WAITED_FOR) or inspect.isawaitable(value)):
+            return False
+        self._limit_time()
+        if isinstance(value, Pending):
             self._stop = value.cancel
             value.then(self._returned)
         elif isinstance(value, HttpRequest):
-            self._stop = self._multi.add(value, on_done=self._responded).cancel
+            self._stop = self._client.multi.add(value, on_done=self._responded).cancel
         elif isinstance(value, Exchange):
             self._stop = value.cancel
             if value.response is not None:
@@ -204,10 +232,9 @@ class Execution:
             else:
                 self._listen(value)
                 value.on("end", self._completed)
-        elif inspect.isawaitable(value):
-            self._stop = self._await(value)
         else:
-            self._end(*as_content(value), None)
+            self._stop = self._await(value)
+        return True
 
     def _listen(self, running: Running) -> None:
         """Hear an agent that is called, for who wants to know what it does."""
@@ -255,7 +282,8 @@ class Execution:
         )
         if self._span is not None:
             self._span.end(error, self.usage, content)
-        self._stop = None if error is None else self._stop
+        if error is None:
+            self._stop = None
         self._clean_up()
         on_end = self._on_end
         self._forget()
@@ -263,7 +291,7 @@ class Execution:
 
     def _expired(self) -> None:
         # A timer runs with signals held: what may call the user's code waits until after it.
-        self._multi.call_soon(self._timed_out)
+        self._client.multi.call_soon(self._timed_out)
 
     def _timed_out(self) -> None:
         limit = self.tool.timeout if self.tool is not None else None

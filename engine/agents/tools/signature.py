@@ -64,6 +64,8 @@ class Signature:
         self.injected: str | None = None
         self._rest: str | None = None  # the name of **rest
         self._parameters = self._read(function, injected, name, strict)
+        # As nearly always: each parameter is given by its name, and has to be.
+        self._all_by_name = all(map(_is_given_by_name, self._parameters))
         fields: list[Any] = []
         for each in self._parameters:
             if each.kind is inspect.Parameter.VAR_KEYWORD:
@@ -158,6 +160,8 @@ class Signature:
             return {}
         try:
             struct = self._shape.decode(arguments)
+            if self._all_by_name:
+                return msgspec.structs.asdict(struct)
             values = {name: getattr(struct, name) for name in self._names}
             if self._rest is not None:
                 values[self._rest] = self._decode_rest(arguments)
@@ -181,6 +185,8 @@ class Signature:
         """Positional and keyword arguments of a call with `values`, which may hold `injected`."""
         positional: list[Any] = []
         keywords = dict(values)
+        if self._all_by_name:
+            return positional, keywords
         rest = next(
             (p for p in self._parameters if p.kind is inspect.Parameter.VAR_POSITIONAL), None
         )
@@ -204,6 +210,14 @@ class Signature:
     def required(self) -> tuple[str, ...]:
         """Those of `names` that it must give."""
         return tuple(self.schema.get("required", ()))
+
+
+def _is_given_by_name(parameter: _Parameter) -> bool:
+    by_name = parameter.kind in (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
+    return by_name and parameter.default is _EMPTY
 
 
 def _takes_null(hint: Any) -> bool:
