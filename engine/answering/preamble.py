@@ -40,6 +40,8 @@ class Preamble:
         for position, event in enumerate(events):
             if is_content(event):
                 held, self.held = self.held, []
+                if not pings and len(held) == position:  # nothing came before these
+                    return events, True
                 return [*held, *pings, *events[position:]], True
             (pings if type(event) is Ping else self.held).append(event)
         return pings, False

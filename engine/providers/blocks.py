@@ -140,6 +140,9 @@ class AnswerParser:
         if not hasattr(decoder, "room"):
             return lambda chunk: self.feed(decoder.feed(chunk))
         self._decoder: Any = decoder
+        self._head: bytes = decoder.head  # type: ignore[attr-defined]  # with `room`
+        self._skip = len(self._head)
+        self._tail = b""
         self._frame()
         return self.read
 
@@ -157,9 +160,10 @@ class AnswerParser:
         return events
 
     def _frame(self) -> None:
-        decoder = self._decoder
-        self._room, self._head, self._tail = decoder.room, decoder.head, decoder.tail
-        self._skip, self._ends = len(self._head), -len(self._tail)
+        self._room = self._decoder.room
+        tail = self._decoder.tail
+        if tail is not self._tail:
+            self._tail, self._ends = tail, -len(tail)
 
     def _one(self, data: bytes) -> list[Event]:
         """`feed` of one record, which came alone."""

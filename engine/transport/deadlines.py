@@ -132,8 +132,14 @@ class Deadlines:
     def connecting(self) -> None:
         """An attempt began."""
         self._patience = None
-        self._shortest = _shortest(self._limits)
-        self._enter("connect")
+        shortest = self._shortest = _shortest(self._limits)
+        if self._timer is not None or self._limits.connect != shortest:
+            self._enter("connect")
+            return
+        # As nearly always: the first attempt, and no limit is shorter than that of the connection.
+        self._phase = "connect"
+        now = self.heard_at = self.content_at = self._clock.now
+        self._timer = self._clock.call_at(now + shortest, self._look)
 
     def waiting(self) -> None:
         """Connected; the first content is awaited."""
@@ -162,7 +168,9 @@ class Deadlines:
     def stop(self) -> None:
         """The request is over."""
         self._stopped, self._phase = True, None
-        self._cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         if self._total is not None:
             self._total.cancel()
             self._total = None

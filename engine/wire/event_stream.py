@@ -7,6 +7,7 @@ are records, and so is the third where its data is whole.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from engine.errors import ProtocolError
@@ -43,13 +44,15 @@ class EventStreamDecoder(SSEDecoder):
         strange: the first line that is nothing an event stream can have, or None.
     """
 
-    __slots__ = ("_bare", "_ended", "_plain", "_tail_bytes", "head", "strange", "tail")
+    __slots__ = (
+        *("_bare", "_ended", "_plain", "_separator", "_tail_bytes"),
+        *("head", "strange", "tail"),
+    )
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, plain: str = "") -> None:
         super().__init__(max_event_bytes)
         self._bare: list[tuple[str, bytes]] = []
-        self._plain = b"event: " + plain.encode() if plain else b""
-        self.head: bytes = self._plain + b"\ndata: " if plain else b"data: "
+        self._plain, self.head, self._separator = _frame_of(plain)
         self.tail: bytes = b"\n\n"
         self._tail_bytes = b""
         self.strange: bytes | None = None
@@ -77,10 +80,13 @@ class EventStreamDecoder(SSEDecoder):
         if self._tail_bytes:
             chunk, self._tail_bytes = self._tail_bytes + chunk, b""
         elif self._between and chunk[-2:] == b"\n\n" and chunk.startswith(head):
-            # One event and nothing else, as it comes from servers that flush each one.
-            data: Any = chunk[len(head) : -2]
-            if _LF not in data and _CR not in data and len(data) <= self.limit:
-                return [data]
+            # Plain events and nothing else: one, as it comes from servers that flush each, or all
+            # of a short answer.
+            parts: list[Any] = chunk[len(head) : -2].split(self._separator)
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            size = len(data) if len(parts) == 1 else max(len(chunk) - 2, _MAX_TAIL)
+            if _LF not in data and _CR not in data and size <= self.limit:
+                return parts
         if _CR not in chunk:
             return self._lines_of_lf(chunk)
         quick = self._crlf_payloads(chunk) if self._between else None
@@ -122,7 +128,7 @@ class EventStreamDecoder(SSEDecoder):
         """The events between `begin` and `end`, the first plain, and most of the others too."""
         if not self._between:
             return self._feed(chunk[begin : end + 2])
-        separator = b"\n\n" + self.head
+        separator = self._separator
         parts: list[Any] = chunk[begin + len(self.head) : end].split(separator)
         if _LF not in (parts[0] if len(parts) == 1 else b"".join(parts)):
             return parts
@@ -196,7 +202,7 @@ class EventStreamDecoder(SSEDecoder):
     def _named(self, region: bytes) -> list[SSERecord | bytes] | None:  # type: ignore[override]
         if not self._plain or self._id or not region.startswith(self.head):
             return super()._named(region)  # type: ignore[return-value]
-        parts = region[len(self.head) :].split(b"\n\n" + self.head)
+        parts = region[len(self.head) :].split(self._separator)
         joined = b"".join(parts)
         return None if _LF in joined or _CR in joined else parts  # type: ignore[return-value]
 
@@ -230,6 +236,14 @@ class EventStreamDecoder(SSEDecoder):
                 lines = [(lines[0][0], b"\n".join(line for _, line in lines))]
             for name, line in lines:
                 records.append(SSERecord(line.decode("utf-8", "replace").encode(), name))
+
+
+@cache
+def _frame_of(plain: str) -> tuple[bytes, bytes, bytes]:
+    """The line that names plain events; what stands before the data of each; and between two."""
+    name = b"event: " + plain.encode() if plain else b""
+    head = name + b"\ndata: " if plain else b"data: "
+    return name, head, b"\n\n" + head
 
 
 def _begins_a_field(line: bytes) -> bool:

@@ -90,7 +90,7 @@ class SSEDecoder:
         self._start: bytes | None = b""  # bytes held back while they may become a BOM
         self._after_cr = False
         self._between = False  # events are over, and nothing is left that the next must heed
-        self._partial = PartialLine()
+        self._partial: PartialLine | None = None  # made for the first line that is cut
         self._open = False  # a line of the current block was seen, or a part of one
         self._data: list[bytes] = []
         self._data_bytes = 0
@@ -271,7 +271,9 @@ class SSEDecoder:
                 if position < len(chunk):
                     self._keep(chunk[position:])
                 return -1
-            line = self._partial.take(chunk[position:end])
+            line = chunk[position:end]
+            if self._partial is not None:
+                line = self._partial.take(line)
             position = end + 1
             self._line(line, records)
             if self._failure is not None:
@@ -299,6 +301,8 @@ class SSEDecoder:
 
     def _keep(self, piece: bytes) -> None:
         self._open = True
+        if self._partial is None:
+            self._partial = PartialLine()
         self._partial.append(piece)
         if self._partial.size + self._data_bytes > self.limit:
             self._fail()
@@ -354,7 +358,7 @@ class SSEDecoder:
             f"an event of the stream is larger than max_event_bytes={self.limit}; "
             "raise that limit if the server is meant to send such events",
         )
-        self._partial = PartialLine()
+        self._partial = None
         self._data = []
 
 

@@ -22,6 +22,20 @@ def test_it_is_held_until_there_is_content() -> None:
     assert preamble.held == []
 
 
+@each_case("first", [[], [START], [START, UNKNOWN]])
+@each_case("then", [[WORD], [PING, WORD], [UNKNOWN, WORD, PING], [UNKNOWN, PING, WORD]])
+def test_what_was_held_comes_before_all_else(
+    first: list[events.Event], then: list[events.Event]
+) -> None:
+    preamble = Preamble()
+    assert preamble.sift(first) == ([], False)
+    ready, content = preamble.sift(then)
+    assert content and preamble.held == []
+    assert [e for e in ready if e is not PING] == [e for e in (*first, *then) if e is not PING]
+    assert ready.count(PING) == then.count(PING)
+    assert ready[-1] is then[-1]
+
+
 @each_case(
     ("event", "content"),
     [
