@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from engine.agents.conversation import Conversation
 from engine.agents.event import PartialCall
 from engine.agents.limits import turn_usage
 from engine.agents.plan import Plan
+from engine.agents.result import Step
 from engine.agents.saved import SavedRun
 from engine.agents.telling import Telling
 from engine.agents.turn import Said, Turn
@@ -22,6 +23,8 @@ from engine.stream import STOP, Stream
 from engine.wire.growing_json import GrowingJson
 
 __all__ = ["Asked", "Asking"]
+
+_NOTHING: Final = frozenset[type]()
 
 
 class Asked:
@@ -37,8 +40,8 @@ class Asked:
         completion: how it ended; None until then.
     """
 
-    __slots__ = ("_answer", "_began", "_calls", "_details", "_left", "_plan", "_shown", "_stream",
-                 "_telling", "_then", "completion", "turn")  # fmt: skip
+    __slots__ = ("_answer", "_began", "_calls", "_details", "_left", "_plan", "_shown", "_silent",
+                 "_stream", "_telling", "_then", "completion", "turn")  # fmt: skip
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Asked:
         self._left = False
         self._began = monotonic()
         self._details = telling.wants("arguments", "retry")
+        self._silent = _NOTHING if self._details else self.turn.silent
         self._calls: dict[int, PartialCall] | None = None
         typed = plan.answer_type is not None and telling.wants("partial")
         self._answer = GrowingJson() if typed else None
@@ -64,47 +68,40 @@ class Asked:
             plan.model, shown, on_event=self._hear, on_done=self._heard, **arguments
         )
 
-    @property
-    def seconds(self) -> float:
-        """Since it was asked."""
-        return monotonic() - self._began
+    def step(self, iteration: int, error: str | None) -> Step:
+        """What came of it by now, as turn number `iteration`.
 
-    @property
-    def message(self) -> Message:
-        """What was said, as far as it came."""
-        return self._stream.message if self.completion is None else self.completion.message
-
-    @property
-    def usage(self) -> Usage | None:
-        """Its tokens, an estimate where they were not told; None where nothing came and nothing
-        is billed."""
-        completion = self.completion
+        Args:
+            error: what was wrong with it, or None.
+        """
+        completion, stream = self.completion, self._stream
+        reason = None
         if completion is None:
-            return turn_usage(self._stream.usage, self._shown, self.message, whole=False)
-        told, whole = completion.usage, completion.status == "complete"
-        if whole and told is not None and told.output_tokens is not None:
-            return told
-        if told is None and not completion.message.parts and not _billed(completion):
-            return None
-        return turn_usage(told, self._shown, completion.message, whole)
+            message = stream.message
+            usage: Usage | None = turn_usage(stream.usage, self._shown, message, whole=False)
+        else:
+            message, usage, reason = completion.message, completion.usage, completion.finish_reason
+            if usage is None or usage.output_tokens is None or completion.status != "complete":
+                usage = _estimated(completion, self._shown)
+        seconds = monotonic() - self._began
+        return Step(iteration, message, [*self.turn.thoughts], reason, usage, seconds, error)
 
     def cancel(self) -> None:
         """Nobody listens any more."""
-        self._left = True
+        self._left, self._silent = True, _NOTHING
         self._stream.cancel()
 
     # ------------------------------------------------------------------------------------------
 
     def _hear(self, event: Event, stream: Stream) -> object:
+        if type(event) in self._silent:
+            return None
         if self._left:
             return STOP
-        turn = self.turn
-        if type(event) in turn.silent and not self._details:
-            return STOP if turn.over else None
-        if type(event) is Restarted:  # the model says it anew
-            self.turn, self._calls = self._plan.idiom.turn(self._plan.tools), None
-            self._answer = GrowingJson() if self._answer is not None else None
+        if type(event) is Restarted:
+            self._restart()
             return None
+        turn = self.turn
         said = turn.read(event)
         if said:
             self._telling.say(said)
@@ -112,7 +109,18 @@ class Asked:
                 self._grow(self._answer, said)
         if self._details:
             self._tell(event)
-        return STOP if turn.over else None
+        else:
+            self._silent = turn.silent
+        if turn.over:
+            self._silent = _NOTHING
+            return STOP
+        return None
+
+    def _restart(self) -> None:
+        """The model says it anew."""
+        self.turn, self._calls = self._plan.idiom.turn(self._plan.tools), None
+        self._silent = _NOTHING if self._details else self.turn.silent
+        self._answer = GrowingJson() if self._answer is not None else None
 
     def _heard(self, completion: Completion, stream: Stream) -> None:
         if self._left:
@@ -183,6 +191,15 @@ def _opening(text: str) -> int:
     """Where JSON begins, which may stand in a fence or after a word."""
     places = [place for place in (text.find("{"), text.find("[")) if place >= 0]
     return min(places, default=len(text))
+
+
+def _estimated(completion: Completion, shown: Sequence[Message]) -> Usage | None:
+    """The tokens of a turn where they were not told, or not all; None where nothing came and
+    nothing is billed."""
+    message, told = completion.message, completion.usage
+    if told is None and not message.parts and not _billed(completion):
+        return None
+    return turn_usage(told, shown, message, whole=completion.status == "complete")
 
 
 def _billed(completion: Completion) -> bool:

@@ -135,7 +135,7 @@ class Course:
         """The next turn of the model."""
         if not self._may_ask():
             self._end("error", limit_error("iterations", self._plan.limits))
-        elif self.saved.iteration:
+        elif self.saved.iteration and self._conversation.remembers:
             self._sum_up(self._conversation.summary_wanted_within(self.saved))
         else:
             self._ask_now()

@@ -45,19 +45,10 @@ class Record:
 
     def turn(self, asked: Asked, error: str | None) -> Step:
         """A turn is over."""
-        completion, usage = asked.completion, asked.usage
-        step = Step(
-            iteration=self.saved.iteration,
-            message=asked.message,
-            thoughts=list(asked.turn.thoughts),
-            finish_reason=completion.finish_reason if completion is not None else None,
-            usage=usage,
-            seconds=asked.seconds,
-            error=error,
-        )
+        step = asked.step(self.saved.iteration, error)
         self.saved.trace.append(step)
-        if usage is not None:
-            self.spend(usage)
+        if step.usage is not None:
+            self.spend(step.usage)
         return step
 
     def cut(self, asked: Asked, error: str) -> Step:

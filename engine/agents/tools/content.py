@@ -34,8 +34,11 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
     Raises:
         TypeError: it cannot be said as JSON.
     """
-    if type(value) in _PLAIN:
-        return mended(value) if type(value) is str else _as_text(value), []
+    kind = type(value)
+    if kind is str:
+        return mended(value), []
+    if kind in _PLAIN:
+        return msgspec.json.encode(value).decode(), []
     pieces = list(value) if isinstance(value, list | tuple) else [value]
     parts = [_as_part(piece) for piece in pieces]
     if not any(isinstance(part, Image | Document) for part in parts):
@@ -49,7 +52,7 @@ def as_content(value: Any) -> tuple[str, list[Text | Image | Document]]:
 
 
 _BYTES: Final = (bytes, bytearray, memoryview)
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_PLAIN: Final = frozenset({int, float, bool, type(None)})
 
 
 def mended(text: str) -> str:

@@ -128,10 +128,10 @@ class Execution:
             return
         try:
             value = tool.function(*positional, **keywords)
+            if not self._over:
+                self._take(value)
         except Exception as error:
             self._raised(error)
-        else:
-            self._returned(value, None)
 
     def settle(self, result: ToolResult) -> None:
         """It has its result already, from an earlier process."""
@@ -284,7 +284,8 @@ class Execution:
             self._span.end(error, self.usage, content)
         if error is None:
             self._stop = None
-        self._clean_up()
+        if self._timer is not None or self._stop is not None:
+            self._clean_up()
         on_end = self._on_end
         self._forget()
         on_end(self)
