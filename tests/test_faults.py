@@ -90,7 +90,7 @@ def marker_at(stream: bytes) -> int:
 def test_a_stream_cut_at_any_byte_is_complete_only_after_its_marker(
     stream: bytes, reset: bool
 ) -> None:
-    cuts = range(0, len(stream), 5 if reset else every(3))
+    cuts = range(0, len(stream), every(12) if reset else every(7))
 
     def handle(peer: Peer) -> None:
         cut = int(peer.request.path.split("/")[1])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 import engine
 
 LATER = ("agents", "batch", "emulator", "loops")
@@ -43,6 +41,6 @@ def test_every_name_that_is_told_is_there() -> None:
         assert name in dir(engine)
 
 
-@pytest.mark.parametrize("name", ["Strem", "cli", "receiver"])
-def test_a_name_that_there_is_not(name: str) -> None:
-    assert run(f"import engine\nprint(hasattr(engine, {name!r}))") == "False"
+def test_a_name_that_there_is_not() -> None:
+    names = ["Strem", "cli", "receiver"]
+    assert run(f"import engine\nprint([n for n in {names} if hasattr(engine, n)])") == "[]"

@@ -5,9 +5,10 @@ from __future__ import annotations
 whole = False
 
 
-def examples(number: int) -> int:
-    """Of `number` examples, how many this run tries."""
-    return number if whole else max(number // 10, 5)
+def examples(number: int, least: int = 5) -> int:
+    """Of `number` examples, how many this run tries: `least` are enough for a kind of which there
+    are many beside it."""
+    return number if whole else max(number // 10, least)
 
 
 def every(number: int) -> int:

@@ -293,7 +293,7 @@ def test_the_template_of_each_model_is_known(model: str) -> None:
 def test_no_beginning_of_a_template_is_another_call(model: str) -> None:
     text, calls = TEMPLATES[model]
     allowed = [*calls, *([HEY] if "thought" in model else [])]
-    for place in range(len(text)):
+    for place in range(0, len(text), every(5)):
         _, found, _ = read(text[:place])
         assert all(call in allowed for call in found), text[:place]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.asking.form import Forms, render_question
@@ -21,6 +21,7 @@ from engine.providers.chat.dialect import ChatDialect
 from engine.request import ModelRequest
 from tests.asking.test_consulted import CHANGES
 from tests.cases import each_case
+from tests.volume import every, examples
 
 DIALECTS = ["chat", "responses", "messages", "gemini", "gemini-array", "interactions", "ollama",
             "ollama-generate", "completions", "cohere"]  # fmt: skip
@@ -60,9 +61,9 @@ def made(forms: Forms) -> int:
     return sum(form is not None for form in forms._forms.values())
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("format", DIALECTS)
+@each_case("streaming", [True, False])
+@each_case("options", OPTIONS, ids=str)
+@each_case("format", DIALECTS)
 def test_it_is_what_would_be_rendered(
     format: str, options: dict[str, Any], streaming: bool
 ) -> None:
@@ -74,6 +75,7 @@ def test_it_is_what_would_be_rendered(
         ask(forms, target, "first", streaming=streaming, **options)
     assert made(forms) == 1, "these ask nothing by which it could not be made"
 
+    @settings(max_examples=examples(100) // every(3))
     @given(st.text(min_size=1))
     def check(text: str) -> None:
         plain: Any

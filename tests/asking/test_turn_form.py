@@ -71,7 +71,7 @@ def test_it_is_what_would_be_rendered(provider: str | None) -> None:
         {"provider": provider, "dialect": "chat"} if provider else {"base_url": URL}
     )
     target, forms = Target(api_key="k", **place), Forms()
-    for seed in range(examples(8)):
+    for seed in range(examples(8, least=1)):
         dice, known = random.Random(f"{provider} {seed}"), Known()
         messages = [Message.user("Please.")]
         for number in range(6):

@@ -47,7 +47,7 @@ def counting(spent: list[int]) -> Any:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("concurrency", [1, 50, 500])
+@pytest.mark.parametrize("concurrency", [1, pytest.param(50, marks=pytest.mark.slow), 500])
 def test_a_cap_is_passed_by_one_row_at_most_also_when_resumed(
     tmp_path: Path, concurrency: int, stream: bool
 ) -> None:

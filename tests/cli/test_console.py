@@ -10,7 +10,9 @@ from engine.cli import main
 from tests.cli.terminal import terminal
 
 
-@pytest.mark.parametrize("columns", [44, 60, 150, 186, 200])
+@pytest.mark.parametrize(
+    "columns", [44, 150, *(pytest.param(n, marks=pytest.mark.slow) for n in (60, 186, 200))]
+)
 def test_a_table_fits_its_terminal(columns: int) -> None:
     with terminal("providers", "--color", "never", columns=columns) as screen:
         shown = screen.read_rest()

@@ -223,7 +223,7 @@ def test_a_directory_without_certificates_beside_a_good_file_is_a_warning(
     assert (code, found["certificates"]["verdict"]) == (0, "warning")
 
 
-@pytest.mark.parametrize("limit", [6, 7])
+@pytest.mark.parametrize("limit", [6, pytest.param(7, marks=pytest.mark.slow)])
 def test_without_descriptors_the_rest_is_told_all_the_same(limit: int) -> None:
     command = f'ulimit -n {limit}; exec "$0" -m engine doctor --json'
     done = subprocess.run(

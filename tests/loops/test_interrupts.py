@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.transport.paced import paced_server
@@ -207,13 +209,9 @@ _AT_A_LINE = """
     from engine.loops import trio as in_trio
     from tests.transport.paced import text_of
 
-    url, way, step = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    url, ways, step = sys.argv[1], sys.argv[2].split(), int(sys.argv[3])
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     once = engine.Retry(max_attempts=1)
-
-    # Python runs handlers where a function is entered, where a loop goes on, and after some calls
-    # of C: between two lines of a turn, which are traced too, it does not.
-    moment = "call" if way == "select" else "line"
 
     class Finger:
         # Presses Ctrl-C at that moment, in the engine or in trio, of what its task runs.
@@ -232,6 +230,9 @@ _AT_A_LINE = """
                 return False
 
         def trace(self, frame, event, _):
+            # Python runs handlers where a function is entered, where a loop goes on, and after some
+            # calls of C: between two lines of a turn, which are traced too, it does not.
+            moment = "call" if way == "select" else "line"
             if event == moment and not self.pressed and self.mine():
                 self.left -= 1
                 if self.left <= 0 and not in_finalizer(frame):
@@ -310,17 +311,27 @@ _AT_A_LINE = """
         return interrupted
 
     streams = []
-    run(10**9)  # imports what is imported late
-    gc.freeze()  # else each run looks through all modules again
-    count = 1
-    while run(count):
-        count += step
-    print("moments enough" if count > 100 else count)
+    for way in ways:
+        run(10**9)  # imports what is imported late
+        gc.freeze()  # else each run looks through all modules again
+        count = 1
+        while run(count):
+            count += step
+        print(f"{way}: moments enough" if count > 100 else f"{way}: {count}")
 """
+_READERS = ("select", "result", "for", "late", "texts", "merged")
 
 
-@pytest.mark.parametrize("way", ["select", "result", "for", "late", "texts", "merged"])
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
-def test_at_whatever_moment_of_a_reader_it_comes_nothing_waits_for_it(way: str, step: int) -> None:
+@pytest.mark.parametrize(
+    ("ways", "step"),
+    [
+        pytest.param(_READERS, 29, id="all"),  # of a process for each most would be its start
+        *(pytest.param([way], 1, id=way, marks=pytest.mark.slow) for way in _READERS),
+    ],
+)
+def test_at_whatever_moment_of_a_reader_it_comes_nothing_waits_for_it(
+    ways: Sequence[str], step: int
+) -> None:
     with paced_server() as url:
-        assert run_script(_AT_A_LINE, url, way, str(step)) == "moments enough\n"
+        told = run_script(_AT_A_LINE, url, " ".join(ways), str(step))
+    assert told.splitlines() == [f"{way}: moments enough" for way in ways]

@@ -152,7 +152,10 @@ CHAOS = {
 }
 
 
-@pytest.mark.parametrize("kind", CHAOS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind == "malformed" else pytest.mark.slow) for kind in CHAOS],
+)
 def test_chaos_is_told_as_what_it_was(multi: engine.Multi, tmp_path: Path, kind: str) -> None:
     with aimock.running(
         [aimock.answer("hi", {"content": "hi"})], tmp_path, f"--chaos-{kind}", "1"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,19 @@ COUNTED = (
 )
 
 
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    """One that goes quiet after a piece of an answer."""
+def quiet() -> AbstractContextManager[FaultServer]:
+    """A server that goes quiet after a piece of an answer."""
 
     def script(request: Request) -> Iterator[Any]:
         yield HEAD + COUNTED + chat_chunk("b")
         yield STALL
 
-    with play(script) as server:
+    return play(script)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with quiet() as server:
         yield server
 
 
@@ -174,6 +177,7 @@ def test_a_run_and_its_tool_that_nobody_holds_are_told(told: Told, how: str) -> 
         }
 
 
+# Each end is one of a process of its own, all children of one that has imported what they need.
 PROGRAM = """
 import os, sys, threading
 from opentelemetry.sdk.metrics import MeterProvider
@@ -193,11 +197,27 @@ def instrument():
     reader = PeriodicExportingMetricReader(ConsoleMetricExporter(formatter=line("METRIC")))
     telemetry.instrument(tracer_provider=tracers, meter_provider=MeterProvider([reader]))
 
-instrument()
-client = engine.Client(base_url=sys.argv[1], api_key="k")
-stream = client.stream("m", "hi")
-while not stream.text:
-    client.multi.poll()
+def become(end):
+    for name, number in (("out", 1), ("err", 2)):
+        with open(f"{folder}/{end}.{name}", "wb") as file:
+            os.dup2(file.fileno(), number)
+
+url, folder, *ends = sys.argv[1:]
+end = None
+for number in range(0, len(ends), 2):
+    child = os.fork()
+    if not child:
+        end, code = ends[number : number + 2]
+        break
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, ends[number]
+if end is not None:
+    become(end)
+    instrument()
+    client = engine.Client(base_url=url, api_key="k")
+    stream = client.stream("m", "hi")
+    while not stream.text:
+        client.multi.poll()
+    exec(code)
 """
 ENDS = {
     "left open": ("", "abandoned"),
@@ -218,20 +238,29 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_what_is_open_when_the_process_ends_is_told(server: FaultServer, end: str) -> None:
-    code, kind = ENDS[end]
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM) + code, server.url],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what each process printed that ended with a stream in mid-answer."""
+    folder = tmp_path_factory.mktemp("ended")
+    ends = [word for end, (code, _) in ENDS.items() for word in (end, code)]
+    with quiet() as server:
+        ran = subprocess.run(
+            [sys.executable, "-c", PROGRAM, server.url, str(folder), *ends],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
     assert ran.returncode == 0, ran.stderr
-    spans = [line for line in ran.stdout.splitlines() if line.startswith("SPAN")]
-    assert len(spans) == 1, ran.stdout + ran.stderr
+    return folder
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_open_when_the_process_ends_is_told(ended: Path, end: str) -> None:
+    _, kind = ENDS[end]
+    told, errors = ((ended / f"{end}.{name}").read_text() for name in ("out", "err"))
+    spans = [line for line in told.splitlines() if line.startswith("SPAN")]
+    assert len(spans) == 1, told + errors
     assert f'"error.type": "{kind}"' in spans[0]
-    (metrics,) = [line for line in ran.stdout.splitlines() if "operation.duration" in line]
+    (metrics,) = [line for line in told.splitlines() if "operation.duration" in line]
     assert f'"error.type": "{kind}"' in metrics
-    assert "Traceback" not in ran.stderr and "shutdown" not in ran.stderr, ran.stderr
+    assert "Traceback" not in errors and "shutdown" not in errors, errors

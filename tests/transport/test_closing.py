@@ -238,7 +238,9 @@ def mute_name_server() -> list[str]:
     "action",
     [
         pytest.param("multi.close()", id="close"),
-        pytest.param("exchange.cancel(); multi.close()", id="cancel and close"),
+        pytest.param(
+            "exchange.cancel(); multi.close()", id="cancel and close", marks=pytest.mark.slow
+        ),
         pytest.param("pass", id="exit"),
     ],
 )

@@ -27,6 +27,9 @@ from tests.server import OK_SSE, Peer, chat, serve
 from tests.servers.certificate import certify
 from tests.steady import advance
 from tests.transport.asking import ONCE, TEXT, asking, keys, whole
+from tests.volume import every
+
+ROWS = 60 // every(3)
 
 
 def closing(after: float = 0.0) -> Callable[[Peer], None]:
@@ -204,7 +207,7 @@ def test_after_bursts(secure: bool, certified: Path) -> None:
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize(
-    ("rows", "at_once", "stream"), [(60, 1, True), (60, 20, True), (60, 4, False)]
+    ("rows", "at_once", "stream"), [(ROWS, 1, True), (ROWS, ROWS // 3, True), (ROWS, 4, False)]
 )
 def test_rows_of_a_batch_cost_a_request_each(
     rows: int, at_once: int, stream: bool, secure: bool, certified: Path, tmp_path: Path

@@ -12,6 +12,7 @@ import pytest
 from engine.transport.gate import Gate
 from tests.cases import each_case
 from tests.transport.narrow import WAYS, Narrow, ask
+from tests.volume import every
 
 
 def answer(gate: Gate, times: int, sent_at: float = 0.0) -> None:
@@ -229,7 +230,7 @@ class Client:
 @each_case("retry_after", [None, 0.1])
 @each_case("begun", [20, 400])
 @each_case("way", WAYS)
-@each_case("room", [1, 2, 3, 8, 12, 30])
+@each_case("room", [1, 3, 12, 2, 8, 30][: 6 // every(2)])
 def test_it_is_kept_busy_whenever_it_frees_its_places_and_however_late_one_looks(
     room: int, way: str, begun: int, retry_after: float | None
 ) -> None:

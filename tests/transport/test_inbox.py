@@ -71,7 +71,7 @@ def test_what_a_taker_stores_meanwhile_is_handed_over_too() -> None:
     assert got == [b"first", b"second"]
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.001, None])
+@pytest.mark.parametrize("seconds", [pytest.param(0.0, marks=pytest.mark.slow), 0.001, None])
 def test_floods_that_are_held_back_lose_nothing_and_hold_little(seconds: float | None) -> None:
     """Three megabytes each out of a few packets of gzip: libcurl's one call would give them all."""
 

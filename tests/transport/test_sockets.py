@@ -39,7 +39,9 @@ _FREE = """
 """
 
 
-@pytest.mark.parametrize("free", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "free", [0, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 4))]
+)
 def test_a_multi_without_descriptors_is_an_error_of_ours_and_leaks_none(free: int) -> None:
     if free == 0:
         script = _FREE.replace("    before = os.dup(0)\n    os.close(before)\n", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +15,13 @@ from engine.agents import FunctionAgent, FunctionTool, Pending, ToolContext, too
 from engine.agents.tools.docstring import described
 from engine.errors import ConfigError, EngineError
 from tests.agents.support import call, script
+from tests.agents.tools.apart import (
+    dies_there,
+    hangs_there,
+    of_another_process,
+    raises_there,
+    sleeps,
+)
 from tests.cases import each_case
 
 if TYPE_CHECKING:
@@ -235,32 +241,6 @@ def test_an_exception_of_a_thread_is_the_result_even_sys_exit(client: engine.Cli
     assert outcome(client, leaves) == ("Error: SystemExit: 3", True)
 
 
-@tool(run_in="process")
-def of_another_process(a: int) -> dict[str, int]:
-    """Tell who works."""
-    return {"pid": os.getpid(), "twice": 2 * a}
-
-
-@tool(run_in="process")
-def raises_there() -> None:
-    """Fail."""
-    raise ValueError("not today")
-
-
-@tool(run_in="process")
-def dies_there() -> None:
-    """End the process."""
-    os._exit(7)
-
-
-@tool(run_in="process", timeout=None)
-def hangs_there(path: str) -> None:
-    """Never end."""
-    with open(path, "w") as file:
-        file.write(str(os.getpid()))
-    time.sleep(3600)
-
-
 def test_a_process_works_apart(client: engine.Client) -> None:
     content, is_error = outcome(client, of_another_process, a=4)
     value = msgspec.json.decode(content)
@@ -285,10 +265,6 @@ def test_a_process_that_hangs_is_killed_with_its_run(client: engine.Client, tmp_
     assert run.result().status == "cancelled"
     while os.path.exists(f"/proc/{path.read_text()}"):
         os.sched_yield()  # until it has been waited for; the test's own time limit is the other end
-
-
-def sleeps() -> None:
-    time.sleep(3600)
 
 
 def test_a_process_too_slow_is_given_up(client: engine.Client) -> None:

@@ -18,6 +18,7 @@ from engine.transport.bucket import Bucket
 from engine.transport.gate import Gate
 from tests.cases import each_case
 from tests.transport.narrow import WAYS, Narrow, ask
+from tests.volume import every
 
 
 def refusal(retry_after: float | None = None) -> EngineError:
@@ -192,8 +193,8 @@ def test_one_episode_of_refusals_cuts_once() -> None:
     assert limit.value == 8
 
 
-@pytest.mark.parametrize("part", [0.02, 0.05])
-@pytest.mark.parametrize("seed", range(6))
+@each_case("part", [0.02, 0.05])
+@each_case("seed", range(6 // every(3)))
 def test_auto_is_as_fast_as_fifty_where_some_are_refused_by_chance(part: float, seed: int) -> None:
     def rate(limit: Limit) -> float:
         dice = random.Random(seed)

@@ -242,7 +242,7 @@ def test_bad_lines_become_error_rows_with_their_number_and_the_run_goes_on(tmp_p
     with open(input, "wb") as file:
         file.write(b'\xef\xbb\xbf{"prompt": "one", "model": "m"}\r\n')
         file.write(b"not json\r\n")
-        file.write(b'{"prompt": "' + b"x" * 100_000_000 + b'"}\n')
+        file.write(b'{"prompt": "' + b"x" * 40_000_000 + b'"}\n')
         file.write(json.dumps({**openai_row("a"), "url": "nothing"}).encode() + b"\n")
         file.write(b'{"custom_id": "b", "url": "/v1/responses", "body": {"input": "hi"}}\n')
         file.write(b'{"torn": \n')

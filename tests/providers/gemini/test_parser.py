@@ -30,6 +30,7 @@ from engine.messages import (
 )
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from tests.cases import each_case
+from tests.volume import examples
 
 SSE, ARRAY = GeminiDialect(), GeminiArrayDialect()
 JSON = dict[str, Any]
@@ -508,7 +509,7 @@ def test_no_cut_and_no_misfit_field_breaks_the_parser() -> None:
             return {key: bent(inner) for key, inner in value.items() if rng.random() > 0.05}
         return [bent(inner) for inner in value] if isinstance(value, list) else value
 
-    for _ in range(1500):
+    for _ in range(examples(1500)):
         chunks = [bent(chunk) for chunk in original]
         seen, complete = replay(SSE, [sse(*chunks)])
         ends = [e for e in seen if isinstance(e, events.Done | events.StreamError)]

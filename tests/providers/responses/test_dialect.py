@@ -48,6 +48,7 @@ from engine.providers.responses.dialect import ResponsesDialect, ResponsesParser
 from engine.wire import SSERecord
 from engine.wire.json import is_json
 from tests.cases import each_case
+from tests.volume import every
 
 HEAD = {"id": "resp_1", "object": "response", "model": "gpt-x", "status": "in_progress"}
 USAGE = {
@@ -690,7 +691,7 @@ EVERYTHING: list[dict[str, Any]] = [
 @pytest.mark.parametrize("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
 def test_a_field_of_another_type_never_raises(odd: Any) -> None:
     for number, original in enumerate(EVERYTHING):
-        for path in paths(original):
+        for path in [*paths(original)][:: every(4)]:
             changed = replaced(original, path, odd)
             name = original["type"]
             parser = ResponsesParser()
