@@ -121,7 +121,7 @@ def test_an_exception_in_on_done_leaves_info_read_after_all_the_others(
     while multi.statistics().pending < 5:
         multi.perform()
     with pytest.raises(ValueError, match="handler") as caught:
-        multi.info_read()
+        multi.info_read(60)
     assert sorted(done) == [0, 1, 2, 3, 4]
     assert any("another completion handler raised" in note for note in caught.value.__notes__)
     assert len(multi.info_read()) == 5
