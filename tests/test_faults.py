@@ -12,6 +12,7 @@ import pytest
 
 import engine
 from engine.errors import Category, EngineError
+from tests.cases import each_case
 from tests.server import DONE, HEALTHY, OK_JSON, OK_SSE, Peer, chat, chat_chunk, serve
 from tests.volume import every
 
@@ -150,9 +151,7 @@ CASES: list[tuple[str, bytes, str, Category]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("data", "status", "category"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
+@each_case(("data", "status", "category"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_what_is_no_stream_is_told_apart(data: bytes, status: str, category: Category) -> None:
     completion = hurt(raw(data))
     assert (completion.status, completion.error and completion.error.category) == (status, category)
@@ -201,7 +200,7 @@ def test_a_redirect_is_an_error_and_carries_no_key_on() -> None:
     assert completion.status == "error" and completion.http_status == 307
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "category", "tries"),
     [
         (400, Category.INVALID_ARG, 1),

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 import engine
 import engine.emulator
 from engine.agents import (
@@ -194,8 +192,8 @@ def test_a_turn_that_is_cut_after_a_tool_ran_is_not_asked_for_again() -> None:
     assert result.error is not None and result.error.category is Category.TRUNCATED
 
 
-@pytest.mark.parametrize("kind", [FunctionAgent, ReActAgent, ConversationalAgent])
-@pytest.mark.parametrize("nothing", ["", " \n", None])
+@each_case("kind", [FunctionAgent, ReActAgent, ConversationalAgent])
+@each_case("nothing", ["", " \n", None])
 def test_an_empty_turn_is_no_answer(kind: Any, nothing: str | None) -> None:
     empty = [chunk({"reasoning_content": "Hm."}), chunk({}, "stop"), DONE]
     turn = empty if nothing is None else said(nothing)

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import msgspec
-import pytest
 
 import engine
 from engine.agents import (
@@ -243,7 +242,7 @@ def refused(messages: list[Message]) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "fault", "place"), SQUARES)
+@each_case(("kind", "fault", "place"), SQUARES)
 def test_however_it_is_hurt_it_ends_once_and_keeps_what_came(
     kind: str, fault: str, place: str
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 import engine
 from engine.agents import FunctionAgent
 from engine.agents.text_calls import TextCalls
@@ -289,7 +287,7 @@ def test_the_template_of_each_model_is_known(model: str) -> None:
         assert said == read(text)[0], pieces
 
 
-@pytest.mark.parametrize("model", TEMPLATES)
+@each_case("model", TEMPLATES)
 def test_no_beginning_of_a_template_is_another_call(model: str) -> None:
     text, calls = TEMPLATES[model]
     allowed = [*calls, *([HEY] if "thought" in model else [])]
@@ -311,7 +309,7 @@ def test_a_call_that_is_not_whole_voids_all_of_them(text: str) -> None:
         assert calls == [] and broken, pieces
 
 
-@pytest.mark.parametrize(("text", "said", "calls"), CALLS)
+@each_case(("text", "said", "calls"), CALLS)
 def test_no_beginning_of_a_call_is_another_call(text: str, said: str, calls: list[Any]) -> None:
     for place in range(len(text)):
         _, found, _ = read(text[:place])

@@ -16,6 +16,7 @@ from engine.errors import ProtocolError, TruncatedError
 from engine.messages import FinishReason, Usage
 from engine.response import Timing
 from engine.wire.headers import Head
+from tests.cases import each_case
 
 DONE = events.Done(FinishReason.STOP, Usage(3, 4), "stop")
 HEAD = Head(200, {"x-request-id": "req_1"}, True)
@@ -68,7 +69,7 @@ def test_what_is_not_complete_has_no_end_and_its_usage_is_partial() -> None:
     assert completion.usage is not None and completion.usage.partial
 
 
-@pytest.mark.parametrize("text", ['{"name": "Paris"}', '{"name": 5}', "Paris"])
+@each_case("text", ['{"name": "Paris"}', '{"name": 5}', "Paris"])
 def test_an_answer_that_does_not_fit_its_type_is_an_error(text: str) -> None:
     completion = completion_of(ending(answer_type=City), gathered(events.TextDelta(text)))
     if text == '{"name": "Paris"}':

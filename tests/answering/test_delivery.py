@@ -80,7 +80,7 @@ def test_an_end_after_which_nothing_waits_needs_no_delivery() -> None:
     assert (list(fixture.multi.deliverable), fixture.multi.over) == ([], [fixture.delivery])
 
 
-@pytest.mark.parametrize("what", ["event", "note", "watcher"])
+@each_case("what", ["event", "note", "watcher"])
 def test_an_end_before_which_something_waits_comes_after_it(what: str) -> None:
     fixture, called = Fixture(), list[str]()
     if what == "event":

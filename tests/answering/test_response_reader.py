@@ -101,7 +101,7 @@ def test_what_comes_is_read_as_what_it_is_whichever_way_it_was_asked_for(
         assert answer.failure is None or isinstance(answer.failure, TruncatedError)
 
 
-@pytest.mark.parametrize("body", [b"", b"\n\n", b": keep-alive\n\n"])
+@each_case("body", [b"", b"\n\n", b": keep-alive\n\n"])
 def test_nothing_at_all_is_truncated(body: bytes) -> None:
     assert isinstance(read(body)[0].failure, TruncatedError)
 

@@ -190,8 +190,8 @@ IN_ONE_PIECE = json.dumps(
 PIECE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
 
 
-@pytest.mark.parametrize("ending", ["callback", "async"])
-@pytest.mark.parametrize(
+@each_case("ending", ["callback", "async"])
+@each_case(
     ("answers", "restart", "status", "text", "attempts"),
     [
         ((SAID, HEAD + word(3, "of it.") + ends(4)), False, "complete", "Half of it.", 2),

@@ -28,6 +28,7 @@ from engine.messages import (
 )
 from engine.providers import Endpoint, dialect, endpoint, endpoints
 from engine.providers.chat import lines
+from tests.cases import each_case
 from tests.volume import examples
 
 PLACES = [
@@ -92,7 +93,7 @@ def edit(messages: list[Message], dice: random.Random) -> None:
             messages.append(Message.user("And now?"))
 
 
-@pytest.mark.parametrize(("provider", "format"), PLACES)
+@each_case(("provider", "format"), PLACES)
 def test_a_dialogue_says_what_its_messages_say(provider: str, format: str) -> None:
     for seed in range(examples(12, least=1)):
         dice, known = random.Random(f"{provider} {seed}"), Known()

@@ -89,7 +89,7 @@ def test_what_is_no_part_of_ours_is_kept_whole(
     assert [bound.formats for bound in shape.bound()] == [formats]
 
 
-@pytest.mark.parametrize("url", ["data:text/plain,hello", "data:;charset=x;base64,AA", "data:x"])
+@each_case("url", ["data:text/plain,hello", "data:;charset=x;base64,AA", "data:x"])
 def test_an_address_that_holds_its_data_in_another_way_stays_an_address(url: str) -> None:
     given = {"type": "image_url", "image_url": {"url": url}}
     assert as_part(given, "input[0].content[0]", Shape()) == Image(url=url)

@@ -58,7 +58,7 @@ def test_what_a_function_says_beside_its_definition_goes_to_its_own_format() -> 
     assert chat == [{"type": "function", "function": {"name": "f", "parameters": SCHEMA}}]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "tool", "choice"),
     [
         (

@@ -22,6 +22,7 @@ from engine.providers.chat.dialect import ChatDialect
 from engine.request import ModelRequest
 from tests.asking.test_dialogue import answer, edit
 from tests.asking.test_form import SCHEMA, URL, ask, made, shown
+from tests.cases import each_case
 from tests.volume import examples
 
 PLACES = [row.name for row in endpoints() if "chat" in row.dialects and row.streams]
@@ -65,7 +66,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> list[Rendered]:
     return rendered
 
 
-@pytest.mark.parametrize("provider", [*PLACES, None])
+@each_case("provider", [*PLACES, None])
 def test_it_is_what_would_be_rendered(provider: str | None) -> None:
     place: dict[str, Any] = (
         {"provider": provider, "dialect": "chat"} if provider else {"base_url": URL}

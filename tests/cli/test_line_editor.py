@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.line_editor import LineEditor, history_path
+from tests.cases import each_case
 from tests.cli.terminal import terminal
 from tests.server import Peer, Server, chat, serve
 
@@ -109,7 +110,7 @@ def test_a_history_that_cannot_be_kept_stops_nobody(
         assert LineEditor(path).read("> ") in ("one", "two", "three")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("environ", "path"),
     [
         ({"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/streamengine/chat_history"),

@@ -15,6 +15,7 @@ from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.providers.messages.dialect import MessagesDialect
 from engine.providers.ollama.dialect import OllamaDialect, OllamaGenerateDialect
 from engine.providers.responses.dialect import ResponsesDialect
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, serving
 
 for one in (
@@ -64,7 +65,7 @@ def ask(of: engine.Client, way: str, *arguments: object, **more: object) -> engi
         return call(*arguments, **more).result()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@each_case("name", DIALECTS)
 def test_an_answer_is_complete_and_the_same_in_every_dialect(
     server: Server, name: str, way: str
 ) -> None:
@@ -77,7 +78,7 @@ def test_an_answer_is_complete_and_the_same_in_every_dialect(
     assert (completion.usage.input_tokens, completion.usage.output_tokens) == (5, 12)
 
 
-@pytest.mark.parametrize("name", WITH_TOOLS)
+@each_case("name", WITH_TOOLS)
 def test_a_conversation_with_two_tools_at_once_and_thinking(
     server: Server, name: str, way: str
 ) -> None:
@@ -103,7 +104,7 @@ def test_a_conversation_with_two_tools_at_once_and_thinking(
     )
 
 
-@pytest.mark.parametrize("name", WITH_THINKING)
+@each_case("name", WITH_THINKING)
 def test_thinking_is_told_apart_from_the_text(server: Server, name: str, way: str) -> None:
     completion = ask(client(server, name), way, "emulator/demo", "Hello", thinking="high")
     assert completion.status == "complete", completion.error
@@ -111,8 +112,8 @@ def test_thinking_is_told_apart_from_the_text(server: Server, name: str, way: st
     assert len(completion.message.text.split()) == 12
 
 
-@pytest.mark.parametrize("name", DIALECTS)
-@pytest.mark.parametrize(
+@each_case("name", DIALECTS)
+@each_case(
     ("model", "status", "category"),
     [
         ("error-400", "error", engine.Category.INVALID_ARG),
@@ -140,7 +141,7 @@ def test_a_failure_has_the_same_category_in_every_dialect(
         assert completion.message.text != ""
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@each_case("name", DIALECTS)
 def test_a_failure_that_passes_is_outlasted(server: Server, name: str) -> None:
     model = "emulator/error-503-times=2-retry_after=0.01"
     completion = ask(client(server, name, attempts=3), "streamed", model, f"Hello by {name}")
@@ -148,14 +149,14 @@ def test_a_failure_that_passes_is_outlasted(server: Server, name: str) -> None:
     assert completion.attempts == 3
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@each_case("name", DIALECTS)
 def test_a_limit_is_kept(server: Server, name: str, way: str) -> None:
     completion = ask(client(server, name), way, "emulator/demo", "Hello", max_tokens=4)
     assert completion.finish_reason is engine.FinishReason.LENGTH
     assert len(completion.message.text.split()) == 4
 
 
-@pytest.mark.parametrize("name", WITH_TOOLS)
+@each_case("name", WITH_TOOLS)
 def test_a_script_is_played_turn_by_turn(server: Server, name: str) -> None:
     prompt = """[[script: [
         {"tool": "get_weather", "arguments": {"city": "Oslo", "days": 1}},

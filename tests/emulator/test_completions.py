@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import ask, events_of, json_of
 
 PATH = "/v1/completions"
@@ -48,7 +47,7 @@ def test_limits_are_kept() -> None:
     assert "e" not in text
 
 
-@pytest.mark.parametrize("body", [completions(prompt=["a", "b"]), completions(n=0), {}])
+@each_case("body", [completions(prompt=["a", "b"]), completions(n=0), {}])
 def test_a_bad_request_is_told(body: Any) -> None:
     reply = ask(PATH, body)
     assert reply.status == 400

@@ -106,7 +106,7 @@ def test_reasoning_comes_first_and_counts() -> None:
     assert answer("Why?", thinking=True, settings=Settings(thinking=0)).thinking_tokens == 0
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("limit", "kinds", "finish"),
     [
         (3, [Kind.THINKING], Finish.LENGTH),

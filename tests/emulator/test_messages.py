@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.emulator.respond import Reply
 from engine.emulator.settings import Settings
 from tests.cases import each_case
@@ -88,7 +86,7 @@ def test_a_call_that_is_cut_has_no_input() -> None:
     assert (whole["content"][0]["input"], whole["stop_reason"]) == ({}, "max_tokens")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("more", "reason"),
     [
         ({"max_tokens": 2}, "max_tokens"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from engine.emulator.settings import Settings
+from tests.cases import each_case
 from tests.emulator.asking import WEATHER, ask, json_of, lines_of
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}]
@@ -88,7 +87,7 @@ def test_generate_has_a_response_instead_of_a_message() -> None:
     assert whole["prompt_eval_count"] == 4
 
 
-@pytest.mark.parametrize("body", [b"x", {"model": "demo"}, {"messages": []}])
+@each_case("body", [b"x", {"model": "demo"}, {"messages": []}])
 def test_a_bad_request_is_told_in_one_word(body: Any) -> None:
     reply = ask("/api/chat", body)
     assert reply.status == 400

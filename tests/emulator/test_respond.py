@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from engine.emulator.respond import Ending, Reply, Responder
 from engine.emulator.settings import Settings
 from tests.cases import each_case
@@ -31,7 +29,7 @@ DIALECTS: dict[str, tuple[str, dict[str, Any], bytes]] = {
     "ollama-generate": ("/api/generate", {"prompt": "Hello"}, b'"done":true'),
     "completions": ("/v1/completions", {"prompt": "Hello", "stream": True}, b"[DONE]"),
 }
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+every_dialect = each_case("dialect", DIALECTS)
 
 
 def stream(dialect: str, model: str = "demo", **more: Any) -> Reply:
@@ -89,7 +87,7 @@ def test_what_is_not_there_is_told(method: str, path: str, status: int) -> None:
     assert json_of(reply)["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/models", "/models"])
+@each_case("path", ["/", "/v1/models", "/models"])
 def test_models_are_listed(path: str) -> None:
     models = json_of(ask(path, b"", method="GET"))
     assert models["object"] == "list"
@@ -146,7 +144,7 @@ def test_a_settings_slip_in_the_model_is_a_bad_request(dialect: str) -> None:
 
 
 @every_dialect
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503, 529])
+@each_case("status", [401, 403, 404, 429, 500, 503, 529])
 def test_a_status_is_an_error_in_the_dialects_shape(dialect: str, status: int) -> None:
     for reply in (stream(dialect, f"error-{status}"), whole(dialect, f"error-{status}")):
         assert reply.status == status
@@ -169,7 +167,7 @@ def test_every_good_stream_has_its_end_marker(dialect: str) -> None:
 
 
 @every_dialect
-@pytest.mark.parametrize(
+@each_case(
     ("error", "ending"),
     [
         ("cut", Ending.CUT),
@@ -179,7 +177,7 @@ def test_every_good_stream_has_its_end_marker(dialect: str) -> None:
         ("instream-error", Ending.DONE),
     ],
 )
-@pytest.mark.parametrize("after", [0, 3, 1000])
+@each_case("after", [0, 3, 1000])
 def test_what_fails_in_mid_stream_has_no_end_marker(
     dialect: str, error: str, ending: Ending, after: int
 ) -> None:
@@ -239,7 +237,7 @@ def test_empty_and_html_and_drop_are_no_answer(dialect: str) -> None:
 
 
 @every_dialect
-@pytest.mark.parametrize("error", ["malformed", "end"])
+@each_case("error", ["malformed", "end"])
 def test_a_whole_answer_can_be_no_json(dialect: str, error: str) -> None:
     assert not _is_json(body_of(whole(dialect, error)))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cases import each_case
 from tests.fuzz.driver import inputs, run, seeds
 from tests.fuzz.targets import TARGETS
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@each_case("name", TARGETS)
 def test_the_corpus_holds(name: str) -> None:
     assert seeds(name)
     run(name, 60)

@@ -11,6 +11,7 @@ import pytest
 import engine
 from engine import events
 from engine.errors import MisuseError
+from tests.cases import each_case
 from tests.faults.server import KEEP, FaultServer, Step, play
 from tests.loops.flavours import FLAVOURS, Plain
 from tests.server import DONE, OK_SSE, Request, chat_chunk
@@ -183,7 +184,7 @@ def rss() -> int:
         return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) * 1024
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+@each_case("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
 def test_a_reader_that_stands_still_before_an_endless_answer_holds_little(flavour: Plain) -> None:
     async def main() -> int:
         async with flavour.client(base_url=server.url) as client:

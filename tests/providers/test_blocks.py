@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.events import LogprobsDelta
 from engine.messages import Usage
 from engine.providers.blocks import joined_usage, merge
@@ -165,7 +163,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize("dialect", SEVERAL)
+@each_case("dialect", SEVERAL)
 def test_each_alternative_has_its_finish_and_one_alone_needs_no_list(dialect: str) -> None:
     reading = read(dialect, SEVERAL[dialect])
     assert len(reading.messages) == 2

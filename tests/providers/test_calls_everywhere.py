@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.messages import FinishReason
 from tests.cases import each_case
 from tests.providers.streams import (
@@ -285,7 +283,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("dialect", REFUSED)
+@each_case("dialect", REFUSED)
 def test_a_refusal_cuts_a_turn_as_well(dialect: str) -> None:
     reading = read(dialect, REFUSED[dialect])
     assert (reading.calls, reading.pieces) == ([], ["f"])

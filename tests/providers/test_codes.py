@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.providers.codes import category_of_number, category_of_words
 from engine.providers.refusal import http_error, stream_error
 from tests.cases import each_case
@@ -148,7 +146,7 @@ def test_the_advice_goes_with_what_is_told(kind: str, message: str, advice: str)
         assert advice in error.message, error.message
 
 
-@pytest.mark.parametrize("status", [500, 503, 529])
+@each_case("status", [500, 503, 529])
 def test_a_status_of_the_server_is_not_weakened_by_words(status: int) -> None:
     for code in ("unsupported_value", "request_too_large", "validation_error", "forbidden"):
         body = f'{{"error": {{"code": "{code}", "message": "m"}}}}'.encode()

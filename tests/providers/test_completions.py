@@ -94,7 +94,7 @@ def test_choices_and_logprobs() -> None:
     assert not complete  # choice 1 never said why it ended
 
 
-@pytest.mark.parametrize(
+@each_case(
     "error",
     [
         {"error": {"type": "server_error", "message": "Overloaded"}},

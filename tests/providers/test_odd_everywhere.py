@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from engine.errors import Category
 from engine.events import Unknown
 from tests.cases import each_case
@@ -114,7 +112,7 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_odd_records_end_no_answer_wherever_they_come(dialect: str) -> None:
     answer = ANSWERS[dialect]
     first, second = (answer.framed([answer.piece(text)]) for text in "ab")
@@ -142,7 +140,7 @@ def test_json_that_is_cut_may_have_held_a_word(dialect: str) -> None:
     assert "text/event-stream" in reading.error.message
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_lines_end_and_events_stand_as_the_server_likes(dialect: str) -> None:
     body = ANSWERS[dialect].body("a", "b")
     for other in (
@@ -186,7 +184,7 @@ STRANGERS = [
 ]
 
 
-@pytest.mark.parametrize("dialect", ANSWERS)
+@each_case("dialect", ANSWERS)
 def test_what_is_none_of_the_format_is_told_and_not_asked_again(dialect: str) -> None:
     others = [
         (one.body("a"), "text/event-stream") for name, one in ANSWERS.items() if name != dialect

@@ -330,7 +330,7 @@ def test_the_limit_holds_for_an_event_that_comes_alone(name: str) -> None:
             read(late)
 
 
-@pytest.mark.parametrize("name", DATA)
+@each_case("name", DATA)
 def test_what_was_left_open_before_an_event_is_heeded(name: str) -> None:
     piece = framed(name, DATA[name][0], 9, random.Random(1))
     crlf = piece.replace(b"\n", b"\r\n")

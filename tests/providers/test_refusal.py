@@ -262,7 +262,7 @@ def test_x_should_retry_is_a_word_in_any_case(words: str, on_500: bool, on_400: 
     )
 
 
-@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "APPLICATION/XHTML+XML"])
+@each_case("kind", ["text/html", "Text/HTML; charset=utf-8", "APPLICATION/XHTML+XML"])
 def test_a_page_is_told_without_its_tags_in_any_case(kind: str) -> None:
     assert "<b>" not in str(refuse(502, b"Bad <b>gateway</b>", {"content-type": kind}))
 
@@ -325,7 +325,7 @@ def test_a_redirect_is_not_a_refusal_but_never_followed() -> None:
     assert "to '" not in str(refuse(304, b"", {}))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("location", "shown"),
     [
         (

@@ -75,7 +75,7 @@ def body(messages: Any, provider: str, dialect_name: str, model: str) -> dict[st
 
 
 @pytest.mark.skipif(not RECORDINGS, reason="the corpus is not here")
-@pytest.mark.parametrize("receiver", RULES, ids=lambda receiver: " ".join(receiver))
+@each_case("receiver", RULES, ids=lambda receiver: " ".join(receiver))
 def test_every_recorded_answer_is_a_history_for_everybody(receiver: tuple[str, str, str]) -> None:
     provider, name, model = receiver
     broken = {}

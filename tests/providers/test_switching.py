@@ -11,6 +11,7 @@ from engine.errors import ConfigError
 from engine.messages import Image, Message, Thinking, ToolCall, ToolResult
 from engine.providers.refusal import http_error
 from engine.providers.rejected import without_rejected_field
+from tests.cases import each_case
 from tests.providers.test_round_trip import body
 
 HI = {"role": "user", "content": "hi"}
@@ -28,7 +29,7 @@ def refused(status: int, words: str) -> Any:
 THOUGHT = {"role": "assistant", "content": "so", "reasoning_content": "hm"}
 
 
-@pytest.mark.parametrize("provider", ["groq", "mistral", "cerebras"])
+@each_case("provider", ["groq", "mistral", "cerebras"])
 def test_reasoning_of_another_stays_behind_where_it_is_refused(provider: str) -> None:
     # AstrBot#5946, freellmapi#1070, hermes-agent#11089, jan#8136: Groq; crush#1590, OpenMinis#87:
     # Mistral ("extra_forbidden").
@@ -69,7 +70,7 @@ RESULTS = Message.tool(ToolResult("t1", "1"), ToolResult("t2", "2"))
 UNSIGNED = "skip_thought_signature_validator"
 
 
-@pytest.mark.parametrize("model", ["gemini-3-pro-preview", "gemini-3.5-flash", "gemini-pro-latest"])
+@each_case("model", ["gemini-3-pro-preview", "gemini-3.5-flash", "gemini-pro-latest"])
 def test_calls_of_another_go_to_gemini_3_by_either_of_its_formats(model: str) -> None:
     # pipecat#5809, opencode#4832, cc-switch#4457 and #5415, code_puppy#165.
     calls = lines("gemini-openai", HI, FOREIGN, RESULTS, model=model)[1]["tool_calls"]

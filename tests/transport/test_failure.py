@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.errors import Category, ProviderError
 from engine.transport.failure import CurlFailure, failure_error
 from tests.cases import each_case
@@ -62,13 +60,13 @@ def test_tls_that_was_refused_is_not_tried_again(code: int, text: str, again: bo
     assert error.retryable is again
 
 
-@pytest.mark.parametrize("code", [35, 56, 98])
+@each_case("code", [35, 56, 98])
 def test_who_is_asked_for_a_certificate_is_told_of_his_own(code: int) -> None:
     error = failure_error(failure(code, READ + "tlsv13 alert certificate required"))
     assert "certificate of the client" in str(error) and "SSL_CERT_FILE" not in str(error)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words", ["tlsv1 alert internal error", "decryption failed or bad record mac", "unexpected eof"]
 )
 def test_other_alerts_may_come_of_a_request_that_was_read(words: str) -> None:
@@ -187,7 +185,7 @@ def test_a_server_that_refuses_unread_is_overloaded_and_nothing_may_have_reached
     assert begun.category is not Category.SERVER
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "chunk hex-length char not a hex digit: 0x7a",

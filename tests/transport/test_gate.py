@@ -83,7 +83,7 @@ def test_a_wait_that_the_caller_set_is_not_cut_short() -> None:
     assert gate.wait(10.0, 0) == 80.0
 
 
-@pytest.mark.parametrize(("second", "opens"), [(30.0, 31.2), (0.5, 2.0), (None, 2.0)])
+@each_case(("second", "opens"), [(30.0, 31.2), (0.5, 2.0), (None, 2.0)])
 def test_the_longest_wait_that_one_of_them_was_asked_for_counts(
     second: float | None, opens: float
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from engine.transport.gate_probes import Probes
 from tests.cases import each_case
 
@@ -49,7 +47,7 @@ def test_of_an_outage_only_the_beginning_is_spent_so(begun: int, most: int) -> N
     assert most - 20 <= spent <= most
 
 
-@pytest.mark.parametrize("spare", [0.0, 0.5, 20.0])
+@each_case("spare", [0.0, 0.5, 20.0])
 def test_where_no_refusals_can_be_spared_one_asks_at_a_time(spare: float) -> None:
     assert asked(20, 30, spare) == [1] * 11
 

@@ -37,7 +37,7 @@ INTERNAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_case(
     "face", [engine.Multi, engine.Stream, engine.transport.Exchange], ids=lambda f: f.__name__
 )
 def test_a_face_shows_what_a_user_may_call_and_nothing_else(face: type) -> None:

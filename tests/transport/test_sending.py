@@ -99,7 +99,7 @@ def test_who_refuses_is_asked_again_at_once_twice_and_then_later_and_later() -> 
     assert [repeat_wait(lost, n, 1.0) for n in range(5)] == [0] * 5
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words",
     [
         b"HTTP/2 stream 3 reset by server (error 0xd HTTP_1_1_REQUIRED)",

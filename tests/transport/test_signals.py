@@ -18,6 +18,7 @@ import pytest
 
 from engine.transport import signals
 from engine.transport.signals import SignalsHeld
+from tests.cases import each_case
 from tests.transport.paced import paced_server
 from tests.transport.process import run_script
 
@@ -354,7 +355,7 @@ def _handler(kind: str) -> tuple[Any, weakref.ref[_Handler]]:
     return handlers[kind], weakref.ref(held)
 
 
-@pytest.mark.parametrize("kind", ["object", "method", "partial", "closure"])
+@each_case("kind", ["object", "method", "partial", "closure"])
 def test_a_handler_that_is_set_no_more_is_not_kept(kind: str) -> None:
     handler, held = _handler(kind)
     signal.signal(ONE, handler)

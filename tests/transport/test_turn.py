@@ -353,7 +353,7 @@ def test_no_bound_takes_all_that_is_ready_in_one_turn() -> None:
         assert len(multi.info_read()) == 6
 
 
-@pytest.mark.parametrize("turn_seconds", [None, 0.005, 0])
+@each_case("turn_seconds", [None, 0.005, 0])
 def test_a_turn_that_ends_with_the_last_bytes_in_hand_wants_another_for_the_end(
     turn_seconds: float | None,
 ) -> None:

@@ -59,7 +59,7 @@ def test_json_on_a_line_of_its_own_is_a_record() -> None:
     ]
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@each_case("end", [b"", b"\n", b"\r\n"])
 def test_the_last_event_may_lack_its_blank_line_if_it_is_whole(end: bytes) -> None:
     assert read(b'data: {"a":1}' + end) == [("message", b'{"a":1}')]
     assert read(b"data: [DONE]" + end) == [("message", b"[DONE]")]
@@ -152,7 +152,7 @@ def test_plain_events_are_cut_out_around_the_others_alike_in_any_cut(
     )
 
 
-@pytest.mark.parametrize("before", [b"", b": begin\n\n", b"id: 7\n\n"])
+@each_case("before", [b"", b": begin\n\n", b"id: 7\n\n"])
 def test_an_event_too_large_takes_none_with_it_that_came_before_in_the_same_read(
     before: bytes,
 ) -> None:
@@ -187,7 +187,7 @@ def test_an_event_that_was_open_and_is_too_large_is_refused_before_those_after_i
             decoder.feed(b"x" * 600 + b"\n\n" + b"data: a\n\n" * 9)
 
 
-@pytest.mark.parametrize("size", [7, 100, 5000])
+@each_case("size", [7, 100, 5000])
 def test_an_event_over_the_limit_is_refused_and_those_before_it_are_not(size: int) -> None:
     decoder = EventStreamDecoder()
     decoder.limit = 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from time import thread_time
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -68,7 +67,7 @@ def test_retry_after_is_seconds_a_date_or_nothing(
     assert parse_retry_after(headers, NOW) == seconds
 
 
-@pytest.mark.parametrize("unit", ["9", "1s", "1 d", "Mon, ", "1, ", "a"])
+@each_case("unit", ["9", "1s", "1 d", "Mon, ", "1, ", "a"])
 def test_what_is_long_is_read_in_a_time_that_grows_with_its_length(unit: str) -> None:
     def seconds(length: int) -> float:
         headers = {"retry-after": (unit * length)[:length]}

@@ -88,7 +88,7 @@ def test_any_stream_in_any_pieces_is_what_the_reference_says(
     assert decode(data[a:b] for a, b in pairwise(edges)) == reference(data)
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@each_case("size", [1, 7, 1000])
 def test_a_line_over_the_limit_is_an_error_that_names_the_limit(size: int) -> None:
     decoder = NDJSONDecoder(max_line_bytes=100)
     for piece in in_pieces(b"x" * 100 + b"\n", size):
@@ -140,7 +140,7 @@ def test_time_is_linear_in_the_bytes(unit: bytes) -> None:
     assert seconds(16 * MIB) <= 20 * seconds(2 * MIB) + 0.005
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@each_case("size", [1, 7, 1000])
 def test_a_printed_object_over_the_limit_is_an_error_after_those_before_it(size: int) -> None:
     decoder = NDJSONDecoder()
     decoder.limit = 100  # as a reader sets it

@@ -221,7 +221,7 @@ def test_an_event_over_the_limit_is_an_error_that_names_the_limit() -> None:
     assert caught.value.category is Category.PROTOCOL
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@each_case("size", [1, 7, 1000])
 def test_the_limit_is_the_same_however_the_bytes_come(size: int) -> None:
     fits = b"data: " + b"x" * 94 + b"\n\n"
     assert limited(100, *in_pieces(fits, size)) == [("message", b"x" * 94, "", None)]
@@ -259,7 +259,7 @@ def peak_over(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("start", [b"data: ", b": ", b"id: ", b"nothing known"])
+@each_case("start", [b"data: ", b": ", b"id: ", b"nothing known"])
 def test_an_endless_line_stops_at_the_limit_plus_one_mebibyte(start: bytes) -> None:
     limit = 4 * MIB
     decoder = SSEDecoder(max_event_bytes=limit)

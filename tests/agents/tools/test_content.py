@@ -8,8 +8,6 @@ from collections import UserString, deque
 from types import MappingProxyType
 from typing import Any
 
-import pytest
-
 import engine
 from engine.agents import FunctionAgent, tool
 from engine.agents.tools.content import as_content, mended
@@ -84,7 +82,7 @@ def test_a_picture_stays_one(value: Any, text: str, parts: list[Any]) -> None:
     assert as_content(value) == (text, parts)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("begin", "kind"),
     [
         (b"\xff\xd8\xff\xe0", "image/jpeg"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from engine.agents.tools.docstring import described
 from tests.cases import each_case
 
@@ -63,7 +61,7 @@ NOTES = {
 }
 
 
-@pytest.mark.parametrize("doc", [GOOGLE, NUMPY, SPHINX], ids=["google", "numpy", "sphinx"])
+@each_case("doc", [GOOGLE, NUMPY, SPHINX], ids=["google", "numpy", "sphinx"])
 def test_each_style_says_the_same(doc: str) -> None:
     text, notes = described(doc)
     assert text == "Send a letter.\n\nIt takes a while."

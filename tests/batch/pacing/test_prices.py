@@ -40,7 +40,7 @@ def test_a_long_prompt_has_a_price_of_its_own(
     assert LONG.cost(usage) == pytest.approx(dollars / 1e6)
 
 
-@pytest.mark.parametrize(("prompt", "dollars"), [(1000, 2000.0), (1001, 3502.0), (5000, 11500.0)])
+@each_case(("prompt", "dollars"), [(1000, 2000.0), (1001, 3502.0), (5000, 11500.0)])
 def test_what_a_request_may_cost_is_never_less_than_what_it_costs(
     prompt: int, dollars: float
 ) -> None:

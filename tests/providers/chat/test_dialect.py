@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from engine.answering.accumulate import Accumulator
 from engine.errors import Category, ProtocolError
 from engine.events import (
@@ -491,7 +489,7 @@ def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) ->
     assert of(Unknown, events)
 
 
-@pytest.mark.parametrize("ping", [SSERecord(b""), SSERecord(b"2026", "ping"), SSERecord(b"ping")])
+@each_case("ping", [SSERecord(b""), SSERecord(b"2026", "ping"), SSERecord(b"ping")])
 def test_a_sign_of_life_is_a_ping(ping: SSERecord) -> None:
     events = parse(ping, chunk(content="a"), ping, chunk("stop"), DONE)
     assert message(events).text == "a"
@@ -499,7 +497,7 @@ def test_a_sign_of_life_is_a_ping(ping: SSERecord) -> None:
     assert not of(Unknown, events)
 
 
-@pytest.mark.parametrize("data", [b"{", b'{"choices":[{"delta":{"content":5}}]}', b'{"x":'])
+@each_case("data", [b"{", b'{"choices":[{"delta":{"content":5}}]}', b'{"x":'])
 def test_what_is_odd_after_the_finish_reason_spoils_nothing(data: bytes) -> None:
     events = parse(chunk("stop", content="a"), SSERecord(data), DONE)
     assert events[-1] == Done(FinishReason.STOP, None, "stop")
@@ -526,7 +524,7 @@ def test_a_marker_alone_is_no_answer() -> None:
         assert "dialect" in str(failure.error)
 
 
-@pytest.mark.parametrize("records", [[], [chunk(content="a")], [record({"choices": []})]])
+@each_case("records", [[], [chunk(content="a")], [record({"choices": []})]])
 def test_without_marker_and_finish_reason_nothing_is_complete(records: list[SSERecord]) -> None:
     assert not of(Done, parse(*records))
 

@@ -176,7 +176,7 @@ def test_an_assistants_parts() -> None:
     assert lines(cut)[0] == {"role": "assistant", "content": "a"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("part", "line"),
     [
         (

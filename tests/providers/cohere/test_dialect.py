@@ -201,7 +201,7 @@ def test_an_answer_that_was_not_streamed() -> None:
     assert seen[-1] == events.Done(FinishReason.TOOL_USE, USAGE, "TOOL_CALL")
 
 
-@pytest.mark.parametrize("body", [b"{}", b"nonsense", b'{"message":"no such model"}'])
+@each_case("body", [b"{}", b"nonsense", b'{"message":"no such model"}'])
 def test_nothing_that_is_no_answer_passes_for_one(body: bytes) -> None:
     (only,) = DIALECT.parse_answer(body)
     assert isinstance(only, events.StreamError)

@@ -7,8 +7,6 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-import pytest
-
 from engine import events
 from engine.answering.accumulate import Accumulator
 from engine.errors import Category, EngineError
@@ -413,7 +411,7 @@ def test_logprobs_of_the_chosen_tokens() -> None:
 OVERLOADED = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
 
 
-@pytest.mark.parametrize(
+@each_case(
     "error",
     [OVERLOADED, [OVERLOADED], {"message": "Overloaded.", "status": "UNAVAILABLE"}],
     ids=["bare", "in a list", "without its wrapping"],
@@ -442,14 +440,14 @@ def test_a_record_that_is_no_object_cannot_be_a_word_and_is_told(data: bytes) ->
     assert isinstance(seen[0], events.Unknown)
 
 
-@pytest.mark.parametrize("data", [b"[{", b'{"candidates":3}', b'{"candidates":[{"content":"x"}]}'])
+@each_case("data", [b"[{", b'{"candidates":3}', b'{"candidates":[{"content":"x"}]}'])
 def test_what_is_no_chunk_is_a_protocol_error(data: bytes) -> None:
     seen, complete = replay(SSE, [b"data: " + data + b"\n\n"])
     assert failure(seen).category is Category.PROTOCOL
     assert not complete
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"models":[]}'])
+@each_case("body", [b"{}", b"[]", b'{"models":[]}'])
 def test_nothing_that_is_no_answer_passes_for_one(body: bytes) -> None:
     assert failure(SSE.parse_answer(body)).category is Category.PROTOCOL
 

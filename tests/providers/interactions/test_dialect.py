@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from engine.answering.accumulate import Accumulator
 from engine.errors import Category
 from engine.events import (
@@ -38,6 +36,7 @@ from engine.providers import dialect, endpoint
 from engine.providers.interactions.dialect import InteractionsParser
 from engine.request import ModelRequest
 from engine.wire import SSERecord
+from tests.cases import each_case
 
 JSON = dict[str, Any]
 
@@ -110,7 +109,7 @@ def test_calls_come_in_pieces_or_whole() -> None:
     assert pieces[-1].finish_reason is FinishReason.TOOL_USE  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("status", ["incomplete", "cancelled", "of_tomorrow"])
+@each_case("status", ["incomplete", "cancelled", "of_tomorrow"])
 def test_a_call_without_arguments_waits_for_a_good_end(status: str) -> None:
     assert message(parse(CREATED, call(0), ended(status))).parts == [PartialToolCall("c1", "f", "")]
     assert message(parse(CREATED, call(0), ended())).tool_calls == [ToolCall("c1", "f", "{}")]

@@ -567,7 +567,7 @@ def test_content_at_the_start_of_a_stream_is_told() -> None:
     assert message(events).text == "On "
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "category"),
     [
         ({"type": "error", "error": {"type": "overloaded_error"}}, Category.SERVER),
@@ -659,7 +659,7 @@ EVERYTHING: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
+@each_case("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
 def test_a_field_of_another_type_never_raises(odd: Any) -> None:
     for number, original in enumerate(EVERYTHING):
         for path in [*paths(original)][:: every(4)]:

@@ -151,7 +151,7 @@ def test_made_up_ids_differ_between_answers_and_not_between_readings() -> None:
     assert len({*ids("2025-08-04T08:52:19.1Z"), *ids("2025-08-04T08:52:19.2Z")}) == 4
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("last", "expected"),
     [
         (end("length"), (FinishReason.LENGTH, "length")),
@@ -208,7 +208,7 @@ def test_a_line_that_is_no_object_cannot_be_a_word_and_is_told(record: bytes) ->
     assert any(isinstance(event, events.Unknown) for event in seen)
 
 
-@pytest.mark.parametrize("record", [b"{", b'{"message":3}', b'{"done":"x"}'])
+@each_case("record", [b"{", b'{"message":3}', b'{"done":"x"}'])
 def test_what_is_no_line_is_a_protocol_error(record: bytes) -> None:
     last = CHAT.parser().feed([record])[-1]
     assert isinstance(last, events.StreamError)
@@ -236,7 +236,7 @@ def test_nothing_that_is_no_answer_passes_for_one() -> None:
     assert "Not Found" in str(told.error)
 
 
-@pytest.mark.parametrize("size", [1, 3, 50])
+@each_case("size", [1, 3, 50])
 def test_no_cut_changes_anything(size: int) -> None:
     lines = [line("Hé"), line("llo", thinking="…"), end(eval_count=2)]
     assert streamed(*lines, size=size) == streamed(*lines)

@@ -152,7 +152,7 @@ def test_what_follows_the_last_event_is_not_read() -> None:
     assert isinstance(events[-1], Done)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("why", "reason"),
     [
         ("max_output_tokens", FinishReason.LENGTH),
@@ -202,7 +202,7 @@ def test_arguments_may_come_as_an_object() -> None:
     assert message(events).tool_calls == [ToolCall("call_0", "get_weather", '{"city":"Paris"}')]
 
 
-@pytest.mark.parametrize("arguments", ['{"city": "Par', '{"city": "Paris"}', ""])
+@each_case("arguments", ['{"city": "Par', '{"city": "Paris"}', ""])
 def test_an_incomplete_call_is_not_handed_over(arguments: str) -> None:
     why = {"reason": "max_output_tokens"}
     call = call_item(0, arguments, status="incomplete")
@@ -688,7 +688,7 @@ EVERYTHING: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
+@each_case("odd", [None, 5, -1.5, "odd", [], {}, ["odd"], {"odd": 1}, 10**30])
 def test_a_field_of_another_type_never_raises(odd: Any) -> None:
     for number, original in enumerate(EVERYTHING):
         for path in [*paths(original)][:: every(4)]:
