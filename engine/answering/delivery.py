@@ -57,7 +57,7 @@ class Delivery(Generic[E, R]):
     __slots__ = (
         *("__weakref__", "_deliver_soon", "_disturbed", "_due", "_fold_at", "_folded"),
         *("_handed_in", "_history", "_joined", "_let_go", "_max_unread", "_notes", "_readers"),
-        *("_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
+        *("_quiet", "_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
         *("completion", "cursor", "driver", "multi", "over", "paused", "queue"),
     )
 
@@ -84,6 +84,7 @@ class Delivery(Generic[E, R]):
         self.paused: bool = False
         self._disturbed = False  # by a callback: paused, or what waits was dropped
         self._due = False  # the driver will call `deliver`, or it hands over just now
+        self._quiet = True  # neither paused nor is there a note
         self.completion: R | None = None
         self._notes: list[Callable[[], None]] | None = None
         self._watchers: list[Callable[[], None]] | None = None
@@ -114,7 +115,7 @@ class Delivery(Generic[E, R]):
 
     def note(self, call: Callable[[], None]) -> None:
         """Call `call` outside libcurl, before the next event is handed over."""
-        self._notes = [*(self._notes or ()), call]
+        self._notes, self._quiet = [*(self._notes or ()), call], False
         self._wanted()
 
     def drop(self) -> None:
@@ -135,6 +136,7 @@ class Delivery(Generic[E, R]):
         """Call no callback of an event, and hold the source back, until `resume`."""
         if not self.paused and not self.over:
             self.paused = self._disturbed = True
+            self._quiet = False
             self._source.hold_back("pause")
 
     def resume(self) -> None:
@@ -148,31 +150,22 @@ class Delivery(Generic[E, R]):
 
     def deliver(self, until: float = math.inf) -> bool:
         """Hand over what waits, until then (seconds of time.monotonic). True: there is more."""
-        more = False
+        callbacks, queue, after, more = self.callbacks, self.queue, self.cursor + 1, False
         try:
-            if self._notes is not None:
-                notes, self._notes = self._notes, None
-                for note in notes:
-                    note()
-            if self.driver.texts is not None:
-                self._due = more = self._noted(until)
-            elif not self.paused:
-                callbacks, queue, after = self.callbacks, self.queue, self.cursor + 1
-                on_event = callbacks.on_event
-                if (
-                    (on_event is None and callbacks.others is None)
-                    or after != self.base + len(queue)
-                    or type(item := queue[-1]) is Step
-                ):
-                    self._due = more = self._to_callbacks(until)
-                else:  # one event, as nearly always: what the loop would do
-                    self.cursor, self._due = after, False  # what it brings about asks anew
-                    if on_event is not None and on_event(item, callbacks.face) is STOP:
-                        self._source.cancel()
-                    if (tell := callbacks.others) is not None:
-                        tell(item)
+            if (
+                self._quiet
+                and after == self.base + len(queue)
+                and ((on_event := callbacks.on_event) is not None or callbacks.others is not None)
+                and type(item := queue[-1]) is not Step
+                and self.driver.texts is None
+            ):  # one event, as nearly always: what the loop would do
+                self.cursor, self._due = after, False  # what it brings about asks anew
+                if on_event is not None and on_event(item, callbacks.face) is STOP:
+                    self._source.cancel()
+                if (tell := callbacks.others) is not None:
+                    tell(item)
             else:
-                self._due = False
+                self._due = more = self._deliver(until)
         except Exception as error:
             self._due = more = True  # what came meanwhile, and what the source says of it
             self._source.failed(error)
@@ -290,8 +283,7 @@ class Delivery(Generic[E, R]):
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, outside libcurl, when there is news."""
-        self._watchers = self._watchers or []
-        self._watchers.append(call)
+        self._watchers = [*(self._watchers or ()), call]
 
     def unwatch(self, call: Callable[[], None]) -> None:
         """The opposite of `watch`, also where it was called."""
@@ -337,6 +329,14 @@ class Delivery(Generic[E, R]):
         with SignalsHeld():
             self.fold()
 
+    def _deliver(self, until: float) -> bool:
+        notes, self._notes = self._notes, None
+        for note in notes or ():
+            note()
+        self._quiet = not (self._notes or self.paused)
+        deliver = self._to_callbacks if self.driver.texts is None else self._noted
+        return not self.paused and deliver(until)
+
     def _to_callbacks(self, until: float) -> bool:
         callbacks, queue = self.callbacks, self.queue
         on_event, others = callbacks.on_event, callbacks.others
@@ -371,7 +371,7 @@ class Delivery(Generic[E, R]):
     def _noted(self, until: float) -> bool:
         start, waiting = self.cursor, self.queue[self.cursor - self.base :]
         try:
-            return not self.paused and self._to_callbacks(until)
+            return self._to_callbacks(until)
         finally:
             note_texts(self.driver.texts, self.callbacks.face, waiting[: self.cursor - start])
 

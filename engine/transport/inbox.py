@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Final, Protocol
 
@@ -16,6 +16,8 @@ MOST: Final = 256 * 1024
 # Bytes, and pieces, that are handed over between two looks at the clock.
 _LOOK: Final = 4096
 _MOST_PIECES: Final = 16
+
+_NOBODY: Final[frozenset[Work]] = frozenset()
 
 
 class Connecting(Protocol):
@@ -41,16 +43,23 @@ class Inbox:
         connected: transfers that got their connection.
         flooded: transfers that are to wait until the inbox is empty, or their work caught up.
         behind: works that have not delivered all they were given; nothing more is stored for them.
+        room: the `size` up to which anything is stored, without a look at `behind`.
     """
 
-    __slots__ = ("behind", "connected", "flooded", "pieces", "size")
+    __slots__ = ("behind", "connected", "flooded", "pieces", "room", "size")
 
     def __init__(self) -> None:
         self.pieces: list[tuple[Callable[[bytes], None], bytes]] = []
         self.size: int = 0
         self.connected: list[Connecting] = []
         self.flooded: list[Flooded] = []
-        self.behind: set[Work] = set()
+        self.behind: frozenset[Work] = _NOBODY
+        self.room: int = MOST
+
+    def wait_for(self, behind: Collection[Work]) -> None:
+        """Store nothing more for works that are `behind`."""
+        self.behind = frozenset(behind) if behind else _NOBODY
+        self.room = -1 if behind else MOST
 
     def hand_over(self, until: float) -> bool:
         """Give what is stored to its owners, until the clock says `until`; whether all of it was

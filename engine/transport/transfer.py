@@ -77,38 +77,11 @@ class Transfer:
     """
 
     __slots__ = (
-        "_asked",
-        "_carrier",
-        "_connect_timeout",
-        "_easy",
-        "_flooded",
-        "_fresh",
-        "_head",
-        "_held_back",
-        "_inbox",
-        "_key",
-        "_lines",
-        "_lost",
-        "_queued",
-        "_retry",
-        "_sending",
-        "_since",
-        "_take",
-        "again",
-        "attempt",
-        "began_at",
-        "created",
-        "host",
-        "lane",
-        "over",
-        "owner",
-        "passed",
-        "possibly_billed",
-        "repeats",
-        "request",
-        "state",
-        "timing",
-        "work",
+        *("_asked", "_carrier", "_connect_timeout", "_easy", "_flooded", "_fresh", "_head"),
+        *("_held_back", "_inbox", "_key", "_lines", "_lost", "_queued", "_retry", "_sending"),
+        *("_since", "_take", "_wary", "again", "attempt", "began_at", "created", "host"),
+        *("lane", "over", "owner", "passed", "possibly_billed", "repeats", "request", "state"),
+        *("timing", "work"),
     )
 
     def __init__(
@@ -149,6 +122,7 @@ class Transfer:
         self._lines: list[bytes] = []
         self._head: Head | None = None
         self._held_back = False  # by its owner
+        self._wary = False  # perhaps held back, or of a sending that is unsure
         self._flooded = False  # by us: it sends faster than it is taken
 
     def __repr__(self) -> str:
@@ -218,21 +192,28 @@ class Transfer:
     def _on_write(self, data: bytes) -> int | None:
         # Inside libcurl: store, or have it brought again later; nothing else.
         inbox = self._inbox
+        if (self._wary or inbox.size > inbox.room) and (answer := self._not_stored()) is not None:
+            return answer
+        inbox.size += len(data)
+        inbox.pieces.append((self._take, data))
+        return None
+
+    def _not_stored(self) -> int | None:
         if self._held_back:
             return int(pycurl.WRITEFUNC_PAUSE)
         if self._sending.unsure and self._sending.crossed(self._head, self._lines):
             return 0  # it ends here
-        if (size := inbox.size) > MOST or (inbox.behind and self.work in inbox.behind):
-            self._flooded = True
-            inbox.flooded.append(self)
-            return int(pycurl.WRITEFUNC_PAUSE)
-        inbox.size = size + len(data)
-        inbox.pieces.append((self._take, data))
-        return None
+        self._wary = self._sending.unsure
+        if self._inbox.size <= MOST and self.work not in self._inbox.behind:
+            return None
+        self._flooded = True
+        self._inbox.flooded.append(self)
+        return int(pycurl.WRITEFUNC_PAUSE)
 
     def _on_prereq(self, _: str, ip: str, __: int, port: int) -> int:
         # Inside libcurl. Called when the connection is made or taken from the pool.
         answer = self._sending.look((ip, port), self._lines, self._head is not None)
+        self._wary = self._held_back or self._sending.unsure
         if not answer:
             self._inbox.connected.append(self)
         return answer
@@ -336,7 +317,7 @@ class Transfer:
         """Take no more bytes from the peer until `resume`; the socket's flow control holds it.
         Before there is a connection: from its first byte on."""
         if not self._held_back:
-            self._held_back = True
+            self._held_back = self._wary = True
             if self._easy is not None:
                 pause(self._easy, pycurl.PAUSE_RECV)
 

@@ -18,8 +18,6 @@ __all__ = ["OnTurn", "Turn"]
 
 OnTurn = Callable[[list[tuple[Any, str]]], object]
 
-_NOBODY: Final[set[Work]] = set()
-
 # What is concluded between two looks at the clock.
 _SLICE: Final = 16
 # Works that are delivered between two looks, where those take less than `_FAST` seconds.
@@ -102,7 +100,7 @@ class Turn:
             if driver.deliverable:
                 # What is behind is not read further; but the others are, in the time that is left.
                 self._deliver(begun + seconds / 2)
-            driver.inbox.behind = set(driver.deliverable) if driver.deliverable else _NOBODY
+            driver.inbox.wait_for(driver.deliverable)
             more = True
             while more and not self._marked:
                 with SignalsHeld():
@@ -259,9 +257,11 @@ class Turn:
             for _ in range(stride):
                 self._delivering = work = deliverable[0]
                 more = work.deliver(until)
-                deliverable.popleft()  # not before: what interrupts it must not lose its place
+                # Not before: what interrupts it must not lose its place.
                 if more:
-                    deliverable.append(work)
+                    deliverable.rotate(-1)
+                else:
+                    deliverable.popleft()
                 if not deliverable or self._marked:
                     break
             now = monotonic()
