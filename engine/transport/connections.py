@@ -11,9 +11,11 @@ import socket
 import sys
 from _socket import socket as RawSocket  # the class in C: socket.socket costs twice the time
 from collections.abc import Sequence
-from struct import unpack_from
+from struct import Struct
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 __all__ = ["Connections", "Name", "Reused"]
 
@@ -25,7 +27,7 @@ Name = tuple[str, int]
 _MOST_ENDS: Final = 256
 
 
-class Reused(NamedTuple):
+class Reused(msgspec.Struct, frozen=True, gc=False):
     """A connection that had served before, as a request is given it.
 
     Attributes:
@@ -48,6 +50,7 @@ _ESTABLISHED: Final = 1
 # The peer has said that it is done, in order and not by a reset: CLOSE_WAIT, and what may follow.
 _CLOSED_IN_ORDER: Final = frozenset({8, 9})
 _BYTES_ACKED: Final = 120
+_number_in: Final = Struct("Q").unpack_from
 _FAMILY, _STREAM, _TCP = int(socket.AF_INET6), int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
 _NOT_LENT: Final[tuple[Name, Sequence[bytes]]] = ("", 0), ()
 _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
@@ -183,10 +186,10 @@ def _look(fd: int) -> _Look | None:
         return None  # libcurl's own wake-up descriptor
     try:
         info = sock.getsockopt(_TCP, _TCP_INFO, _BYTES_ACKED + 8)
-        name = sock.getsockname()
+        name = sock.getsockname()[:2]  # IPv6 has two more
     except OSError:
         return None  # a unix socket
     finally:
         sock.detach()
-    acknowledged = unpack_from("Q", info, _BYTES_ACKED)[0] if len(info) > 127 else 0
-    return (name[0], name[1]), info[0], acknowledged
+    acknowledged = _number_in(info, _BYTES_ACKED)[0] if len(info) > 127 else 0
+    return name, info[0], acknowledged

@@ -72,13 +72,12 @@ class Hosts:
 
     def send(self, host: str, easy: pycurl.Curl, fresh: bool) -> Sending:
         """An attempt on `easy` to `host` begins; `fresh`: not on a pooled connection."""
-        if self._peers.wants_fresh(host, monotonic()):
+        if self._peers.fresh_until and self._peers.wants_fresh(host, monotonic()):
             fresh = True
             easy.setopt(pycurl.FORBID_REUSE, 1)
         if fresh:
             easy.setopt(pycurl.FRESH_CONNECT, 1)
-        line = self._names.line(host) if self._names else None
-        if line is not None:
+        if self._names.found and (line := self._names.line(host)) is not None:
             easy.setopt(pycurl.RESOLVE, [line])
         sending = Sending(self.connections, self._admission.speaks_http2(host))
         if host.startswith("https:"):
@@ -123,14 +122,14 @@ class Hosts:
 
     def over(self, host: str, sending: Sending, head: Head | None) -> None:
         """The attempt is over; `head`: that of the answer, where it came."""
-        if head is not None and sending.reused is not None:
+        if self._peers.deaths and head is not None and sending.reused is not None:
             self._peers.lived(host)
         counted, name = sending.counted, sending.name
         if counted is not None and self._admission.streams.ended(counted):
             self._limit_streams()
         if head is not None and name is not None:
             framed = "content-length" in head.headers
-            if not self._peers.keeps(host, framed) and not self._admission.speaks_http2(host):
+            if (host, framed) not in self._peers.keepers and not self._admission.speaks_http2(host):
                 self._trials.answered(host, framed, name)
 
     def multiplexes(self, host: str, sending: Sending) -> None:

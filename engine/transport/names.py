@@ -35,9 +35,13 @@ class Names:
         admission: where hosts are held meanwhile.
         call_soon: calls a function on the owner's thread; may be called from any.
         call_later: calls a function so many seconds from now.
+
+    Attributes:
+        found: what libcurl is told of each host (empty: nothing was found, it is to ask itself),
+            and until when.
     """
 
-    __slots__ = ("_admission", "_call_later", "_call_soon", "_found", "_open", "_threads")
+    __slots__ = ("_admission", "_call_later", "_call_soon", "_open", "_threads", "found")
 
     def __init__(
         self,
@@ -50,12 +54,11 @@ class Names:
         self._call_later = call_later
         self._open: dict[str, Timer] = {}  # hosts that are held
         self._threads = 0
-        # What libcurl is told (empty: nothing was found, it is to ask itself), and until when.
-        self._found: dict[str, tuple[str, float]] = {}
+        self.found: dict[str, tuple[str, float]] = {}
 
     def look_up(self, host: str) -> bool:
         """Whether `host` is held now until its name was looked up."""
-        known = self._found.get(host)
+        known = self.found.get(host)
         if (known is not None and monotonic() < known[1]) or self._threads >= _MOST:
             return False
         named = _name_of(host)
@@ -73,17 +76,13 @@ class Names:
 
     def line(self, host: str) -> str | None:
         """CURLOPT_RESOLVE's line for `host`; None: libcurl looks it up."""
-        known = self._found.get(host)
+        known = self.found.get(host)
         if known is None:
             return None
         if monotonic() >= known[1]:
-            del self._found[host]
+            del self.found[host]
             return None
         return known[0] or None
-
-    def __bool__(self) -> bool:
-        """Whether any were found."""
-        return bool(self._found)
 
     def _ask(self, host: str, name: str, port: int) -> None:
         # A thread of ours. The function in C is nobody's but the system's, patched or not.
@@ -104,9 +103,9 @@ class Names:
         self._told(host, line)
 
     def _told(self, host: str, line: str) -> None:
-        self._found[host] = (line, monotonic() + _HOLDS)
-        if len(self._found) > 10 * _MOST:
-            del self._found[next(iter(self._found))]
+        self.found[host] = (line, monotonic() + _HOLDS)
+        if len(self.found) > 10 * _MOST:
+            del self.found[next(iter(self.found))]
         timer = self._open.pop(host, None)
         if timer is not None:
             timer.cancel()

@@ -23,46 +23,47 @@ _MOST: Final = 1000
 class Peers:
     """Hosts that close connections just as they are used again. Nothing tells such a close from
     the death of a request that was read, so these hosts are given a fresh connection each time, for
-    a while. Pure: time is an argument."""
+    a while. Pure: time is an argument.
 
-    __slots__ = ("_deaths", "_fresh_until", "_http1_until", "_keepers")
+    Attributes:
+        deaths: of pooled connections in a row, by host.
+        fresh_until: until when each host that wants it is given fresh connections.
+        keepers: hosts, and whether the answers said how long they were, after which they kept the
+            connection.
+    """
+
+    __slots__ = ("_http1_until", "deaths", "fresh_until", "keepers")
 
     def __init__(self) -> None:
-        self._deaths: dict[str, int] = {}
-        self._fresh_until: dict[str, float] = {}
+        self.deaths: dict[str, int] = {}
+        self.fresh_until: dict[str, float] = {}
         self._http1_until: dict[str, float] = {}
-        # Hosts, and whether the answers said how long they were, after which they kept the
-        # connection.
-        self._keepers: dict[tuple[str, bool], None] = {}
+        self.keepers: dict[tuple[str, bool], None] = {}
 
     def kept(self, host: str, framed: bool) -> None:
         """`host` kept its connection after an answer that was `framed` so."""
-        self._keepers[host, framed] = None
-        if len(self._keepers) > _MOST:
-            del self._keepers[next(iter(self._keepers))]
-
-    def keeps(self, host: str, framed: bool) -> bool:
-        """Whether `host` is known to keep its connections after such answers."""
-        return (host, framed) in self._keepers
+        self.keepers[host, framed] = None
+        if len(self.keepers) > _MOST:
+            del self.keepers[next(iter(self.keepers))]
 
     def left(self, host: str, rested: float, now: float) -> None:
         """A pooled connection to `host` was found dead after so many seconds at rest: a server that
         closes after each answer is soon met in the act."""
         if rested < _AT_ONCE:
             self._forget(host)
-            self._fresh_until[host] = now + _A_WHILE
+            self.fresh_until[host] = now + _A_WHILE
             self._bound()
 
     def died(self, host: str, now: float) -> None:
         """A pooled connection to `host` looked alive and died under a request."""
         self._forget(host)
-        deaths = self._deaths.pop(host, 0) + 1
+        deaths = self.deaths.pop(host, 0) + 1
         if deaths < _PATIENCE:
-            self._deaths[host] = deaths
-            if len(self._deaths) > _MOST:
-                del self._deaths[next(iter(self._deaths))]
+            self.deaths[host] = deaths
+            if len(self.deaths) > _MOST:
+                del self.deaths[next(iter(self.deaths))]
             return
-        self._fresh_until[host] = now + _A_WHILE
+        self.fresh_until[host] = now + _A_WHILE
         self._bound()
 
     def downgraded(self, host: str, now: float) -> None:
@@ -77,20 +78,20 @@ class Peers:
 
     def _forget(self, host: str) -> None:
         for framed in (False, True):
-            self._keepers.pop((host, framed), None)
+            self.keepers.pop((host, framed), None)
 
     def _bound(self) -> None:
-        if len(self._fresh_until) > _MOST:
-            del self._fresh_until[next(iter(self._fresh_until))]
+        if len(self.fresh_until) > _MOST:
+            del self.fresh_until[next(iter(self.fresh_until))]
 
     def lived(self, host: str) -> None:
         """A request was answered on a pooled connection to `host`."""
-        if self._deaths:
-            self._deaths.pop(host, None)
+        if self.deaths:
+            self.deaths.pop(host, None)
 
     def wants_fresh(self, host: str, now: float) -> bool:
         """Whether `host` is to be given a connection of its own for each request now."""
-        return bool(self._fresh_until) and _until(self._fresh_until, host, now)
+        return bool(self.fresh_until) and _until(self.fresh_until, host, now)
 
 
 def _until(until: dict[str, float], host: str, now: float) -> bool:

@@ -32,24 +32,23 @@ class Templates:
     def __len__(self) -> int:
         return len(self._handles)
 
-    def key(self, request: HttpRequest, connect_timeout: float | None) -> Key | None:
-        """What the options for `request` hang on, beside what is of this request alone; None: they
-        are not to be kept."""
+    def handle(
+        self, request: HttpRequest, connect_timeout: float | None
+    ) -> tuple[pycurl.Curl | None, Key | None]:
+        """A fresh handle that is prepared for `request` but for what is of it alone, None where
+        there is no template of it; and what its options hang on, None: they are not to be kept."""
         if request.addresses:
-            return None  # found for this one request
+            return None, None  # found for this one request
         url, trust = request.url, None
         if url.startswith("https:"):
             try:
                 trust = find_trust(self._ca_file)  # a variable of the environment may name it
             except EngineError:
-                return None
+                return None, None
         unix_socket, nothing = request.unix_socket, request.body is None
-        return url, request.method, unix_socket, nothing, connect_timeout, trust
-
-    def handle(self, key: Key | None) -> pycurl.Curl | None:
-        """A fresh handle that is prepared for `key`; None: there is no template of it."""
-        template = self._handles.get(key) if key is not None else None
-        return None if template is None else template.duphandle()
+        key = url, request.method, unix_socket, nothing, connect_timeout, trust
+        template = self._handles.get(key)
+        return None if template is None else template.duphandle(), key
 
     def keep(self, key: Key | None, prepared: pycurl.Curl) -> None:
         """Have later handles for `key` prepared as this one is."""

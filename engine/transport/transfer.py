@@ -168,8 +168,7 @@ class Transfer:
         self._queued += self.began_at - self._since
         self._lines, self._head, self._flooded = [], None, False
         self._sending = _NOTHING_SENT
-        key = templates.key(request, self._connect_timeout)
-        prepared = templates.handle(key)
+        prepared, key = templates.handle(request, self._connect_timeout)
         self._easy = easy = pycurl.Curl() if prepared is None else prepared
         self.move(_CONNECTING)
         if not self.again:
@@ -227,7 +226,8 @@ class Transfer:
 
     def attempt_over(self, code: int, text: str) -> None:
         """libcurl is done with the attempt; tell the owner and do what it decides."""
-        self._inbox.give(self._take, inf)
+        if self._inbox.pieces:
+            self._inbox.give(self._take, inf)
         easy = self._easy
         if easy is None:
             return
@@ -369,7 +369,8 @@ class Transfer:
         if easy is not None:
             self.timing = measure(easy, self.created, self._queued)
             head = self._head or self.head
-            self.possibly_billed += self._sending.out and head is None
+            if head is None:
+                self.possibly_billed += self._sending.out
             self._carrier.hosts.over(self.host, self._sending, head)
             self._easy = None
             self._carrier.release(easy, self)

@@ -70,7 +70,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_a_few_names_are_left_to_libcurl(world: World) -> None:
     world.crowd()
-    assert not world.threads and not world.names
+    assert not world.threads and not world.names.found
 
 
 def test_the_next_waits_for_its_addresses(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_the_next_waits_for_its_addresses(world: World, monkeypatch: pytest.Monk
     assert world.names.line(GOOD) == "+good.example:8080:127.0.0.1,[fe80::1]"
     assert world.timers[0].call is None
     world.now += 60
-    assert world.names.line(GOOD) is None and not world.names
+    assert world.names.line(GOOD) is None and not world.names.found
 
 
 def test_where_nothing_is_found_libcurl_is_asked(

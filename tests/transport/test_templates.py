@@ -34,33 +34,36 @@ def test_what_the_options_hang_on_tells_two_templates_apart(
         (HttpRequest("GET", URL, unix_socket="/a"), 10.0),
         (HttpRequest("GET", "https://127.0.0.1:1/"), 10.0),
     ]
-    keys = [templates.key(request, timeout) for request, timeout in asked]
+    keys = [templates.handle(request, timeout)[1] for request, timeout in asked]
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    keys.append(templates.key(*asked[-1]))
+    keys.append(templates.handle(*asked[-1])[1])
     assert None not in keys
     assert len(set(keys)) == len(keys)
     # What is of one request alone tells nothing apart.
     other = HttpRequest("POST", URL, {"Authorization": "Bearer x"}, b"other")
-    assert templates.key(other, 10.0) == keys[0]
+    assert templates.handle(other, 10.0)[1] == keys[0]
 
 
 def test_what_was_found_for_one_request_is_not_kept() -> None:
     templates = Templates("/no/such/file")
-    assert templates.key(HttpRequest("GET", URL, addresses=["127.0.0.1"]), 10.0) is None
-    assert templates.key(HttpRequest("GET", "https://a.example/"), 10.0) is None
+    assert templates.handle(HttpRequest("GET", URL, addresses=["127.0.0.1"]), 10.0) == (None, None)
+    assert templates.handle(HttpRequest("GET", "https://a.example/"), 10.0) == (None, None)
     templates.keep(None, pycurl.Curl())
     assert len(templates) == 0
-    assert templates.handle(None) is None
+
+
+def asked(number: int) -> HttpRequest:
+    return HttpRequest("GET", f"{URL}{number}")
 
 
 def test_templates_are_bounded_and_freed() -> None:
     templates = Templates(None)
     easy = pycurl.Curl()
     for number in range(100):
-        templates.keep(("key", number), easy)
+        templates.keep(templates.handle(asked(number), 10.0)[1], easy)
     assert len(templates) == 32
-    assert templates.handle(("key", 0)) is None
-    assert templates.handle(("key", 99)) is not None
+    assert templates.handle(asked(0), 10.0)[0] is None
+    assert templates.handle(asked(99), 10.0)[0] is not None
     templates.close()
     assert len(templates) == 0
 

@@ -61,7 +61,7 @@ def test_the_next_request_waits_until_the_connection_was_kept_for_a_moment(world
     world.now = timer.when
     timer.call()  # type: ignore[misc]
     assert world.begun() == 3
-    assert world.peers.keeps(HOST, True) and not world.wants_fresh()
+    assert (HOST, True) in world.peers.keepers and not world.wants_fresh()
 
 
 def test_or_until_its_server_closes_it(world: World) -> None:
@@ -71,7 +71,7 @@ def test_or_until_its_server_closes_it(world: World) -> None:
     world.alive, world.now = False, 100.01
     world.trials.judge(NAME)
     assert world.begun() == 1
-    assert world.wants_fresh() and not world.peers.keeps(HOST, True)
+    assert world.wants_fresh() and (HOST, True) not in world.peers.keepers
     assert world.timers[0].call is None, "nothing is left to be judged"
 
 
@@ -87,7 +87,7 @@ def test_one_that_does_not_rest_holds_nobody_and_says_nothing(world: World) -> N
     world.trials.answered(HOST, True, NAME)
     world.ask()
     assert world.begun() == 1
-    assert not world.wants_fresh() and not world.peers.keeps(HOST, True)
+    assert not world.wants_fresh() and (HOST, True) not in world.peers.keepers
 
 
 def test_nor_does_one_that_libcurl_closed_meanwhile(world: World) -> None:
@@ -96,7 +96,7 @@ def test_nor_does_one_that_libcurl_closed_meanwhile(world: World) -> None:
     world.trials.judge(NAME)
     world.ask()
     assert world.begun() == 1
-    assert not world.wants_fresh() and not world.peers.keeps(HOST, True)
+    assert not world.wants_fresh() and (HOST, True) not in world.peers.keepers
 
 
 def test_who_asks_later_does_not_wait(world: World) -> None:
@@ -104,7 +104,7 @@ def test_who_asks_later_does_not_wait(world: World) -> None:
     world.now += 0.03
     world.ask()
     assert world.begun() == 1 and not world.timers
-    assert world.peers.keeps(HOST, False) and not world.peers.keeps(HOST, True)
+    assert (HOST, False) in world.peers.keepers and (HOST, True) not in world.peers.keepers
 
 
 def test_other_hosts_are_not_held(world: World) -> None:

@@ -1,6 +1,6 @@
 """What the next chunk of a Chat Completions stream likely is, read as that and nothing else.
 
-Each of these reads says of a chunk what the whole look at it would say, or leaves it alone.
+Each of these says of a chunk what the whole look at it would say, or leaves it alone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ from engine.providers.chat.facts import as_counts, decode_usual, finishes
 from engine.wire.json import UNREADABLE
 
 __all__ = ["AheadParser"]
-
-# What may come next: nothing that can be told; what opens the answer; its first words; more of the
-# text, of a call's arguments, of the reasoning; a count, after all alternatives have ended.
-_ANYTHING, _OPENING, _WORDS, _TEXT, _PIECE, _THOUGHT, _COUNT = range(7)
 
 # So many chunks that follow text may be more than plain text; then each is taken for such.
 _MISSES: Final = 8
@@ -49,7 +45,7 @@ class AheadParser(ContentParser):
         self._heard = False
         self._last: bytes | None = None
         self._plain = False
-        self._next = _OPENING
+        self._next: _Expectation = _USUAL  # what it likely is otherwise
         self._misses = 0  # chunks that were tried as what was expected and were not
         self._told: tuple[
             str | int | None, ...
@@ -62,11 +58,11 @@ class AheadParser(ContentParser):
         if self._failure is not None or self._halves.open:
             self._next = _ANYTHING
         elif not self._started:
-            self._next = _OPENING
+            self._next = _USUAL
         elif first.finish.word is not None:
-            self._next = _COUNT if self._over() else _ANYTHING
+            self._next = _USUAL if self._over() else _ANYTHING
         elif self._misses < _MISSES and first.kind is TextDelta:
-            self._next, self._plain = _TEXT, True
+            self._next, self._plain = _USUAL, True
         elif self._misses < _MISSES and first.kind is ThinkingDelta and first.reasoned:
             self._next = _THOUGHT
         elif self._misses < _MISSES and (calls := first.opened) and first.block == calls[-1].index:
@@ -74,31 +70,21 @@ class AheadParser(ContentParser):
         elif not self._blocks:
             self._next = _WORDS
         else:
-            self._next = _COUNT if self._over() else _ANYTHING
+            self._next = _USUAL if self._over() else _ANYTHING
 
-    def _expected(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as what is expected; whether it is that."""
-        expected = self._next
-        if expected == _ANYTHING:
-            return False
-        if expected == _WORDS:
-            if self._opens(data, events):
-                return True
-            return self._over() and self._usually(data, events)
-        if expected == _PIECE:
-            if self._piece(data, events):
-                return True
-        elif expected == _THOUGHT and self._thinks_on(data, events):
-            return True
-        return self._usually(data, events)
+    # -- what may be expected: each takes `data` as that, and tells whether it is ----------------
+
+    def _anything(self, data: bytes, events: list[Event]) -> bool:
+        """Nothing that can be told."""
+        return False
 
     def _piece(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as a further piece of a call's arguments; whether it is one."""
+        """A further piece of a call's arguments, or what ends it."""
         try:
             piece = decode_piece(data).choices[0].delta.tool_calls[0]
         except UNREADABLE:
             self._misses += 1
-            return False
+            return self._usually(data, events)
         calls = self._first.by_index
         call = calls.get(piece.index) if calls is not None else None
         if call is None or not call.told:
@@ -108,25 +94,25 @@ class AheadParser(ContentParser):
         return True
 
     def _thinks_on(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as a further piece of the reasoning; whether it is one."""
+        """A further piece of the reasoning, or what ends it."""
         try:
             delta = decode_thought(data).choices[0].delta
         except UNREADABLE:
             self._misses += 1
-            return False
+            return self._usually(data, events)
         words = delta.reasoning_content or delta.reasoning
         if words:
             events.append(ThinkingDelta(words, self._first.block))
         return bool(words)
 
     def _opens(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data` as the first text of the answer, and nothing else; whether it is that."""
+        """The first text of the answer, and nothing else."""
         first = self._first
         try:
             choice = decode_plain(data).choices[0]
             self._found(choice)
         except UNREADABLE:
-            return False
+            return self._over() and self._usually(data, events)
         self._choices.setdefault(0, first)
         text = choice.delta.content
         if text:
@@ -135,8 +121,8 @@ class AheadParser(ContentParser):
         return True
 
     def _usually(self, data: bytes, events: list[Event]) -> bool:
-        """Take `data`, where all of it is to be looked at, as what nearly all servers send then;
-        whether it is that."""
+        """What nearly all servers send where all of a chunk is to be looked at: as the answer
+        opens, and as it ends."""
         opens = not self._started
         try:
             chunk = decode_usual(data)
@@ -163,6 +149,13 @@ class AheadParser(ContentParser):
                     first.finish = first.finish.said(choice.finish_reason)
             else:
                 self._choice(choice, events)
-        if choices or self._next != _COUNT:
-            self._look_ahead()
+        self._look_ahead()
         return True
+
+
+_Expectation = Callable[[AheadParser, bytes, list[Event]], bool]
+_ANYTHING: Final[_Expectation] = AheadParser._anything
+_USUAL: Final[_Expectation] = AheadParser._usually
+_WORDS: Final[_Expectation] = AheadParser._opens
+_PIECE: Final[_Expectation] = AheadParser._piece
+_THOUGHT: Final[_Expectation] = AheadParser._thinks_on

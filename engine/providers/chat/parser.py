@@ -66,7 +66,7 @@ class ChatParser(AheadParser):
                     continue
             if data == _DONE:  # as nearly all write it; to find it no JSON takes 2 µs more
                 self._done(events)
-            elif not self._expected(data, events):
+            elif not self._next(self, data, events):
                 self._record(SSERecord(data) if data is record else record, events)  # type: ignore[arg-type]
             self._findings = findings = UNSAID  # this one may have said others
             if self._ended:
