@@ -1,4 +1,8 @@
-"""Messages and their parts, tool definitions, usage: plain data every provider is mapped to."""
+"""Messages and their parts, tool definitions, usage: plain data every provider is mapped to.
+
+None of what a conversation is made of can be in a cycle of references: the garbage collector need
+not walk through thousands of them.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +75,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cost: float | None = None
 
 
-class Citation(msgspec.Struct, frozen=True):
+class Citation(msgspec.Struct, frozen=True, gc=False):
     """A source the model names for a piece of its text.
 
     Attributes:
@@ -87,7 +91,7 @@ class Citation(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, tag="text", gc=False):
     """Text, with the citations that belong to it; `signature` and `extra` as in `ToolCall`."""
 
     text: str
@@ -96,7 +100,7 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
     extra: dict[str, Any] = {}
 
 
-class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+class Thinking(msgspec.Struct, frozen=True, tag="thinking", gc=False):
     """Reasoning the provider shows.
 
     Attributes:
@@ -116,7 +120,7 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     extra: dict[str, Any] = {}
 
 
-class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
+class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking", gc=False):
     """Reasoning the provider shows only encrypted; sent back unchanged with the next turn.
 
     `data` is for the provider alone; `extra` as in `ToolCall`.
@@ -126,14 +130,14 @@ class RedactedThinking(msgspec.Struct, frozen=True, tag="redacted_thinking"):
     extra: dict[str, Any] = {}
 
 
-class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+class Refusal(msgspec.Struct, frozen=True, tag="refusal", gc=False):
     """The model's words where it refuses; `extra` as in `ToolCall`."""
 
     text: str
     extra: dict[str, Any] = {}
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", gc=False):
     """A call the model asks for, whole: `arguments` is valid JSON.
 
     Attributes:
@@ -160,7 +164,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
         return {} if value is None else value  # Groq writes "null" for no arguments
 
 
-class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
+class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call", gc=False):
     """A call whose `arguments` did not complete as valid JSON: to look at, never to carry out. `id`
     and `name` are as far as they came."""
 
@@ -169,7 +173,7 @@ class PartialToolCall(msgspec.Struct, frozen=True, tag="partial_tool_call"):
     arguments: str
 
 
-class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+class ToolResult(msgspec.Struct, frozen=True, tag="tool_result", gc=False):
     """What a tool gave back for the call `id`.
 
     Attributes:
@@ -190,7 +194,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
     extra: dict[str, Any] = {}
 
 
-class Image(msgspec.Struct, frozen=True, tag="image"):
+class Image(msgspec.Struct, frozen=True, tag="image", gc=False):
     """An image, by `url` or as base64 `data` of `media_type`; `extra` as in `ToolCall`.
 
     `detail` is OpenAI's word (``low``, ``high``, ``auto``); None leaves it to the provider.
@@ -203,7 +207,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     extra: dict[str, Any] = {}
 
 
-class Document(msgspec.Struct, frozen=True, tag="document"):
+class Document(msgspec.Struct, frozen=True, tag="document", gc=False):
     """A document, by `url`, or as base64 `data` of `media_type`; `title`, None: it has none;
     `extra` as in `ToolCall`."""
 
@@ -214,7 +218,7 @@ class Document(msgspec.Struct, frozen=True, tag="document"):
     extra: dict[str, Any] = {}
 
 
-class Audio(msgspec.Struct, frozen=True, tag="audio"):
+class Audio(msgspec.Struct, frozen=True, tag="audio", gc=False):
     """Sound, as base64 `data` of `media_type`.
 
     Attributes:
@@ -287,7 +291,7 @@ Part = (
 )
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn: a role and its parts, in order.
 
     Attributes:

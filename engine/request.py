@@ -33,7 +33,7 @@ __all__ = [
 ThinkingLevel = Literal["none", "low", "medium", "high"]
 
 
-class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+class HttpRequest(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     """One HTTP request, checked before any I/O.
 
     Args:

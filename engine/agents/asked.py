@@ -31,32 +31,31 @@ class Asked:
     """A turn that was asked for.
 
     Args:
+        asking: whose it is.
         shown: the conversation as the model is shown it.
+        dialogue: the same, as it is asked.
         arguments: what is asked beside it; see `Plan.arguments`.
-        then: called once, as a step, when it is over; never after `cancel`.
 
     Attributes:
         turn: what reads it.
         completion: how it ended; None until then.
     """
 
-    __slots__ = ("_answer", "_began", "_calls", "_details", "_left", "_plan", "_shown", "_silent",
-                 "_stream", "_telling", "_then", "completion", "turn")  # fmt: skip
+    __slots__ = ("_answer", "_asking", "_began", "_calls", "_details", "_left", "_shown",
+                 "_silent", "_stream", "completion", "turn")  # fmt: skip
 
     def __init__(
         self,
-        plan: Plan,
-        telling: Telling,
-        shown: Dialogue,
+        asking: Asking,
+        shown: Sequence[Message],
+        dialogue: Dialogue,
         arguments: Mapping[str, Any],
-        then: Callable[[], None],
     ) -> None:
-        self._plan = plan
+        plan, telling = asking.plan, asking.telling
         self.turn: Turn = plan.idiom.turn(plan.tools)
         self.completion: Completion | None = None
-        self._telling = telling
+        self._asking = asking
         self._shown = shown
-        self._then = then
         self._left = False
         self._began = monotonic()
         self._details = telling.wants("arguments", "retry")
@@ -65,7 +64,7 @@ class Asked:
         typed = plan.answer_type is not None and telling.wants("partial")
         self._answer = GrowingJson() if typed else None
         self._stream = plan.client.stream(
-            plan.model, shown, on_event=self._hear, on_done=self._heard, **arguments
+            plan.model, dialogue, on_event=self._hear, on_done=self._heard, **arguments
         )
 
     def step(self, iteration: int, error: str | None) -> Step:
@@ -104,7 +103,7 @@ class Asked:
         turn = self.turn
         said = turn.read(event)
         if said:
-            self._telling.say(said)
+            self._asking.telling.say(said)
             if self._answer is not None:
                 self._grow(self._answer, said)
         if self._details:
@@ -118,7 +117,8 @@ class Asked:
 
     def _restart(self) -> None:
         """The model says it anew."""
-        self.turn, self._calls = self._plan.idiom.turn(self._plan.tools), None
+        plan = self._asking.plan
+        self.turn, self._calls = plan.idiom.turn(plan.tools), None
         self._silent = _NOTHING if self._details else self.turn.silent
         self._answer = GrowingJson() if self._answer is not None else None
 
@@ -126,18 +126,19 @@ class Asked:
         if self._left:
             return
         self.completion = completion
-        self._telling.step(self._then)
+        self._asking.telling.step(self._asking.then)
 
     def _tell(self, event: Event) -> None:
+        telling = self._asking.telling
         if isinstance(event, RetryScheduled):
-            self._telling.detail("retry", event.error.message, event, event.error)
+            telling.detail("retry", event.error.message, event, event.error)
         elif isinstance(event, ToolCallStart):
             call = PartialCall(event.id, event.name, event.index)
             self._calls = {**(self._calls or {}), event.index: call}
         elif isinstance(event, ToolCallDelta) and self._calls and event.index in self._calls:
             call = self._calls[event.index]
             call.add(event.arguments)
-            self._telling.detail("arguments", event.arguments, call)
+            telling.detail("arguments", event.arguments, call)
 
     def _grow(self, answer: GrowingJson, said: Sequence[Said]) -> None:
         text = "".join(each.text for each in said if each.type == "token" and not each.thought)
@@ -145,46 +146,64 @@ class Asked:
             text = text[_opening(text) :]
         if text:
             answer.feed(text)
-            self._telling.detail("partial", text, answer.value)
+            self._asking.telling.detail("partial", text, answer.value)
 
 
 class Asking:
-    """Asks the model, turn after turn: what is the same each time is made once."""
+    """Asks the model, turn after turn: what is the same each time is made once.
 
-    __slots__ = ("_about", "_arguments", "_conversation", "_known", "_plan", "_telling")
+    Args:
+        saved: the run.
+        conversation: what else the model is shown.
+        then: called, as a step, when a turn is over; never after `Asked.cancel`.
+    """
 
-    def __init__(self, plan: Plan, telling: Telling, conversation: Conversation) -> None:
-        self._plan = plan
-        self._telling = telling
+    __slots__ = ("_about", "_arguments", "_conversation", "_known", "_saved", "plan", "telling",
+                 "then")  # fmt: skip
+
+    def __init__(
+        self,
+        plan: Plan,
+        telling: Telling,
+        saved: SavedRun,
+        conversation: Conversation,
+        then: Callable[[], None],
+    ) -> None:
+        self.plan = plan
+        self.telling = telling
+        self.then: Callable[[], None] = then
+        self._saved = saved
         self._conversation = conversation
         self._known = Known()
         self._about: tuple[str | None, bool] | None = None
         self._arguments: Mapping[str, Any] = {}
 
-    def ask(self, saved: SavedRun, pictures: bool, then: Callable[[], None]) -> Asked:
-        """The next turn of the run `saved`.
+    def ask(self, *, pictures: bool) -> Asked:
+        """The next turn.
 
         Args:
-            pictures: some of its results of tools may be more than text.
-            then: as in `Asked`.
+            pictures: some of the results of tools may be more than text.
 
         Raises:
             ConfigError: it cannot be asked.
         """
-        plan, conversation = self._plan, self._conversation
+        plan, saved, conversation = self.plan, self._saved, self._conversation
         shown = conversation.show(saved)
-        if pictures or conversation.remembers:
-            shown = plan.fit(shown)
+        fitting = plan.fit(shown) if pictures or conversation.remembers else shown
         forced = not saved.called and plan.options.get("tool_choice") is not None
         about = conversation.told_summary(saved), forced
         if about != self._about:
             self._about, self._arguments = about, plan.arguments(about[0], forced=forced)
-        dialogue = Dialogue(shown, self._known)
-        return Asked(plan, self._telling, dialogue, self._arguments, then)
+        return Asked(self, shown, Dialogue(fitting, self._known), self._arguments)
 
     def forget(self) -> None:
-        """Nothing more is asked; what is known weighs as much as the messages."""
-        self._known = Known()
+        """Nothing more is asked, and nobody waits for it; what is known weighs as much as the
+        messages."""
+        self._known, self.then = Known(), _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _opening(text: str) -> int:

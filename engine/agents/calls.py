@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +14,8 @@ from engine.agents.record import Record
 from engine.agents.saved import OpenCall
 from engine.agents.telling import Telling
 from engine.agents.tools.execution import Execution
+from engine.agents.tools.tool import FunctionTool
+from engine.client import Client
 from engine.errors import CallbackError, describe
 from engine.messages import ToolCall, ToolResult
 from engine.telemetry.hooks import inside
@@ -33,7 +34,13 @@ class Calls:
     Args:
         calls: no two have the same id.
         then: called once, as a step, when each has its result.
+
+    Attributes:
+        tools, client, run, hears_agents: as a `Caller` has them.
     """
+
+    __slots__ = ("_executions", "_open", "_over", "_plan", "_record", "_telling", "_then",
+                 "_waiting", "client", "hears_agents", "run", "tools")  # fmt: skip
 
     def __init__(
         self,
@@ -50,9 +57,11 @@ class Calls:
         self._over = False
         self._waiting: dict[str, Execution] = {}  # for an approval, by the id of the call
         self._open = len(calls)  # those without a result
-        inner = self._inner if telling.wants("inner") else None
-        beside = plan.tools, plan.client, telling.face, self._ended, inner
-        self._executions = [Execution(call, *beside) for call in calls]
+        self.tools: Mapping[str, FunctionTool] = plan.tools
+        self.client: Client = plan.client
+        self.run: Any = telling.face
+        self.hears_agents: bool = telling.wants("inner")
+        self._executions = [Execution(call, self) for call in calls]
 
     def begin(self) -> None:
         """Announce each, and carry it out after that."""
@@ -97,13 +106,10 @@ class Calls:
         """As they are now."""
         return [OpenCall(each.call, each.begun, each.result) for each in self._executions]
 
-    # ------------------------------------------------------------------------------------------
+    # -- for its executions ---------------------------------------------------------------------
 
-    def _announce(self, execution: Execution) -> None:
-        self._telling.emit("tool_start", execution.call.name, execution.call)
-        self._telling.step(partial(self._start, execution))
-
-    def _start(self, execution: Execution) -> None:
+    def take_up(self, execution: Execution) -> None:
+        """Start it, or ask whether it may be."""
         tool, approve = execution.tool, self._plan.approve
         if self._over:
             return
@@ -127,6 +133,28 @@ class Calls:
         elif self._waiting.pop(call.id, None) is not None:
             self._decide(execution, allowed)
 
+    def ended(self, execution: Execution) -> None:
+        """It has its result."""
+        result = execution.result
+        if self._over or result is None:
+            return
+        self._record.call(execution, result)
+        self._telling.emit("tool_end", result.content, result, execution.error)
+        self._open -= 1
+        if not self._open:
+            self._telling.step(self._then)
+
+    def hear(self, name: str, event: AgentEvent) -> None:
+        """An event of an agent that is called as the tool `name`."""
+        told = event.data if event.type == "inner" else event
+        self._telling.detail("inner", event.content, told, event.error, (name, *event.path))
+
+    # ------------------------------------------------------------------------------------------
+
+    def _announce(self, execution: Execution) -> None:
+        self._telling.emit("tool_start", execution.call.name, execution.call)
+        self._telling.step(execution.take_up)
+
     def _carry_out(self, execution: Execution, arguments: str | None = None) -> None:
         span = self._telling.span
         if span is None:
@@ -148,20 +176,6 @@ class Calls:
         else:
             refusal = allowed if isinstance(allowed, str) and allowed else "the user said no"
             execution.refuse(refusal)
-
-    def _inner(self, name: str, event: AgentEvent) -> None:
-        told = event.data if event.type == "inner" else event
-        self._telling.detail("inner", event.content, told, event.error, (name, *event.path))
-
-    def _ended(self, execution: Execution) -> None:
-        result = execution.result
-        if self._over or result is None:
-            return
-        self._record.call(execution, result)
-        self._telling.emit("tool_end", result.content, result, execution.error)
-        self._open -= 1
-        if not self._open:
-            self._telling.step(self._then)
 
 
 def _unfinished(call: ToolCall, *, begun: bool) -> ToolResult:

@@ -71,7 +71,7 @@ class Course:
         self._record = Record(saved, conversation.messages, plan.price)
         self._telling = Telling(self.delivery, callbacks, span)
         self._began = monotonic()
-        self._asking = Asking(plan, self._telling, conversation)
+        self._asking = Asking(plan, self._telling, saved, conversation, self._heard)
         self._asked: Asked | None = None
         self._summing: Summing | None = None
         self._sums = True  # summaries are asked for
@@ -147,12 +147,12 @@ class Course:
         saved.spent.iterations = self._telling.iteration = saved.iteration
         self._telling.detail("turn_start", self._plan.model, None)
         # ConfigError and the like end the run: see `failed`.
-        asked = saved, self._record.pictures, self._heard
+        pictures = self._record.pictures
         if (span := self._telling.span) is None:
-            self._asked = self._asking.ask(*asked)
+            self._asked = self._asking.ask(pictures=pictures)
         else:
             with inside(span):
-                self._asked = self._asking.ask(*asked)
+                self._asked = self._asking.ask(pictures=pictures)
 
     def _may_ask(self) -> bool:
         most = self._plan.limits.iterations

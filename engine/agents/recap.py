@@ -21,21 +21,47 @@ class Recap:
     """Keeps the events of a run, with the tokens that follow each other joined: see
     `engine.answering.contract.History`."""
 
-    __slots__ = ("_events", "_new", "_pieces")
+    __slots__ = ("_joined", "_new")
 
     def __init__(self) -> None:
-        self._new: list[AgentEvent] = []  # not looked at yet: mostly nobody reads late
-        self._events: list[AgentEvent] = []
-        self._pieces: list[str] = []  # of the last event, where it is a token
+        self._new: list[AgentEvent] = []  # as they came: mostly nobody reads late
+        self._joined: _Joined | None = None
 
     def extend(self, events: Iterable[AgentEvent]) -> None:
         """Take `events`, in order."""
         self._new.extend(events)
         if len(self._new) > _MOST_NEW:
-            self._look()
+            self._join()
 
-    def _look(self) -> None:
-        events, self._new = self._new, []
+    def events(self) -> list[AgentEvent]:
+        """What was taken."""
+        return self._join().whole()
+
+    def fresh(self) -> Recap:
+        """An empty one."""
+        return Recap()
+
+    def text(self) -> str:
+        """None: a run is no answer of a model."""
+        return ""
+
+    def _join(self) -> _Joined:
+        joined = self._joined = self._joined or _Joined()
+        joined.extend(self._new)
+        self._new = []
+        return joined
+
+
+class _Joined:
+    """Events, of which those that follow each other and are tokens are one."""
+
+    __slots__ = ("_events", "_pieces")
+
+    def __init__(self) -> None:
+        self._events: list[AgentEvent] = []
+        self._pieces: list[str] = []  # of the last event, where it is a token
+
+    def extend(self, events: Iterable[AgentEvent]) -> None:
         for event in events:
             if event.type == "token":
                 last = self._events[-1] if self._events else None
@@ -47,19 +73,9 @@ class Recap:
                 self._end()
                 self._events.append(event)
 
-    def events(self) -> list[AgentEvent]:
-        """What was taken."""
-        self._look()
+    def whole(self) -> list[AgentEvent]:
         self._join()
         return self._events[:]
-
-    def fresh(self) -> Recap:
-        """An empty one."""
-        return Recap()
-
-    def text(self) -> str:
-        """None: a run is no answer of a model."""
-        return ""
 
     def _join(self) -> None:
         if len(self._pieces) > 1:

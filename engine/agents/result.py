@@ -12,7 +12,7 @@ from engine.messages import FinishReason, Message, ToolCall, Usage
 __all__ = ["AgentResult", "Step", "ToolStep", "sum_usage"]
 
 
-class ToolStep(msgspec.Struct, frozen=True):
+class ToolStep(msgspec.Struct, frozen=True, gc=False):
     """One call of a tool.
 
     Attributes:
@@ -28,7 +28,7 @@ class ToolStep(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Step(msgspec.Struct):
+class Step(msgspec.Struct, gc=False):
     """One turn of the model and the calls it asked for.
 
     Attributes:

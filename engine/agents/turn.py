@@ -93,7 +93,7 @@ class Turn(Protocol):
 
     over: bool
     silent: frozenset[type]
-    thoughts: list[str]
+    thoughts: Sequence[str]
 
     def read(self, event: Event) -> Sequence[Said]:
         """What `event` says."""
@@ -119,8 +119,8 @@ class FunctionTurn:
     def __init__(self) -> None:
         self.over = False
         self.silent: frozenset[type] = _SILENT
-        self.thoughts: list[str] = []
-        self._thinking: list[str] = []
+        self.thoughts: Sequence[str] = ()
+        self._thinking: list[str] | None = None  # pieces of a thought
 
     def read(self, event: Event) -> Sequence[Said]:
         kind = type(event)  # the unions that `isinstance` takes cost more than all else here
@@ -128,7 +128,8 @@ class FunctionTurn:
             token = Said("token", event.text)  # type: ignore[union-attr]
             return (*self._whole_thought(), token) if self._thinking else (token,)
         if kind is ThinkingDelta:
-            self.silent = _SILENT_IN_A_THOUGHT
+            if self._thinking is None:
+                self._thinking, self.silent = [], _SILENT_IN_A_THOUGHT
             self._thinking.append(event.text)  # type: ignore[union-attr]
             return (Said("token", event.text, True),)  # type: ignore[union-attr]
         if self._thinking and kind not in _SILENT_IN_A_THOUGHT:
@@ -165,12 +166,11 @@ class FunctionTurn:
         return Decision(kept, said, answer=message.text if kept else None, empty=not kept)
 
     def _whole_thought(self) -> tuple[Said, ...]:
-        thought = "".join(self._thinking)
-        self._thinking.clear()
-        self.silent = _SILENT
+        thought = "".join(self._thinking or ())
+        self._thinking, self.silent = None, _SILENT
         if not thought.strip():
             return ()
-        self.thoughts.append(thought)
+        self.thoughts = (*self.thoughts, thought)
         return (Said("thought", thought),)
 
 

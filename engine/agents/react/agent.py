@@ -151,7 +151,8 @@ class ReActTurn(FunctionTurn):
         return Decision(messages, said, [ToolCall(self._id, name, arguments)])
 
     def _parsed(self, said: list[Said]) -> list[Said]:
-        self.thoughts.extend(each.text for each in said if each.type == "thought")
+        if thoughts := [each.text for each in said if each.type == "thought"]:
+            self.thoughts = (*self.thoughts, *thoughts)
         return said
 
 

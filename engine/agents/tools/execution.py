@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from engine.agents.tools.content import as_content, mended
 from engine.agents.tools.pending import Pending
 from engine.agents.tools.tool import FunctionTool, Running, ToolContext
-from engine.agents.tools.worker import void, worker_of
+from engine.agents.tools.worker import worker_of
 from engine.agents.tools.workers import ProcessCall, run_in_thread
 from engine.errors import CallbackError, CancelledError, DeadlineError, EngineError, describe
 from engine.messages import Document, Image, Text, ToolCall, ToolResult, Usage
@@ -27,10 +27,35 @@ from engine.transport.timers import Timer
 if TYPE_CHECKING:
     from engine.client import Client
 
-__all__ = ["Execution"]
+__all__ = ["Caller", "Execution"]
 
 _USUAL: Final = (str, int, float, dict, list, bytes)
 _WAITED_FOR: Final = (Pending, HttpRequest, Exchange, Running)
+
+
+class Caller(Protocol):
+    """Who has calls carried out.
+
+    Attributes:
+        tools: those there are, by name.
+        client: asks models for them, in the loop of its `Multi`.
+        run: for tools that want to know.
+        hears_agents: somebody wants the events of agents that are called.
+    """
+
+    tools: Mapping[str, FunctionTool]
+    client: Client
+    run: Any
+    hears_agents: bool
+
+    def take_up(self, execution: Execution) -> None:
+        """Start it, or ask whether it may be."""
+
+    def ended(self, execution: Execution) -> None:
+        """It has its result; called once, and never after `Execution.cancel`."""
+
+    def hear(self, name: str, event: Any) -> None:
+        """An event of an agent that is called as the tool `name`."""
 
 
 class Execution:
@@ -38,12 +63,7 @@ class Execution:
 
     Args:
         call: what the model asked for.
-        tools: those there are, by name.
-        client: asks models for it, in the loop of its `Multi`.
-        run: the one that calls, for tools that want to know.
-        on_end: called with the execution once, when `result` is there; never after `cancel`.
-        on_inner: called with (name of the tool, event) for each event of an agent that is called;
-            None: nobody wants them.
+        caller: who has it carried out.
 
     Attributes:
         call: what is carried out: what the model asked for, or what was approved instead.
@@ -55,38 +75,32 @@ class Execution:
         seconds: how long it took.
     """
 
-    __slots__ = ("_asked", "_began", "_client", "_note", "_on_end", "_on_inner", "_over", "_run",
-                 "_span", "_stop", "_timer", "_tools", "begun", "call", "error", "result",
-                 "seconds", "tool", "usage")  # fmt: skip
+    __slots__ = ("_asked", "_began", "_caller", "_client", "_note", "_over", "_span", "_stop",
+                 "_timer", "begun", "call", "error", "result", "seconds", "tool",
+                 "usage")  # fmt: skip
 
-    def __init__(
-        self,
-        call: ToolCall,
-        tools: Mapping[str, FunctionTool],
-        client: Client,
-        run: Any,
-        on_end: Callable[[Execution], None],
-        on_inner: Callable[[str, Any], None] | None = None,
-    ) -> None:
+    def __init__(self, call: ToolCall, caller: Caller) -> None:
         self.call: ToolCall = call
-        self.tool: FunctionTool | None = tools.get(call.name)
+        self.tool: FunctionTool | None = caller.tools.get(call.name)
         self.begun: bool = False
         self.result: ToolResult | None = None
         self.error: EngineError | None = None
         self.usage: Usage | None = None
         self.seconds: float = 0.0
-        self._tools = tools
-        self._client = client
-        self._run = run
         self._asked = call
-        self._on_end = on_end
-        self._on_inner = on_inner
+        self._client = caller.client
+        self._caller: Caller | None = caller  # nobody is told any more once it is over
         self._note = ""
         self._over = False
         self._began = monotonic()
         self._stop: Callable[[], object] | None = None
         self._timer: Timer | None = None
         self._span: Span | None = None
+
+    def take_up(self) -> None:
+        """As a step: `Caller.take_up`, unless it is over by then."""
+        if self._caller is not None:
+            self._caller.take_up(self)
 
     def start(self, arguments: str | None = None) -> None:
         """Check the arguments and call the function. The tool's own errors become the result.
@@ -95,20 +109,22 @@ class Execution:
             arguments: JSON that takes the place of the model's own; the model is told.
         """
         self._began = monotonic()
-        tool = self.tool
+        tool, caller = self.tool, self._caller
+        if caller is None:
+            return
         if arguments is not None and arguments != self.call.arguments:
             self.call = msgspec.structs.replace(self.call, arguments=arguments)
             self._note = f"[carried out with the arguments {arguments}]\n"
         if not wants_spans():
-            self._check_and_call(tool)
+            self._check_and_call(caller, tool)
             return
         self._span = tool_span(self.call, tool.definition.description if tool is not None else None)
         with inside(self._span):
-            self._check_and_call(tool)
+            self._check_and_call(caller, tool)
 
-    def _check_and_call(self, tool: FunctionTool | None) -> None:
+    def _check_and_call(self, caller: Caller, tool: FunctionTool | None) -> None:
         if tool is None:
-            names = ", ".join(self._tools) or "none"
+            names = ", ".join(caller.tools) or "none"
             self._fail(EngineError(f"there is no tool {self.call.name!r}; the tools are: {names}"))
             return
         signature = tool.signature
@@ -118,8 +134,8 @@ class Execution:
             self._fail(error)
             return
         if signature.injected is not None:
-            multi, client = self._client.multi, self._client
-            arguments[signature.injected] = ToolContext(multi, client, self._run, self._asked)
+            client, run = self._client, caller.run
+            arguments[signature.injected] = ToolContext(client.multi, client, run, self._asked)
         self.begun = True
         positional, keywords = signature.bind(arguments)
         if tool.run_in != "loop":
@@ -135,8 +151,7 @@ class Execution:
 
     def settle(self, result: ToolResult) -> None:
         """It has its result already, from an earlier process."""
-        self._over = True
-        self._forget()
+        self._over, self._caller = True, None
         self.result = result
 
     def refuse(self, reason: str) -> None:
@@ -150,7 +165,7 @@ class Execution:
             if self._span is not None:
                 self._span.end(CancelledError("the call was cancelled"), self.usage)
             self._clean_up()
-            self._forget()
+            self._caller = None
 
     # -- the three places ----------------------------------------------------------------------
 
@@ -238,10 +253,10 @@ class Execution:
 
     def _listen(self, running: Running) -> None:
         """Hear an agent that is called, for who wants to know what it does."""
-        on_inner, name = self._on_inner, self.call.name
-        if on_inner is not None and hasattr(running, "trace"):
+        caller, name = self._caller, self.call.name
+        if caller is not None and caller.hears_agents and hasattr(running, "trace"):
             for kind in ("event", "detail"):
-                running.on(kind, lambda event: void(on_inner(name, event)))
+                running.on(kind, lambda event: caller.hear(name, event))
 
     def _responded(self, response: HttpResponse, _: Exchange) -> None:
         text = response.body.decode(errors="replace")
@@ -286,9 +301,9 @@ class Execution:
             self._stop = None
         if self._timer is not None or self._stop is not None:
             self._clean_up()
-        on_end = self._on_end
-        self._forget()
-        on_end(self)
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.ended(self)
 
     def _expired(self) -> None:
         # A timer runs with signals held: what may call the user's code waits until after it.
@@ -298,10 +313,6 @@ class Execution:
         limit = self.tool.timeout if self.tool is not None else None
         sentence = f"the tool {self.call.name} took longer than {limit:g} s"
         self._fail(DeadlineError(sentence, phase="total"))
-
-    def _forget(self) -> None:
-        """Nobody is told any more; what is not in a cycle needs no garbage collector."""
-        self._on_end, self._on_inner = void, None
 
     def _clean_up(self) -> None:
         if self._timer is not None:
