@@ -59,6 +59,7 @@ def test_the_select_loop_answers_what_is_typed(emulator: engine.emulator.Emulato
     assert len(run(snippet, emulator, stdin="Why?\n").split()) >= 20
 
 
+@pytest.mark.slow
 def test_the_select_loop_takes_lines_in_halves_and_torn_characters(
     emulator: engine.emulator.Emulator,
 ) -> None:
@@ -103,6 +104,7 @@ def test_the_callbacks_see_events_and_one_end(emulator: engine.emulator.Emulator
     assert end.startswith("cancelled ")
 
 
+@pytest.mark.slow
 def test_a_thousand_at_once_complete(emulator: engine.emulator.Emulator) -> None:
     assert run(SNIPPETS["A thousand at once"], emulator) == "1000 complete\n"
 

@@ -149,7 +149,9 @@ def test_the_text_of_each_format_is_found(body: object, text: str) -> None:
     assert text_of(body) == text
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix", [".csv", pytest.param(".tsv", marks=pytest.mark.slow), ".parquet"]
+)
 def test_a_table_has_a_row_for_each_outcome(tmp_path: Path, suffix: str) -> None:
     rows = [
         {**openai_row(name), "metadata": {"label": n, "text": "x"}} for n, name in enumerate(ids(3))

@@ -41,29 +41,11 @@ def test_a_good_machine_is_told_so() -> None:
     assert "an answer was streamed from this machine to itself" in done.stdout
 
 
-def test_no_key_and_no_secret_of_an_address_is_printed() -> None:
-    secrets = {
-        "OPENAI_API_KEY": f"sk-{CANARY}",
-        "OPENAI_BASE_URL": f"https://u:{CANARY}@h.example/v1?key={CANARY}",
-        "https_proxy": f"http://u:{CANARY}@127.0.0.1:9",
-    }
-    for arguments in ((), ("--json",)):
-        done = doctor(*arguments, **secrets)
-        assert CANARY not in done.stdout + done.stderr
-        assert "OPENAI_API_KEY" in done.stdout
-
-
 def test_a_proxy_is_told_with_whom_it_catches() -> None:
     proxy = findings(https_proxy="http://127.0.0.1:9")["https proxy"]
     assert proxy["verdict"] == "note"
     assert "http://127.0.0.1:9" in proxy["what"]
     assert "never for this machine" in proxy["what"]
-
-
-def test_certificates_that_are_named_and_not_there_are_bad(tmp_path: Path) -> None:
-    missing = str(tmp_path / "none.pem")
-    assert doctor(SSL_CERT_FILE=missing).returncode == 1
-    assert findings(SSL_CERT_FILE=missing)["certificates"]["verdict"] == "bad"
 
 
 @each_case(
@@ -105,6 +87,28 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
+
+
+def test_no_key_and_no_secret_of_an_address_is_printed(
+    bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare.setenv("OPENAI_API_KEY", f"sk-{CANARY}")
+    bare.setenv("OPENAI_BASE_URL", f"https://u:{CANARY}@h.example/v1?key={CANARY}")
+    bare.setenv("https_proxy", f"http://u:{CANARY}@127.0.0.1:9")
+    for arguments in ([], ["--json"]):
+        main(["doctor", *arguments])
+        shown = capsys.readouterr()
+        assert CANARY not in shown.out + shown.err
+        assert "OPENAI_API_KEY" in shown.out
+
+
+def test_certificates_that_are_named_and_not_there_are_bad(
+    bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bare.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    code, found = told(capsys)
+    assert code == 1
+    assert found["certificates"]["verdict"] == "bad"
 
 
 # What curl, Go, requests and Windows each have in NO_PROXY.

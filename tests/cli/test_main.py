@@ -37,8 +37,11 @@ def test_the_module_is_the_command() -> None:
     assert done.stdout == run("--help").stdout
 
 
-def test_the_version() -> None:
-    assert run("--version").stdout == f"engine {engine.__version__}\n"
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"engine {engine.__version__}\n"
 
 
 def test_without_a_command_it_shows_the_commands_and_fails() -> None:
@@ -89,8 +92,8 @@ def test_providers_are_listed_and_keys_are_not() -> None:
     [
         ((), {}, True),
         ((), {"NO_COLOR": "1"}, False),
-        (("--color", "never"), {}, False),
-        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        pytest.param(("--color", "never"), {}, False, marks=pytest.mark.slow),
+        pytest.param(("--color", "always"), {"NO_COLOR": "1"}, True, marks=pytest.mark.slow),
     ],
 )
 def test_colour_on_a_terminal(
@@ -142,7 +145,7 @@ def test_a_closed_stdout_is_nobody_who_reads() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("C.UTF-8", marks=pytest.mark.slow)])
 def test_stdin_that_is_no_utf_8_is_one_line(locale: str) -> None:
     done = subprocess.run(
         [COMMAND, "chat", "-m", "emulator/m"],

@@ -102,9 +102,14 @@ _HANDLED = (
 
 
 @pytest.mark.parametrize(
-    ("count", "presses"), [(100, 5), pytest.param(1000, 40, marks=pytest.mark.slow)]
+    ("kind", "count", "presses"),
+    [
+        ("asyncio", 100, 5),
+        pytest.param("trio", 100, 5, marks=pytest.mark.slow),
+        pytest.param("asyncio", 1000, 40, marks=pytest.mark.slow),
+        pytest.param("trio", 1000, 40, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("kind", ["asyncio", "trio"])
 def test_where_the_program_handles_ctrl_c_each_is_told_and_no_stream_notices(
     kind: str, count: int, presses: int
 ) -> None:
@@ -193,8 +198,15 @@ _UNHANDLED = (
 )
 
 
-@pytest.mark.parametrize("presses", [4, pytest.param(40, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("kind", "presses"),
+    [
+        pytest.param("asyncio", 4, marks=pytest.mark.slow),
+        ("trio", 4),
+        pytest.param("asyncio", 40, marks=pytest.mark.slow),
+        pytest.param("trio", 40, marks=pytest.mark.slow),
+    ],
+)
 def test_where_it_does_not_its_task_is_cancelled_and_the_multi_is_whole(
     kind: str, presses: int
 ) -> None:

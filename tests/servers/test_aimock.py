@@ -169,6 +169,7 @@ def test_chaos_is_told_as_what_it_was(multi: engine.Multi, tmp_path: Path, kind:
         assert (completion.http_status, completion.error.category) == CHAOS[kind]
 
 
+@pytest.mark.slow
 def test_in_chaos_each_stream_is_exact_or_an_error(multi: engine.Multi, tmp_path: Path) -> None:
     answers = [aimock.answer("hi", {"content": TEXT})]
     flags = ("--chaos-drop", "0.2", "--chaos-malformed", "0.2", "--chaos-disconnect", "0.2")

@@ -179,7 +179,7 @@ _MOMENTS = """
 """
 
 
-@pytest.mark.parametrize("threads", ["alone", "thread"])
+@pytest.mark.parametrize("threads", [pytest.param("alone", marks=pytest.mark.slow), "thread"])
 @pytest.mark.parametrize(
     "rounds",
     [40, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],

@@ -66,7 +66,8 @@ def test_where_none_is_left_there_is_room_for_what_there_is_already() -> None:
 @pytest.mark.parametrize(
     "lack",
     [
-        """
+        pytest.param(
+            """
 batch.start()
 while batch.progress().done < 30:
     multi.poll(0.05)
@@ -77,7 +78,10 @@ while not notices:
 low = batch.progress().limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 """,
-        """
+            id="in the middle",
+        ),
+        pytest.param(
+            """
 held = take_all_descriptors(100)
 while most_connections() < 6:
     os.close(held.pop())
@@ -88,8 +92,10 @@ low = batch.progress().limit
 while batch.progress().done < 30:
     multi.poll(0.05)
 """,
+            id="at the beginning",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["in the middle", "at the beginning"],
 )
 def test_after_a_lack_as_many_are_in_flight_as_before(tmp_path: Path, lack: str) -> None:
     with provider(closing) as server:
