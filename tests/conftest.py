@@ -24,15 +24,21 @@ _HERE = Path(__file__).parent
 # Files that take long for the number of their tests. They begin first: one that began last would
 # have the other workers wait for it.
 _LONG = (
-    *("loops/test_interrupts.py", "test_corpus.py", "test_readme.py", "cli/test_main.py"),
-    *("transport/test_dead_connections.py", "transport/test_inbox.py", "test_examples.py"),
-    *("cli/test_doctor.py", "transport/test_sockets.py", "transport/test_closing.py"),
-    *("transport/test_interrupts.py", "test_layers.py", "test_faults.py", "batch/test_batch.py"),
-    *("batch/test_money.py", "batch/test_answering.py", "batch/test_files.py", "test_package.py"),
-    *("transport/test_floods.py", "providers/test_reads.py", "emulator/test_connection.py"),
-    *("batch/test_overload.py", "loops/test_relay.py", "batch/test_waits.py", "test_stream.py"),
-    *("transport/test_machine.py", "test_stream_ends.py", "asking/test_histories.py"),
-    *("batch/pacing/test_descriptors.py", "transport/test_storms.py"),
+    *("loops/test_interrupts.py", "cli/test_main.py", "cli/test_doctor.py", "test_corpus.py"),
+    *("test_readme.py", "transport/test_dead_connections.py", "loops/test_reading.py"),
+    *("batch/test_batch.py", "test_faults.py", "agents/react/test_action.py"),
+    *("agents/test_grid.py", "test_examples.py", "servers/test_aimock.py"),
+    *("transport/test_interrupts.py", "agents/test_function_agent.py"),
+    *("telemetry/test_unfinished.py", "asking/test_form.py", "transport/test_inbox.py"),
+    *("agents/tools/test_tool.py", "test_layers.py", "faults/test_reconnect.py"),
+    *("batch/test_files.py", "agents/test_text_calls.py", "transport/test_closing.py"),
+    *("test_stream_ends.py", "batch/pacing/test_pace.py", "providers/responses/test_item.py"),
+    *("answering/test_attempts.py", "transport/test_refused_streams.py"),
+    *("batch/pacing/test_descriptors.py", "wire/test_json.py", "batch/test_rows_asked.py"),
+    *("transport/test_multi.py", "transport/test_floods.py", "batch/test_waits.py"),
+    *("batch/test_overload.py", "emulator/test_client.py", "batch/test_money.py"),
+    *("loops/test_relay.py", "transport/test_storms.py", "providers/test_reads.py"),
+    *("agents/react/test_parser.py", "transport/test_gate.py", "transport/test_farewells.py"),
 )
 _SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 _FOREIGN = (
@@ -95,7 +101,10 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    sizes = Counter(item.path for item in items)
+    sizes = Counter[Path]()
+    for item in items:
+        table = getattr(item, "obj", None)
+        sizes[item.path] += len(getattr(table, "cases", [table]))
     ranks = {_HERE / name: rank for rank, name in enumerate(_LONG)}
     items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -sizes[item.path]))
 

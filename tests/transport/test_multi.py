@@ -6,6 +6,7 @@ import gc
 import os
 import select
 import socket
+import stat
 import threading
 import weakref
 
@@ -232,10 +233,13 @@ def _client_socket(port: int) -> int:
     """The number of this process's socket whose peer listens at `port`."""
     for name in os.listdir("/proc/self/fd"):
         try:
-            probe = socket.socket(fileno=os.dup(int(name)))
+            copy = os.dup(int(name))
         except OSError:
             continue
-        with probe:
+        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
+            os.close(copy)  # else a pipe to a child would never end
+            continue
+        with socket.socket(fileno=copy) as probe:
             try:
                 if probe.getpeername()[1] == port:
                     return int(name)
