@@ -49,6 +49,8 @@ __all__ = ["Accumulator"]
 
 _Whole = ToolCallDone | RedactedThinkingDone | ServerToolDone | VendorItemDone | ImageDone
 
+_NOWHERE: Final = (-1, -1)
+
 # So many pieces of text are joined to one: a piece of six letters weighs 63 bytes by itself.
 _JOIN = 16
 # Characters that are joined in a tenth of a turn, and pieces that are not so long.
@@ -146,7 +148,9 @@ class Accumulator:
     """
 
     __slots__ = (
+        "_arguments_so_far",
         "_blocks",
+        "_call_key",
         "_joined_pieces",
         "_key",
         "_pieces",
@@ -161,8 +165,10 @@ class Accumulator:
 
     def __init__(self, started: bool = False) -> None:
         self._blocks: dict[tuple[int, int], _Block] = {}
-        self._key = (-1, -1)  # choice and index of the text block that grows
+        self._key = _NOWHERE  # choice and index of the text block that grows
         self._pieces: list[str] = []
+        self._call_key = _NOWHERE  # the same of the call whose arguments come
+        self._arguments_so_far: list[str] = self._pieces
         self._joined_pieces = 0  # those at the beginning that are long already
         self._started = started
         self._recap = Recap(started)
@@ -176,8 +182,11 @@ class Accumulator:
         """Take `events`, in order."""
         choice, index = self._key
         for event in events:
-            if type(event) is TextDelta and event.index == index and event.choice == choice:
-                self._pieces.append(event.text)
+            kind = type(event)
+            if kind is TextDelta and event.index == index and event.choice == choice:  # type: ignore[union-attr]
+                self._pieces.append(event.text)  # type: ignore[union-attr]
+            elif kind is ToolCallDelta and (event.choice, event.index) == self._call_key:  # type: ignore[union-attr]
+                self._arguments_so_far.append(event.arguments)  # type: ignore[union-attr]
             else:
                 self._add(event)
                 choice, index = self._key
@@ -199,6 +208,7 @@ class Accumulator:
         block = self._blocks.get((0, index))
         if block is None or block.kind is not ToolCallStart:
             return ""
+        self._call_key = _NOWHERE  # as `_forget` says
         return block.whole.arguments if isinstance(block.whole, ToolCall) else block.text()
 
     def message(self, provider: str | None, choice: int = 0) -> Message:
@@ -243,8 +253,8 @@ class Accumulator:
         return "".join(block.text() for _, block in blocks)
 
     def _forget(self) -> None:
-        # Joining gives a block a new list of pieces; the shortcut must not grow the old one.
-        self._key = (-1, -1)
+        # Joining gives a block a new list of pieces; the shortcuts must not grow the old one.
+        self._key = self._call_key = _NOWHERE
 
     def _block(self, event: Any, kind: type[Event] | None) -> _Block:
         key = (event.choice, event.index)
@@ -284,7 +294,9 @@ class Accumulator:
         block.id, block.name = event.id, event.name
 
     def _arguments(self, event: ToolCallDelta) -> None:
-        self._block(event, ToolCallStart).pieces.append(event.arguments)
+        self._arguments_so_far = pieces = self._block(event, ToolCallStart).pieces
+        pieces.append(event.arguments)
+        self._call_key = (event.choice, event.index)
 
     def _likely(self, event: LogprobsDelta) -> None:
         if event.choice == 0:

@@ -66,7 +66,7 @@ class Halves:
             kind = type(event)
             field = _FIELDS.get(kind)
             if field is None:
-                if kind is not Ping and kind is not UsageUpdate:
+                if self._waiting and kind is not Ping and kind is not UsageUpdate:
                     mended += self.give_up()
                 mended.append(event)
                 continue

@@ -107,6 +107,29 @@ def test_a_call_that_was_not_handed_over_stays_partial() -> None:
     assert renamed == [PartialToolCall("a", "get_time", "")]
 
 
+def test_pieces_of_calls_go_where_they_belong_whoever_looks_in_between() -> None:
+    accumulator = gathered(ToolCallStart("a", "f", 0), ToolCallStart("b", "g", 1))
+    for letter in "abc":
+        accumulator.extend([ToolCallDelta(letter, 0), ToolCallDelta(letter, 0)])
+        assert accumulator.arguments(0).endswith(letter * 2)
+        accumulator.extend([ToolCallDelta(letter, 1), ToolCallDelta(letter.upper(), 0)])
+        accumulator.message("p")
+        accumulator.extend([ToolCallDelta("-", 0), ToolCallDelta("-", 1, 1)])
+        accumulator.events()
+    first, other = accumulator.message("p"), accumulator.message("p", 1)
+    assert first.parts == [
+        PartialToolCall("a", "f", "aaA-bbB-ccC-"),
+        PartialToolCall("b", "g", "abc"),
+    ]
+    assert other.parts == [PartialToolCall("", "", "---")]
+
+
+def test_pieces_of_a_call_that_was_voided_are_of_the_next() -> None:
+    again = gathered(Start("i", "m"), ToolCallStart("a", "f", 0), ToolCallDelta("x", 0))
+    again.extend([Start("j", "m"), ToolCallStart("b", "g", 0), ToolCallDelta("y", 0)])
+    assert again.message("p").parts == [PartialToolCall("b", "g", "y")]
+
+
 def test_a_tool_that_only_began_is_no_part() -> None:
     assert parts(ServerToolStart("s", {"id": 1}, 0)) == []
 

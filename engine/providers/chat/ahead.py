@@ -12,6 +12,7 @@ from engine.events import Event, TextDelta, ThinkingDelta
 from engine.providers.chat.chunk import (
     Chunk,
     chunk_decoder,
+    decode_call,
     decode_piece,
     decode_plain,
     decode_thought,
@@ -87,9 +88,11 @@ class AheadParser(ContentParser):
             return self._usually(data, events)
         calls = self._first.by_index
         call = calls.get(piece.index) if calls is not None else None
-        if call is None or not call.told:
+        if call is None:
             return False
-        if piece.function.arguments:
+        if not call.told:
+            events += call.add(piece.function.arguments)
+        elif piece.function.arguments:
             events.append(call.further(piece.function.arguments))
         return True
 
@@ -106,18 +109,35 @@ class AheadParser(ContentParser):
         return bool(words)
 
     def _opens(self, data: bytes, events: list[Event]) -> bool:
-        """The first text of the answer, and nothing else."""
+        """The first text of the answer, or its first call, and nothing else."""
         first = self._first
         try:
             choice = decode_plain(data).choices[0]
             self._found(choice)
         except UNREADABLE:
-            return self._over() and self._usually(data, events)
+            return self._calls(data, events) or (self._over() and self._usually(data, events))
         self._choices.setdefault(0, first)
         text = choice.delta.content
         if text:
             events.append(TextDelta(text, self._block(first, TextDelta)))
             self._look_ahead()
+        return True
+
+    def _calls(self, data: bytes, events: list[Event]) -> bool:
+        """The beginning of a call, where none began before, and nothing else."""
+        first = self._first
+        try:
+            piece = decode_call(data).choices[0].delta.tool_calls[0]
+        except UNREADABLE:
+            return False
+        name = piece.function.name
+        if not (piece.id and name):
+            return False
+        self._choices.setdefault(0, first)
+        call = first.calls.open(piece.id, name, self._new_block(first), self._id or "")
+        first.by_index = {piece.index: call}
+        events += call.add(piece.function.arguments)
+        self._look_ahead()
         return True
 
     def _usually(self, data: bytes, events: list[Event]) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
     "as_image",
     "as_usage",
     "chunk_decoder",
+    "decode_call",
     "decode_findings",
     "decode_piece",
     "decode_plain",
@@ -240,6 +241,44 @@ class PieceChunk(msgspec.Struct, gc=False):
     error: None = None
     citations: None = None
     search_results: None = None
+    prompt_progress: None = None
+    web_search: None = None
+    search_info: None = None
+
+
+class _CallFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    index: int
+    id: str
+    function: _CallFunction
+    type: str | None = None
+
+
+class _CallDelta(_PieceDelta, gc=False, forbid_unknown_fields=True):
+    tool_calls: tuple[_Call]  # type: ignore[assignment]  # in place of its own
+
+
+class _CallChoice(_PieceChoice, gc=False):
+    delta: _CallDelta
+    usage: None = None
+
+
+class CallChunk(msgspec.Struct, gc=False):
+    """The beginning of one call and nothing else: the same for those."""
+
+    choices: tuple[_CallChoice]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
+    prompt_progress: None = None
+    web_search: None = None
+    search_info: None = None
 
 
 class _ThoughtDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -278,6 +317,7 @@ _NEEDED: Final = frozenset({"choices", "delta", "message", "content", "index"})
 
 chunk_decoder: Final = TypedDecoder(Chunk, _NEEDED)
 decode_findings: Final = msgspec.json.Decoder(dict[str, Any] | None).decode
+decode_call: Final = msgspec.json.Decoder(CallChunk).decode
 decode_piece: Final = msgspec.json.Decoder(PieceChunk).decode
 decode_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 decode_thought: Final = msgspec.json.Decoder(ThoughtChunk).decode

@@ -35,6 +35,10 @@ def other(number: int, choice: Any) -> Any:
     return {**choice, "index": number}
 
 
+def call(index: int, **said: Any) -> bytes:
+    return chunk({"delta": {"tool_calls": [{"index": index, **said}]}, "finish_reason": None})
+
+
 STREAMS = {
     "plain": [chunk(ROLE), chunk(TEXT), chunk(TEXT), chunk(STOP), chunk(usage=USAGE)],
     "padded": [chunk(c, usage=None, **PADDED) for c in (ROLE, TEXT, STOP)] + [chunk(usage=USAGE)],
@@ -59,6 +63,34 @@ STREAMS = {
     "the second ends alone": [chunk(other(1, ROLE)), chunk(TEXT), chunk(other(1, STOP))],
     "a call": [chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}),
                chunk({"delta": {}, "finish_reason": "tool_calls"})],
+    "a call in pieces": [
+        chunk(ROLE), call(0, id="a", function={"name": "f", "arguments": ""}),
+        call(0, function={"arguments": ""}), call(0, function={"arguments": "{"}),
+        call(0, function={"arguments": "}"}), chunk({**STOP, "finish_reason": "tool_calls"})],
+    "a call that begins with words": [
+        chunk(ROLE), call(3, id="a", type="function", function={"name": "f", "arguments": '{"'}),
+        call(3, function={"arguments": 'a": 1}'}), chunk(STOP)],
+    "a call without a name": [
+        chunk(ROLE), call(0, id="a", function={"name": "", "arguments": "{"}),
+        call(0, function={"arguments": "}"}), chunk(STOP)],
+    "a call without an id": [
+        chunk(ROLE), call(0, id="", function={"name": "f", "arguments": "{"}),
+        call(0, function={"arguments": "}"}), chunk(STOP)],
+    "a call and a count": [
+        chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, usage=USAGE), chunk(STOP)],
+    "a call and a count of the choice": [
+        chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}, "usage": USAGE}), chunk(STOP)],
+    "a call and sources": [
+        chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, web_search=[{"link": "x"}]),
+        chunk(STOP)],
+    "pieces of a call and sources": [
+        chunk(ROLE), call(0, id="a", function={"name": "f", "arguments": ""}),
+        chunk({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]}},
+              search_info={"a": 1}),
+        chunk({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}},
+              web_search=[{"link": "x"}]), chunk(STOP)],
+    "a call after the second ended": [
+        chunk(ROLE, other(1, STOP)), chunk({"delta": {"tool_calls": [CALL]}}), chunk(STOP)],
     "thinking": [chunk({"delta": {"reasoning_content": "t"}}), chunk(TEXT), chunk(STOP)],
     "no choices": [chunk(ROLE), chunk(STOP), json.dumps({**FACTS, "usage": USAGE}).encode()],
     "an error after it began": [chunk(ROLE), chunk(TEXT, error={"message": "no"}), chunk(STOP),
@@ -104,7 +136,7 @@ def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) 
     def refuse(data: bytes) -> Any:
         raise msgspec.ValidationError("looked at closely")
 
-    for short in ("decode_usual", "decode_plain", "decode_piece", "decode_thought"):
+    for short in ("decode_usual", "decode_plain", "decode_call", "decode_piece", "decode_thought"):
         monkeypatch.setattr(ahead, short, refuse)
     monkeypatch.setattr(chat_parser, "decode_plain", refuse)
     monkeypatch.setattr(content, "SILENT", ())
