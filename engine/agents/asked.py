@@ -126,7 +126,7 @@ class Asked:
         if self._left:
             return
         self.completion = completion
-        self._asking.telling.step(self._asking.then)
+        self._asking.telling.delivery.step(self._asking.then)
 
     def _tell(self, event: Event) -> None:
         telling = self._asking.telling

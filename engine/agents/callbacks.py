@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -61,7 +60,7 @@ class RunCallbacks:
         self._only: Listener = _nothing
         self._stop = stop
         self._by_name: dict[str, tuple[_Entry, ...]] = {}
-        self._ends: deque[Callable[[AgentResult], object]] = deque()
+        self._ends: tuple[Callable[[AgentResult], object], ...] = ()
         self._details_read = False
         if on_event is not None:
             self.add("event", on_event, face)
@@ -69,7 +68,7 @@ class RunCallbacks:
             self.add("detail", on_detail, face)
         if on_done is not None:
             call = fitted(on_done, 2)
-            self._ends.append(lambda result: call(result, self.face))
+            self._ends = (lambda result: call(result, self.face),)
 
     @property
     def take_events(self) -> bool:
@@ -87,7 +86,7 @@ class RunCallbacks:
 
     def tell_first(self, call: Callable[[AgentResult], object]) -> None:
         """Call `call` with the result before the handlers of the end."""
-        self._ends.appendleft(call)
+        self._ends = (call, *self._ends)
 
     def add(self, name: str, listener: Listener, run: Any, *, once: bool = False) -> None:
         """Call `listener` at each `name`, or at the next one only; at the end that `run` has come
@@ -105,7 +104,7 @@ class RunCallbacks:
             if self.told:
                 call(run)
             else:
-                self._ends.append(_End(listener, lambda _: call(self.face)))
+                self._ends = (*self._ends, _End(listener, lambda _: call(self.face)))
             return
         if self.told:
             return  # no more of these will come
@@ -117,7 +116,7 @@ class RunCallbacks:
     def remove(self, name: str, listener: Listener) -> None:
         """Forget `listener`; nothing where it is not there."""
         if name == "end":
-            self._ends = deque(e for e in self._ends if getattr(e, "listener", None) != listener)
+            self._ends = tuple(e for e in self._ends if getattr(e, "listener", None) != listener)
             return
         kept = tuple(e for e in self._by_name.get(name, ()) if e.listener != listener)
         self._keep(name, kept)
@@ -128,7 +127,9 @@ class RunCallbacks:
         if not self._ends:
             self._forget()
             return False
-        self._ends.popleft()(result)
+        call, *rest = self._ends
+        self._ends = (*rest,)
+        call(result)
         return True
 
     def _forget(self) -> None:

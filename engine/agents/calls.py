@@ -77,7 +77,7 @@ class Calls:
             else:
                 self._announce(execution)
         if not self._open:
-            self._telling.step(self._then)
+            self._telling.delivery.step(self._then)
 
     def results(self) -> list[ToolResult]:
         """In the order of the calls, one for each; those that have none are told not to."""
@@ -89,7 +89,7 @@ class Calls:
         """Answer for the call `id`; nothing where nobody waits for it."""
         execution = self._waiting.pop(id, None)
         if execution is not None:
-            self._telling.step(lambda: self._decide(execution, allowed))
+            self._telling.delivery.step(lambda: self._decide(execution, allowed))
 
     def cancel(self) -> list[ToolResult]:
         """End what runs; the results of all, as `results` gives them."""
@@ -142,7 +142,7 @@ class Calls:
         self._telling.emit("tool_end", result.content, result, execution.error)
         self._open -= 1
         if not self._open:
-            self._telling.step(self._then)
+            self._telling.delivery.step(self._then)
 
     def hear(self, name: str, event: AgentEvent) -> None:
         """An event of an agent that is called as the tool `name`."""
@@ -153,7 +153,7 @@ class Calls:
 
     def _announce(self, execution: Execution) -> None:
         self._telling.emit("tool_start", execution.call.name, execution.call)
-        self._telling.step(execution.take_up)
+        self._telling.delivery.step(execution.take_up)
 
     def _carry_out(self, execution: Execution, arguments: str | None = None) -> None:
         span = self._telling.span

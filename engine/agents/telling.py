@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import time
 from typing import Any
 
@@ -18,14 +18,15 @@ __all__ = ["Telling"]
 
 
 class Telling:
-    """Posts events and steps of one run, in the order in which they are to be seen and taken.
+    """Posts events of one run.
 
     Attributes:
+        delivery: where they go, and the steps between them.
         iteration: number of the model's turn that they belong to.
         span: what the run's questions and calls belong to; None: nobody wants to know.
     """
 
-    __slots__ = ("_callbacks", "_post", "iteration", "span", "step")
+    __slots__ = ("_callbacks", "delivery", "iteration", "span")
 
     def __init__(
         self,
@@ -36,8 +37,7 @@ class Telling:
         self.iteration: int = 0
         self.span: Span | None = span
         self._callbacks = callbacks
-        self.step: Callable[[Callable[[], None]], None] = delivery.step
-        self._post = delivery.post
+        self.delivery: Delivery[AgentEvent, AgentResult] = delivery
 
     @property
     def face(self) -> Any:
@@ -53,7 +53,7 @@ class Telling:
         self, type: EventType, content: str, data: Any = None, error: EngineError | None = None
     ) -> None:
         """An event."""
-        self._post([AgentEvent(type, content, data, error, time(), self.iteration)])
+        self.delivery.post([AgentEvent(type, content, data, error, time(), self.iteration)])
 
     def say(self, said: Sequence[Said]) -> None:
         """What the model says."""
@@ -70,4 +70,6 @@ class Telling:
     ) -> None:
         """A detail; nothing where nobody asked for such."""
         if self._callbacks.detailed and self._callbacks.wants(type):
-            self._post([AgentEvent(type, content, data, error, time(), self.iteration, path)])
+            self.delivery.post(
+                [AgentEvent(type, content, data, error, time(), self.iteration, path)]
+            )
