@@ -76,6 +76,19 @@ def test_over_another_each_goes_with_each() -> None:
     assert message == "2 of 4 cases:\n  1, 'b'\n  2, 'a'\n"
 
 
+def test_names_stand_in_one_text_or_are_listed() -> None:
+    tried: list[object] = []
+
+    @each_case("c, d", [(5, 6)])
+    @each_case(["b"], [(3,), (4,)])
+    @each_case("a", [(1, 2)])
+    def judge(a: object, b: int, c: int, d: int) -> None:
+        tried.append((a, b, c, d))
+
+    judge()
+    assert tried == [((1, 2), 3, 5, 6), ((1, 2), 4, 5, 6)]
+
+
 def test_a_name_is_the_cases_own_or_of_the_list_or_what_it_is_tried_with() -> None:
     @each_case("a, b", [pytest.param(1, 2, id="own"), (3, 4)], ids=["not this", "of the list"])
     def listed(a: int, b: int) -> None:
@@ -85,7 +98,17 @@ def test_a_name_is_the_cases_own_or_of_the_list_or_what_it_is_tried_with() -> No
     def bare(a: int, b: object) -> None:
         raise ValueError
 
+    @each_case("a", [1, 2], ids={"one": 1, "two": 2})
+    def of_a_mapping(a: int) -> None:
+        raise ValueError
+
+    @each_case("a", ["x" * 1000])
+    def long(a: str) -> None:
+        raise ValueError
+
     assert failures(listed)[0] == "2 of 2 cases:\n  own\n  of the list\n"
+    assert failures(of_a_mapping)[0] == "2 of 2 cases:\n  one\n  two\n"
+    assert failures(long)[0] == f"1 of 1 cases:\n  '{'x' * 199}\n"
     assert failures(bare)[0] == "2 of 2 cases:\n  own\n  3-'four'\n"
 
 
