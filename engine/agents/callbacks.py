@@ -152,18 +152,20 @@ class RunCallbacks:
                 self._stop()
         except Exception as error:
             raise self._failure(error) from error
+        if event.type in self._by_name:  # asked for by the one who was told just now
+            self._tell_as(event.type, event)
 
     def _tell(self, event: AgentEvent) -> None:
-        general = "detail" if event.type in _DETAILS else "event"
-        for name in (general, event.type):
-            entries = self._by_name.get(name)
-            if entries is None:
-                continue
-            kept = [entry for entry in entries if not entry.once]
-            if len(kept) < len(entries):
-                self._keep(name, tuple(kept))
-            for entry in entries:
-                self._call(entry, event)
+        self._tell_as("detail" if event.type in _DETAILS else "event", event)
+        self._tell_as(event.type, event)
+
+    def _tell_as(self, name: str, event: AgentEvent) -> None:
+        entries = self._by_name.get(name, ())
+        kept = [entry for entry in entries if not entry.once]
+        if len(kept) < len(entries):
+            self._keep(name, tuple(kept))
+        for entry in entries:
+            self._call(entry, event)
 
     def _call(self, entry: _Entry, event: AgentEvent) -> None:
         try:

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 from engine.agents import FunctionAgent
-from engine.agents.event import DETAILS, EVENT_TYPES
+from engine.agents.event import DETAILS, EVENT_TYPES, AgentEvent
 from tests.agents.support import add, call, script
 
 
@@ -21,6 +21,22 @@ def test_once_is_once_and_the_others_go_on(client: engine.Client) -> None:
     run.once("event", lambda: seen.append("first"))
     run.result()
     assert seen == ["first", "once", "each", "each"]
+
+
+def test_who_is_told_of_an_event_has_others_told_of_it_by_its_name(client: engine.Client) -> None:
+    seen: list[str] = []
+
+    def told(event: AgentEvent) -> None:
+        if event.type == "tool_end":
+            run.on("tool_end", lambda: seen.append("each"))
+            run.once("tool_end", lambda: seen.append("once"))
+            run.on("event", lambda event: seen.append(event.type))
+
+    agent = FunctionAgent(client, "demo", [add])
+    run = agent.run_stream(script(call("add", a=1, b=2), "Done."), on_event=told)
+    run.result()
+    assert seen[:2] == ["each", "once"]
+    assert "tool_end" not in seen and seen[-1] == "complete"
 
 
 def test_what_was_checked_of_the_messages_is_given_back_at_the_end(client: engine.Client) -> None:
