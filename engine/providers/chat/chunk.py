@@ -333,20 +333,18 @@ def as_usage(usage: ChunkUsage) -> Usage | None:
     prompt = usage.prompt_tokens_details or _NO_DETAILS
     completion = usage.completion_tokens_details or _NO_DETAILS
     counts = Usage(
-        input_tokens=_count(usage.prompt_tokens),
-        output_tokens=_count(usage.completion_tokens),
-        total_tokens=_count(usage.total_tokens),
-        cached_tokens=_first_count(
+        _count(usage.prompt_tokens),
+        _count(usage.completion_tokens),
+        _count(usage.total_tokens),
+        _first_count(
             prompt.cached_tokens,
             usage.prompt_cache_hit_tokens,
             usage.cached_tokens,
             usage.cache_read_input_tokens,
         ),
-        cache_write_tokens=_first_count(
-            prompt.cache_write_tokens, usage.cache_creation_input_tokens
-        ),
-        reasoning_tokens=_first_count(completion.reasoning_tokens, usage.reasoning_tokens),
-        cost=_cost(usage),
+        _first_count(prompt.cache_write_tokens, usage.cache_creation_input_tokens),
+        _first_count(completion.reasoning_tokens, usage.reasoning_tokens),
+        cost=None if usage.cost is None and usage.estimated_cost is None else _cost(usage),
     )
     return counts if counts != _NO_COUNTS else None
 
