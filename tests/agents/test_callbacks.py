@@ -66,3 +66,27 @@ def test_who_asks_when_it_is_over_is_told_of_the_end_at_once(
     assert heard == [("end", (run,))] * 2
     assert not run._callbacks._by_name, "nothing is kept that is never called"
     assert [event.type for event in run][-1] == "complete"
+
+
+def test_details_are_told_to_who_asked_for_them_only(client: engine.Client) -> None:
+    seen: list[str] = []
+    agent = FunctionAgent(client, "demo", [add])
+    question = script(call("add", a=1, b=2), "Done.")
+    run = agent.run_stream(question, on_event=lambda event: seen.append(event.type))
+    read = [event.type for event in run.events(details=True)]
+    assert {"turn_start", "turn_end"} <= {*read}
+    assert seen == [type for type in read if type in EVENT_TYPES]
+    seen.clear()
+    turns: list[str] = []
+    run = agent.run_stream(question, on_event=lambda event: seen.append(event.type))
+    run.on("turn_end", lambda event: turns.append(event.type))
+    run.result()
+    assert turns == ["turn_end", "turn_end"] and {*seen} <= {*EVENT_TYPES}
+
+
+def test_who_listens_once_and_alone_is_called_once(client: engine.Client) -> None:
+    seen: list[str] = []
+    run = FunctionAgent(client, "demo", [add]).run_stream(script("Done."))
+    run.once("event", lambda event: seen.append(event.type))
+    run.result()
+    assert seen == ["token"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections import UserString, deque
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import engine
-from engine.agents import FunctionAgent, tool
+from engine.agents import FunctionAgent, Memory, tool
 from engine.agents.tools.content import as_content, mended
 from engine.asking.input import MIXED
-from engine.messages import Document, Image, Text
+from engine.messages import Document, Image, Message, Text, ToolCall, ToolResult
 from tests.agents.support import call, script, watch_bodies
 from tests.cases import each_case
 
@@ -128,3 +129,29 @@ def test_pictures_reach_the_model_where_the_format_takes_them(any_client: engine
     takes = any_client._target.dialect in MIXED
     assert (PICTURE.data in sent) == takes
     assert takes or "[image: image/png]" in sent
+
+
+# What an earlier run, or a memory of the user's own, shows a model again.
+DRAWN = [
+    Message.user("Draw."),
+    Message.assistant(ToolCall("c", "draw", "{}")),
+    Message.tool(ToolResult("c", "[a drawing]", "draw", parts=[PICTURE])),
+    Message.assistant("There."),
+]
+
+
+class Reminded(Memory):
+    def show(self, history: Sequence[Message], current: Sequence[Message]) -> list[Message]:
+        return [*DRAWN, *current]
+
+
+@each_case("given, memory", [(DRAWN, None), ([], Reminded())])
+def test_pictures_of_before_are_told_in_words_too(
+    client: engine.Client, given: list[Message], memory: Memory | None
+) -> None:
+    bodies = watch_bodies(client)
+    agent = FunctionAgent(client, "demo", [draw], memory=memory)
+    result = agent.run([*given, Message.user(script("Nice."))])
+    assert result.error is None and result.answer == "Nice."
+    sent = json.dumps(bodies[0])
+    assert "[a drawing]" in sent and str(PICTURE.data) not in sent
