@@ -30,10 +30,11 @@ class Known:
             see `engine.asking.turn_form`.
     """
 
-    __slots__ = ("_checked", "asked", "key", "rendered")
+    __slots__ = ("_checked", "_long", "asked", "key", "rendered")
 
     def __init__(self) -> None:
         self._checked: dict[bytes, Message] = {}
+        self._long: bool = False  # one of the messages is
         self.rendered: dict[Any, Any] = {}
         self.asked: tuple[object, ...] | None = None
         self.key: bytes | None = None
@@ -41,15 +42,17 @@ class Known:
     def find_all(self, messages: list[Message]) -> tuple[list[bytes], list[Message | None]] | None:
         """`find` of each of `messages`, at once; None where two say the same, or one is no message,
         cannot be written, or is long."""
-        if {*map(type, messages)} != {Message}:
+        if self._long or {*map(type, messages)} != {Message}:
             return None
         try:
             written = _encode_lines(messages).split(b"\n")
         except _UNWRITABLE:
             return None
         del written[-1]  # nothing follows the last end of a line
+        # One that is long is mostly there in the next turn as well, and is not written twice then.
+        self._long = max(map(len, written)) > _LONGEST
         count = len(messages)
-        if count != len(written) or len({*written}) < count or max(map(len, written)) > _LONGEST:
+        if self._long or count != len(written) or len({*written}) < count:
             return None
         return written, [*map(self._checked.get, written)]
 

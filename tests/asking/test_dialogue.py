@@ -145,6 +145,18 @@ def test_each_message_of_a_dialogue_is_checked_and_rendered_once(counted: dict[s
     assert counted == {"checked": 20, "rendered": 20}
 
 
+def test_beside_what_is_long_the_others_are_known(counted: dict[str, int]) -> None:
+    known, messages = Known(), [Message.user("long " * 30_000)]
+    for number in range(3):
+        messages += answer(number, "my.host", odd=False)
+        asked = body("my.host", "chat", Dialogue(messages, known))
+        assert asked == body("my.host", "chat", messages)
+        # The long one, and what is new; then all of them, where nothing is known.
+        told = 2 * number + 3
+        assert counted.pop("checked") == 3 + told
+        counted["checked"] = 0
+
+
 def test_what_is_long_is_not_remembered() -> None:
     known = Known()
     for text in ("short", "long " * 30_000):
