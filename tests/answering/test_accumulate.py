@@ -110,7 +110,9 @@ def test_a_call_that_was_not_handed_over_stays_partial() -> None:
 def test_pieces_of_calls_go_where_they_belong_whoever_looks_in_between() -> None:
     accumulator = gathered(ToolCallStart("a", "f", 0), ToolCallStart("b", "g", 1))
     for letter in "abc":
-        accumulator.extend([ToolCallDelta(letter, 0), ToolCallDelta(letter, 0)])
+        accumulator.extend([ToolCallDelta(letter, 0)])
+        accumulator.arguments(0)
+        accumulator.extend([ToolCallDelta(letter, 0)])
         assert accumulator.arguments(0).endswith(letter * 2)
         accumulator.extend([ToolCallDelta(letter, 1), ToolCallDelta(letter.upper(), 0)])
         accumulator.message("p")

@@ -46,7 +46,17 @@ def test_each_kind_of_callable_gets_what_it_takes() -> None:
 def test_fitted_leaves_alone_what_takes_all() -> None:
     def two(a: object, b: object) -> None: ...
 
+    class Owner:
+        def one(self, a: object) -> object:
+            return a
+
+        def two(self, a: object, b: object) -> None: ...
+
     assert fitted(two, 2) is two
+    owner = Owner()
+    bound = owner.two
+    assert fitted(bound, 2) is bound
+    assert fitted(owner.one, 2)(1, 2) == 1
     assert fitted(lambda a: a, 2)(1, 2) == 1
     assert fitted(lambda: 0, 2)(1, 2) == 0
 

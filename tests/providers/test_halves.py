@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from engine.events import Done, Event, Ping, TextDelta, ThinkingDelta, ToolCallDelta, UsageUpdate
 from engine.messages import FinishReason, Usage
-from engine.providers.halves import Halves, joined
+from engine.providers import dialect
+from engine.providers.halves import NO_HALVES, Halves, joined
 from engine.wire.json import HALF_BASE
+from tests.cases import each_case
 
 HIGH, LOW = chr(HALF_BASE + 0x3D), chr(HALF_BASE + 0x600)
 SMILE = "\U0001f600"
@@ -55,3 +59,12 @@ def test_what_comes_instead_gives_it_up_before_itself() -> None:
 def test_alternatives_do_not_disturb_each_other() -> None:
     told = mend(TextDelta(HIGH, 0, 0), TextDelta(HIGH, 1, 1), TextDelta(LOW, 0, 0))
     assert told == [TextDelta(SMILE, 0, 0), TextDelta("\ufffd", 1, 1)]
+
+
+@each_case("name", ["chat", "completions"])
+def test_half_a_character_in_one_answer_is_nothing_to_another(name: str) -> None:
+    said = {"chat": {"delta": {"content": "\ud83d"}}, "completions": {"text": "\ud83d"}}[name]
+    parser = dialect(name).parser()
+    parser.feed([json.dumps({"choices": [said]}).encode()])
+    assert parser._halves.open  # type: ignore[attr-defined]
+    assert not NO_HALVES.open and not NO_HALVES._waiting

@@ -76,6 +76,9 @@ STREAMS = {
     "a call without an id": [
         chunk(ROLE), call(0, id="", function={"name": "f", "arguments": "{"}),
         call(0, function={"arguments": "}"}), chunk(STOP)],
+    "a piece of nothing": [
+        chunk(ROLE), call(0, id="", function={"name": "", "arguments": ""}), chunk(TEXT),
+        chunk(STOP)],
     "a call and a count": [
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, usage=USAGE), chunk(STOP)],
     "a call and a count of the choice": [
