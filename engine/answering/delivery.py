@@ -142,7 +142,7 @@ class Delivery(Generic[E, R]):
     def resume(self) -> None:
         """The opposite of `pause`."""
         if self.paused:
-            self.paused = False
+            self.paused, self._quiet = False, self._notes is None
             self._source.go_on("pause")
             self._wanted()
 

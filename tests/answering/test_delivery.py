@@ -156,6 +156,25 @@ def test_a_pause_in_a_callback_holds_from_the_next_event_on() -> None:
     assert fixture.source.asked == ["hold back: pause", "go on: pause", "hold back: pause"]
 
 
+def test_one_event_after_a_pause_is_handed_over_as_one_before_it() -> None:
+    fixture, seen = Fixture(), list[Any]()
+
+    def on_event(event: Any, _: Any) -> None:
+        seen.append(event.text)
+        if event.text != "more":
+            fixture.delivery.post(texts("more"))
+
+    fixture.callbacks.on_event = on_event
+    fixture.delivery.pause()
+    fixture.delivery.post(texts("a"))
+    fixture.delivery.resume()
+    fixture.multi.deliverable.clear()
+    assert not fixture.delivery.deliver()
+    assert (seen, [*fixture.multi.deliverable]) == (["a"], [fixture.delivery])
+    fixture.multi.turn()
+    assert seen == ["a", "more"]
+
+
 @each_case("at", range(20))
 @each_case("what", ["pause", "stop", "fold", "more"])
 def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(

@@ -226,6 +226,7 @@ class _PieceChoice(msgspec.Struct, gc=False):
     delta: _PieceDelta
     index: Literal[0] = 0
     finish_reason: None = None
+    usage: None = None
     logprobs: None = None
     error: None = None
     content_filter_results: None = None
@@ -264,7 +265,6 @@ class _CallDelta(_PieceDelta, gc=False, forbid_unknown_fields=True):
 
 class _CallChoice(_PieceChoice, gc=False):
     delta: _CallDelta
-    usage: None = None
 
 
 class CallChunk(msgspec.Struct, gc=False):

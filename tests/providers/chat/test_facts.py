@@ -92,6 +92,11 @@ STREAMS = {
               search_info={"a": 1}),
         chunk({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}},
               web_search=[{"link": "x"}]), chunk(STOP)],
+    "pieces of a call and counts of the choice": [
+        chunk(ROLE), call(0, id="a", function={"name": "f", "arguments": ""}),
+        *(chunk({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": text}}]},
+                 "usage": {**USAGE, "completion_tokens": count}})
+          for count, text in enumerate("{}")), chunk(STOP)],
     "a call after the second ended": [
         chunk(ROLE, other(1, STOP)), chunk({"delta": {"tool_calls": [CALL]}}), chunk(STOP)],
     "thinking": [chunk({"delta": {"reasoning_content": "t"}}), chunk(TEXT), chunk(STOP)],
