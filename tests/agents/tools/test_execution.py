@@ -107,3 +107,16 @@ def test_a_run_that_is_over_is_kept_by_nobody(client: engine.Client) -> None:
     agent.reset()
     gc.collect()
     assert gone() is None
+
+
+def test_what_a_tool_gives_that_ended_its_run_is_not_waited_for(client: engine.Client) -> None:
+    given = Pending()
+
+    @tool
+    def leave(context: ToolContext) -> Pending:
+        context.run.cancel()
+        return given
+
+    result = FunctionAgent(client, "demo", [leave]).run(script(call("leave"), "Done."))
+    assert result.status == "cancelled"
+    assert given._listener is None
