@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 import engine
 import engine.emulator
 from engine.agents import FunctionAgent, Pending, ToolContext, tool
+from engine.agents.tools import execution
+from engine.transport.multi import driver_of
+from engine.transport.timers import Timer
 from tests.agents.support import add, call, script
 
 
@@ -120,3 +126,30 @@ def test_what_a_tool_gives_that_ended_its_run_is_not_waited_for(client: engine.C
     result = FunctionAgent(client, "demo", [leave]).run(script(call("leave"), "Done."))
     assert result.status == "cancelled"
     assert given._listener is None
+
+
+def test_the_time_of_a_call_runs_while_its_function_does(
+    client: engine.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, left = [0.0], list[float]()
+    monkeypatch.setattr(execution, "monotonic", lambda: now[0])
+    driver = driver_of(client.multi)
+    call_later = driver.call_later
+
+    def noted(delay: float, call: Callable[[], None]) -> Timer:
+        if getattr(call, "__func__", None) is not execution.Execution._expired:
+            return call_later(delay, call)
+        left.append(delay)
+        return call_later(0.0, call)
+
+    monkeypatch.setattr(driver, "call_later", noted)
+
+    @tool(timeout=60)
+    def slow(seconds: float) -> Pending:
+        now[0] += seconds
+        return Pending()
+
+    question = script(call("slow", seconds=45.0), call("slow", seconds=75.0), "Done.")
+    result = FunctionAgent(client, "demo", [slow]).run(question)
+    assert "took longer than 60 s" in result.trace[0].tools[0].content
+    assert left == [15.0, 0.0]
