@@ -149,3 +149,10 @@ def test_of_a_cut_answer_what_came_whole_is_kept() -> None:
     assert delivered(Message.assistant(PartialToolCall("b", "add", "{"))) == []
     assert delivered(Message.assistant(Thinking("Hm."), Text("  "))) == []
     assert delivered(Message.assistant(Thinking("Hm."), Text("So."))) != []
+
+
+def test_a_call_without_an_id_is_given_one() -> None:
+    call = ToolCall("", "f", "{}")
+    messages, calls = with_own_ids([Message("assistant", [call])], [call], set())
+    assert calls == messages[0].tool_calls
+    assert calls[0].id

@@ -632,3 +632,16 @@ def test_on_every_recorded_stream_a_late_reader_gets_what_an_early_one_got() -> 
                 assert concatenated(drained(late)) == wanted, recording.file
         replayed += 1
     assert replayed > 100
+
+
+def test_a_pause_holds_however_often_it_is_asked_for() -> None:
+    fixture, seen = Fixture(), list[Any]()
+    fixture.callbacks.on_event = lambda event, face: seen.append(event)
+    fixture.delivery.pause()
+    fixture.delivery.post(texts("a"))
+    for _ in range(3):
+        fixture.delivery.deliver()
+    assert not seen
+    fixture.delivery.resume()
+    fixture.delivery.deliver()
+    assert seen == texts("a")

@@ -94,3 +94,10 @@ def test_the_reason_says_whether_the_turn_is_whole(
     if word is not None:
         finish = finish.said(word)
     assert finish.told(called=called, partial=partial) is told
+
+
+def test_a_refusal_stays_one_whatever_else_is_said() -> None:
+    refused = Finish().refusing()
+    assert refused.withdrawn().refused
+    assert refused.said("stop").refused
+    assert refused.said("stop").withdrawn().refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -122,3 +123,14 @@ def test_what_its_owner_holds_back_stays_held_whatever_else_is_let_go(hold: str)
         transfer.resume()
         multi.run()
         assert b"".join(got) == BODY
+
+
+def test_who_is_behind_is_asked_for_before_anything_is_stored() -> None:
+    inbox = Inbox()
+    work: Any = object()
+    inbox.wait_for({work})
+    assert inbox.size > inbox.room
+    assert work in inbox.behind
+    inbox.wait_for(())
+    assert inbox.size <= inbox.room
+    assert not inbox.behind

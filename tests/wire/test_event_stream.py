@@ -256,3 +256,14 @@ def test_long_json_over_several_lines_is_whole_also_after_fields_that_mean_nothi
     long = json.dumps({"error": {"message": "m" * 5000, "code": 4}}, indent=0).encode() + b"\n\n"
     for cut in (len(long) - 12, len(long) - 6):
         assert read(b"x: y\n\n" + long[:cut], long[cut:]) == read(long)
+
+
+@each_case("read", [b"data: a\rdata: b\n\n", b"data: a\n\ndata: b\rdata: c\n\ndata: d\n\n"])
+def test_a_cr_ends_a_line_of_a_read_that_seems_plain(read: bytes) -> None:
+    whole, cut = EventStreamDecoder(), EventStreamDecoder()
+    first = b"data: 0\n\n"
+    at_once = [*whole.feed(first), *whole.feed(read)]
+    by_bytes = [record for n in first + read for record in cut.feed(bytes([n]))]
+    assert [getattr(one, "data", one) for one in at_once] == [
+        getattr(one, "data", one) for one in by_bytes
+    ]

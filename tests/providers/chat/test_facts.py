@@ -107,6 +107,8 @@ STREAMS = {
                                chunk(usage=USAGE)],
     "the model late": [chunk(ROLE, id="", model=""), chunk(TEXT), chunk(STOP)],
     "logprobs": [chunk(ROLE), chunk({**STOP, "logprobs": {"content": [{"token": "a"}]}})],
+    "logprobs of an end after text": [
+        chunk(ROLE), chunk(TEXT), chunk({**STOP, "logprobs": {"content": [{"token": "a"}]}})],
     "half a pair": [chunk(ROLE), b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', chunk(STOP)],
     "empty text first": [chunk(ROLE), chunk({"delta": {"content": ""}}), chunk(TEXT), chunk(STOP)],
     "filtered text first": [chunk(ROLE), chunk({**TEXT, "content_filter_offsets": {"a": 1}}),
