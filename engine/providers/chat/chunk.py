@@ -279,6 +279,7 @@ class CallChunk(msgspec.Struct, gc=False):
     prompt_progress: None = None
     web_search: None = None
     search_info: None = None
+    base_resp: None = None
 
 
 class _ThoughtDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):

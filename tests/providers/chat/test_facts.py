@@ -83,6 +83,8 @@ STREAMS = {
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, usage=USAGE), chunk(STOP)],
     "a call and a count of the choice": [
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}, "usage": USAGE}), chunk(STOP)],
+    "a call and a misfit": [
+        chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, base_resp=["x"]), chunk(STOP)],
     "a call and sources": [
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, web_search=[{"link": "x"}]),
         chunk(STOP)],
