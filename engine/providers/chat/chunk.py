@@ -245,6 +245,7 @@ class PieceChunk(msgspec.Struct, gc=False):
     prompt_progress: None = None
     web_search: None = None
     search_info: None = None
+    base_resp: None = None
 
 
 class _CallFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):

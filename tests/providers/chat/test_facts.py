@@ -85,6 +85,9 @@ STREAMS = {
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}, "usage": USAGE}), chunk(STOP)],
     "a call and a misfit": [
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, base_resp=["x"]), chunk(STOP)],
+    "pieces of a call without a name, and a misfit": [
+        chunk(ROLE), *[chunk({"delta": {"tool_calls": [{"index": 0, "function": {
+            "arguments": "{"}}]}}, base_resp=["x"])] * 2, chunk(STOP)],
     "a call and sources": [
         chunk(ROLE), chunk({"delta": {"tool_calls": [CALL]}}, web_search=[{"link": "x"}]),
         chunk(STOP)],
