@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pycurl
 import pytest
 
@@ -111,5 +113,40 @@ def test_a_state_that_may_not_follow_is_a_bug_that_shows() -> None:
         exchange = multi.add(HttpRequest("GET", server.url))
         with pytest.raises(AssertionError, match="cannot go"):
             exchange._reply._transfer.move(State.STREAMING)
+        exchange.cancel()
+        multi.run()
+
+
+def test_what_comes_while_it_is_held_back_waits_in_libcurl() -> None:
+    with serve(lambda peer: (peer.send(HEAD), peer.wait_closed())) as server, Multi() as multi:
+        exchange = multi.add(HttpRequest("GET", server.url))
+        while multi.statistics().streaming < 1:
+            multi.poll(0.01)
+        transfer, inbox = exchange._reply._transfer, driver_of(multi).inbox
+        transfer.pause()
+        assert transfer._on_write(b"x") == pycurl.WRITEFUNC_PAUSE and not inbox.pieces
+        transfer.resume()
+        assert transfer._on_write(b"x") is None and inbox.pieces == [(transfer._take, b"x")]
+        exchange.cancel()
+        multi.run()
+
+
+def test_a_408_that_crossed_the_request_on_a_used_connection_is_not_read_on() -> None:
+    def answer(peer: Peer) -> None:
+        if peer.request.path == "/first":
+            peer.json(b"{}")
+        else:
+            peer.wait_closed()
+
+    with serve(answer) as server, Multi() as multi:
+        multi.add(HttpRequest("GET", server.url + "/first"))
+        multi.run()
+        exchange = multi.add(HttpRequest("GET", server.url + "/second"))
+        while multi.statistics().streaming < 1:
+            multi.poll(0.01)
+        transfer = exchange._reply._transfer
+        transfer._sending._since = inf  # at once, however long this machine took
+        transfer._lines += [b"HTTP/1.1 408 Request Timeout\r\n", b"Connection: close\r\n", b"\r\n"]
+        assert transfer._on_write(b"late") == 0 and not driver_of(multi).inbox.pieces
         exchange.cancel()
         multi.run()
