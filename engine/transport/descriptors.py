@@ -8,6 +8,8 @@ __all__ = ["descriptor_limit", "descriptors_left", "none_left", "raise_descripto
 
 # What a host program may open while all transfers run: a log, a subprocess, a look-up.
 _RESERVE = 64
+# So many may have been closed by others since one was wanted.
+_FEW = 16
 
 
 def descriptor_limit() -> int | None:
@@ -51,9 +53,15 @@ def descriptors_left() -> int | None:
 
 
 def none_left() -> bool:
-    """Whether not one more can be opened, by this process or by the system."""
+    """Whether none can be opened, by this process or by the system, or so few that there was none
+    a moment ago: what others close meanwhile would make a server's refusal of it."""
+    opened: list[int] = []
     try:
-        os.close(os.dup(0))
+        while len(opened) < _FEW:
+            opened.append(os.dup(0))
     except OSError as error:
         return error.errno in (23, 24)  # ENFILE, EMFILE
+    finally:
+        for number in opened:
+            os.close(number)
     return False

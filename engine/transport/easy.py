@@ -112,6 +112,7 @@ def failure_of(
             int(easy.getinfo(pycurl.RESPONSE_CODE)),
             proxy_variable(request.url) if proxied else None,
             refused,
+            int(easy.getinfo(pycurl.OS_ERRNO)),
         )
     )
 

@@ -51,6 +51,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         last_status: that of the last head, also of one that is not the response's; 0: none came.
         proxy_variable: the environment's variable that names the proxy, or None.
         refused: the server refused the stream, unread.
+        os_errno: what the system said of the connection; 0: nothing.
     """
 
     code: int
@@ -63,6 +64,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     last_status: int = 0
     proxy_variable: str | None = None
     refused: bool = False
+    os_errno: int = 0
 
 
 _PHASES: Final = {
@@ -156,7 +158,7 @@ def failure_error(failure: CurlFailure) -> EngineError:
             category=Category.SERVER,
             detail=f"curl error {code}: {text}",
         )
-    if code in NO_SOCKET and none_left():
+    if code in NO_SOCKET and not failure.os_errno and none_left():
         return ResourceError(
             f"no file descriptor is left to connect to {host}; raise the limit (ulimit -n) or "
             "set max_connections=",

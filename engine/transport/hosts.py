@@ -103,9 +103,9 @@ class Hosts:
         trip = easy.getinfo(pycurl.CONNECT_TIME) - easy.getinfo(pycurl.NAMELOOKUP_TIME)
         self.call_later(_ROUND_TRIPS * max(trip, 0.0) + _BUSY, lambda: self._settle(host))
 
-    def failed(self, host: str, sending: Sending, code: int) -> None:
-        """The attempt ended with libcurl's `code`, and no head came."""
-        sending.failed(code)
+    def failed(self, host: str, sending: Sending, code: int, os_errno: int = 0) -> None:
+        """The attempt ended, and no head came: see `Sending.failed`."""
+        sending.failed(code, os_errno)
         counted = sending.counted
         sending.shared = counted is not None and self._admission.streams.shared(counted)
         if sending.downgraded:

@@ -170,12 +170,16 @@ class Sending:
         self.unsure = self.unsent = monotonic() - self._since < _AT_ONCE
         return self.unsent
 
-    def failed(self, code: int) -> None:
-        """The attempt ended with libcurl's `code`, and no head came: what follows from that."""
+    def failed(self, code: int, os_errno: int = 0) -> None:
+        """The attempt ended with libcurl's `code`, and no head came: what follows from that.
+
+        Args:
+            os_errno: what the system said of the connection, as libcurl knows it; 0: nothing.
+        """
         if self.refused or self.barred or self.downgraded:
             self.unsent = True
         elif self.name is None:
-            self.starved = code in NO_SOCKET and none_left()
+            self.starved = code in NO_SOCKET and not os_errno and none_left()
         elif self.reused is not None and not self.unsent:
             self.unsent = self._connections.unread(self.name, self.reused)
 

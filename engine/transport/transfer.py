@@ -235,18 +235,19 @@ class Transfer:
         error: EngineError | None = None
         if self._sending.unsure and self._sending.crossed(self._head, self._lines):
             self._head, head, code = None, None, pycurl.E_GOT_NOTHING
-        if code and head is None and self._goes_again(code):
+        if code and head is None and self._goes_again(easy, code):
             return
         if code or head is None:
             status, refused = head.status if head else None, self._sending.refused
             error = failure_of(easy, self.request, code, text, status, refused)
         self._attempt_ended(error)
 
-    def _goes_again(self, code: int) -> bool:
+    def _goes_again(self, easy: pycurl.Curl, code: int) -> bool:
         """Whether the request goes out again, uncounted: nobody read it, or it was lost on a pooled
         connection and is asked once more under the same key."""
         sending = self._sending
-        self._carrier.hosts.failed(self.host, sending, code)
+        os_errno = int(easy.getinfo(pycurl.OS_ERRNO))
+        self._carrier.hosts.failed(self.host, sending, code, os_errno)
         if not goes_again(code, sending, self.repeats, self._lost, self._retry.unknown):
             return False
         wait = repeat_wait(sending, self.repeats, random())

@@ -58,6 +58,27 @@ with play(beside(WELL)) as server, engine.Multi() as multi, siblings(multi, serv
     assert int(complete) == 30
 
 
+def test_m01_a_refusal_is_told_as_one_where_few_descriptors_are_left() -> None:
+    """M01."""
+    out = run_script(
+        PRELUDE
+        + """
+with engine.Multi() as multi, socket.socket() as nobody:
+    nobody.bind(("127.0.0.1", 0))  # and does not listen
+    multi.perform()
+    client = client_of(multi, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 10, hard))
+    for left in range(2):
+        stream = client.stream("m", "hi")
+        while stream.completion is None:
+            multi.poll()
+        print(stream.completion.error.category, end=" ")
+"""
+    )
+    assert set(out.split()) == {"NETWORK"}
+
+
 def test_m01_a_multi_without_descriptors_says_so_and_leaks_none() -> None:
     """M01."""
     out = run_script(

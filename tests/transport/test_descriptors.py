@@ -9,6 +9,7 @@ import pytest
 from engine.transport.descriptors import (
     descriptor_limit,
     descriptors_left,
+    none_left,
     raise_descriptor_limit,
 )
 from tests.transport.process import run_script
@@ -35,6 +36,23 @@ def test_at_the_limit_no_descriptor_is_left() -> None:
         assert descriptors_left() == 0
         """
     )
+
+
+def test_a_few_that_others_closed_meanwhile_count_for_none() -> None:
+    assert not none_left()
+    out = run_script(
+        """
+        import os
+        from engine.transport.descriptors import none_left
+        from tests.transport.paced import take_all_descriptors
+
+        held = take_all_descriptors()
+        for _ in range(3):
+            print(none_left(), end=" ")
+            os.close(held.pop())
+        """
+    )
+    assert out.split() == ["True"] * 3
 
 
 def test_the_soft_limit_is_raised_to_the_hard_one_and_statistics_say_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
@@ -87,9 +88,11 @@ def test_without_a_descriptor_no_connection_is_made(
     for left in (False, True):
         monkeypatch.setattr("engine.transport.sending.none_left", lambda left=left: left)
         for name in (None, ("127.0.0.1", 1)):
-            one = sending(name=name)
+            one, refused = sending(name=name), sending(name=name)
             one.failed(code)
+            refused.failed(code, errno.ECONNREFUSED)
             assert one.starved is (starved and left and name is None)
+            assert not refused.starved, "the system had a word of the network"
 
 
 def test_who_refuses_is_asked_again_at_once_twice_and_then_later_and_later() -> None:
