@@ -268,19 +268,10 @@ class _CallChoice(_PieceChoice, gc=False):
     delta: _CallDelta
 
 
-class CallChunk(msgspec.Struct, gc=False):
+class CallChunk(PieceChunk, gc=False):
     """The beginning of one call and nothing else: the same for those."""
 
     choices: tuple[_CallChoice]
-    usage: None = None
-    x_groq: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
-    prompt_progress: None = None
-    web_search: None = None
-    search_info: None = None
-    base_resp: None = None
 
 
 class _ThoughtDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
