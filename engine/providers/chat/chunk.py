@@ -181,6 +181,7 @@ class PlainChoice(msgspec.Struct, gc=False, kw_only=True):
     logprobs: None = None
     finish_reason: None = None
     error: None = None
+    usage: None = None
     # Azure's findings, in each chunk: to read them costs as much as all the rest, and they are the
     # same as a rule.
     content_filter_results: msgspec.Raw = UNSAID
@@ -199,6 +200,8 @@ class PlainChunk(msgspec.Struct, gc=False):
     search_results: None = None
     web_search: None = None
     search_info: None = None
+    prompt_progress: None = None
+    base_resp: None = None
 
 
 class _PieceFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -290,6 +293,7 @@ class _ThoughtChoice(msgspec.Struct, gc=False, kw_only=True):
     logprobs: None = None
     finish_reason: None = None
     error: None = None
+    usage: None = None
     content_filter_results: None = None
     content_filter_offsets: None = None
 
@@ -303,6 +307,10 @@ class ThoughtChunk(msgspec.Struct, gc=False):
     error: None = None
     citations: None = None
     search_results: None = None
+    web_search: None = None
+    search_info: None = None
+    prompt_progress: None = None
+    base_resp: None = None
 
 
 # Where the answer's own words stand, and what holds them.

@@ -31,6 +31,7 @@ __all__ = ["ChatParser"]
 _LF: Final = 10
 _CR: Final = 13
 _DONE: Final = b"[DONE]"
+_UNSAID_BESIDE: Final = (None,) * 6
 
 
 class ChatParser(AheadParser):
@@ -143,7 +144,10 @@ class ChatParser(AheadParser):
         choices = chunk.choices
         if not choices or not self._started or finishes(choices):
             self._aside(record, chunk, events)
-        elif chunk.usage is not None or chunk.x_groq is not None or chunk.error is not None:
+        elif (
+            *(chunk.usage, chunk.x_groq, chunk.error),
+            *(chunk.citations, chunk.search_results, chunk.base_resp),
+        ) != _UNSAID_BESIDE:
             self._last = record.data
             self._envelope(chunk, events)
         if self._ended or self.failing:

@@ -13,7 +13,7 @@ from engine.events import Event, ModelUpdate
 from engine.providers.blocks import merge
 from engine.providers.chat import ahead, content
 from engine.providers.chat import parser as chat_parser
-from engine.providers.chat.chunk import ChunkUsage
+from engine.providers.chat.chunk import Chunk, ChunkUsage, StreamChoice
 from engine.providers.chat.facts import as_counts, decode_usual, facts_of
 from engine.providers.chat.parser import ChatParser
 from tests.cases import each_case
@@ -147,15 +147,66 @@ def told(records: list[bytes]) -> tuple[str, dict[str, Any], bool, bool]:
 @pytest.mark.parametrize("name", STREAMS)
 def test_one_look_tells_what_two_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = told(STREAMS[name])
+    look_closely(monkeypatch)
+    assert told(STREAMS[name]) == at_once
+
+
+def look_closely(patched: pytest.MonkeyPatch) -> None:
+    """Have nothing read as what it likely is."""
 
     def refuse(data: bytes) -> Any:
         raise msgspec.ValidationError("looked at closely")
 
     for short in ("decode_usual", "decode_plain", "decode_call", "decode_piece", "decode_thought"):
-        monkeypatch.setattr(ahead, short, refuse)
-    monkeypatch.setattr(chat_parser, "decode_plain", refuse)
-    monkeypatch.setattr(content, "SILENT", ())
-    assert told(STREAMS[name]) == at_once
+        patched.setattr(ahead, short, refuse)
+    patched.setattr(chat_parser, "decode_plain", refuse)
+    patched.setattr(content, "SILENT", ())
+
+
+# What may stand beside the words of any chunk, and says something.
+BESIDE: dict[str, Any] = {
+    "usage": USAGE, "x_groq": {"usage": USAGE}, "error": {"message": "no"}, "citations": ["u"],
+    "search_results": [{"url": "u"}], "prompt_progress": {"processed": 1},
+    "base_resp": {"status_code": 1}, "web_search": [{"link": "x"}], "search_info": {"a": 1},
+}  # fmt: skip
+BESIDE_OF_CHOICE: dict[str, Any] = {
+    "index": 1, "finish_reason": "length", "logprobs": {"content": [{"token": "a"}]},
+    "usage": USAGE, "error": {"message": "no"},
+    "content_filter_results": {"hate": {"filtered": True}},
+    "content_filter_offsets": {"check_offset": 1},
+}  # fmt: skip
+PIECE = {"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]}}
+WORDS: dict[str, list[Any]] = {
+    "text": [TEXT, TEXT],
+    "thought": [{"delta": {"reasoning_content": "t"}}] * 2,
+    "a call that begins": [{"delta": {"tool_calls": [CALL]}}],
+    "a piece of a call": [{"delta": {"tool_calls": [{**CALL, "function": {
+        "name": "f", "arguments": ""}}]}}, PIECE],
+}  # fmt: skip
+
+
+def test_all_that_may_stand_beside_words_is_tried() -> None:
+    assert {*BESIDE, "choices"} == {*Chunk.__struct_fields__}
+    # `message` and `text` are other names of the words.
+    assert {*BESIDE_OF_CHOICE, "delta", "message", "text"} == {*StreamChoice.__struct_fields__}
+
+
+@each_case("words", WORDS.values(), ids=WORDS)
+@each_case("name", [*BESIDE, *(f"choices.{name}" for name in BESIDE_OF_CHOICE)])
+def test_what_stands_beside_expected_words_is_told(words: list[Any], name: str) -> None:
+    *before, last = words
+    _, _, of_choice = name.partition(".")
+    if of_choice:
+        odd = chunk({**last, of_choice: BESIDE_OF_CHOICE[of_choice]})
+    else:
+        odd = chunk(last, **{name: BESIDE[name]})
+    records = [chunk(ROLE), *map(chunk, before), odd]
+    more = [*records, chunk(last), chunk(STOP)]
+    at_once, on = told(records), told(more)
+    assert at_once != told([chunk(ROLE), *map(chunk, words)])
+    with pytest.MonkeyPatch.context() as patched:
+        look_closely(patched)
+        assert (told(records), told(more)) == (at_once, on)
 
 
 FIELDS: dict[str, list[Any]] = {
