@@ -24,8 +24,8 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
         connect: TCP connection made.
         tls: TLS handshake done; 0.0 for plain http.
         first_byte: first byte of the response, of the last attempt.
-        first_event: first content handed to the user.
-        last_event: last content handed to the user.
+        first_event: first content came.
+        last_event: last content came.
         total: everything done.
         reused: the connection had served another request before.
         http_version: ``"1.1"``, ``"2"``, ``"3"``, or None.

@@ -148,7 +148,7 @@ class Attempts:
             if self._state is _FLOWING:
                 events = self._read(data)
                 if events and type(last := events[-1]) is TextDelta and last.text:  # nearly always
-                    self._deadlines.content_at = self._driver.now
+                    self._deadlines.content_at = self._last_event = self._driver.now
                     self.delivery.post(events, data)
                     return
             elif self._reads():
@@ -182,8 +182,7 @@ class Attempts:
             return self._again(delay, broke)
         resuming = self._succession.resuming
         events = answer.end_rest(broke or error) if resuming else answer.end(error)
-        if self._state is _ASKING and events:
-            events = self._after_preamble(events)
+        events = self._new(events) if events else events
         failure = answer.failure
         if failure is None:
             if events:
@@ -278,12 +277,9 @@ class Attempts:
         last = events[-1]
         if type(last) is StreamError:
             events.pop()
-        if self._state is _ASKING:
-            if self._observed is not None:
-                self._observed.came(self._driver.now)
-            events = self._after_preamble(events)
-        elif any(map(is_content, events)):
-            self._deadlines.content_at = self._driver.now
+        if self._state is _ASKING and self._observed is not None:
+            self._observed.came(self._driver.now)
+        events = self._new(events)
         self.delivery.post(events, data)
         if type(last) is Done:
             self._move(_LINGERING)
@@ -301,15 +297,20 @@ class Attempts:
                 self._observed.answered(self._transfer.request, head)
         return self._state is not _OVER and self._state is not _WAITING
 
-    def _after_preamble(self, events: list[Event]) -> list[Event]:
-        """What may be handed over: nothing that another attempt would repeat."""
+    def _new(self, events: list[Event]) -> list[Event]:
+        """What of `events` may be handed over: nothing that another attempt would repeat."""
+        if self._state is not _ASKING:
+            if any(map(is_content, events)):
+                self._deadlines.content_at = self._last_event = self._driver.now
+            return events
         events, content = self._preamble.sift(events)
         if content:
             self._move(_FLOWING)
             self._read = self._answer.read or self._answer.feed
             if self._observed is not None:
                 self._read = self._observed.reading(self._read, self._driver)
-            self._first_event = self._first_event or monotonic()
+            self._last_event = monotonic()
+            self._first_event = self._first_event or self._last_event
             restarted = self._succession.flows(self._transfer.attempt)
             if restarted is not None:
                 events = [restarted, *events]
@@ -372,7 +373,6 @@ class Attempts:
     def _finish(self, status: Status, error: EngineError | None) -> None:
         self._status = status
         self._error = error
-        self._last_event = monotonic()
         if self._observed is not None:
             self._observed.over(status, error)
         if self._state is not _OVER:  # a complete answer can still be cancelled on its way

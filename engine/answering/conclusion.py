@@ -34,7 +34,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
         attempts: how often it was tried.
         timing: of the last attempt.
         created: when the request was made (seconds of time.monotonic).
-        first_event, last_event: when content was handed over first and last, likewise.
+        first_event, last_event: when content came first, and in which turn last, likewise.
         delivered: events handed over.
         answer_type: what the text is to be decoded into; None: nothing.
         possibly_billed: see `Completion`.
@@ -100,7 +100,7 @@ def _timing(ending: Ending) -> Timing:
     return msgspec.structs.replace(
         ending.timing,
         first_event=first and first - created,
-        last_event=last and last - created,
+        last_event=first and last and max(first, last) - created,
         total=monotonic() - created,
     )
 

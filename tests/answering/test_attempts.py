@@ -208,6 +208,58 @@ def test_the_first_and_the_last_event_have_their_own_times(multi: engine.Multi) 
     assert seen[0] - after <= timing.last_event <= timing.total
 
 
+def no_answer(peer: Peer) -> None:
+    """It closes without a word."""
+
+
+def thought_and_open(peer: Peer) -> None:
+    peer.send(OK_SSE)
+    peer.chunk(chat_chunk("a word"))
+    peer.chunk(b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"so"}}]}\n\n')
+    peer.chunk(b"".join(chat()))
+    peer.wait_closed()
+
+
+@pytest.mark.parametrize("ends", [marker_and_open, thought_and_open])
+def test_the_last_content_is_not_the_end_of_the_connection(
+    ends: Callable[[Peer], None], multi: engine.Multi
+) -> None:
+    with serve(ends) as server:
+        timing = engine.Client(multi, base_url=server.url).stream("m", "hi").result().timing
+    assert timing.first_event is not None
+    assert timing.last_event is not None
+    assert timing.total is not None
+    assert timing.first_event <= timing.last_event
+    assert timing.total - timing.last_event > 0.9  # the second for which a server may stay
+
+
+def test_what_was_never_content_has_no_time(multi: engine.Multi) -> None:
+    with serve(no_answer) as server:
+        timing = engine.Client(multi, base_url=server.url, retry=ONCE).stream("m", "hi").result()
+    assert (timing.timing.first_event, timing.timing.last_event) == (None, None)
+
+
+def test_a_long_silence_before_a_cancel_is_after_the_last_content(multi: engine.Multi) -> None:
+    def silent(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat_chunk("a word"))
+        peer.wait_closed()
+
+    with serve(silent) as server:
+        stream = engine.Client(multi, base_url=server.url).stream("m", "hi")
+        while not stream.text:
+            multi.poll()
+        seen = monotonic()
+        until = seen + 0.05
+        while monotonic() < until:
+            multi.poll(0.05)
+        stream.cancel()
+        timing = stream.result().timing
+    assert timing.first_event is not None and timing.last_event is not None
+    assert timing.total is not None
+    assert timing.first_event <= timing.last_event <= timing.total - 0.05
+
+
 def test_bytes_after_a_cancel_are_nobodys(multi: engine.Multi) -> None:
     with serve(marker_and_open) as server:
         heard: list[str] = []
