@@ -48,10 +48,10 @@ class Cursor:
     ``id`` is asked for by the same request with ``Last-Event-ID``, as browsers do
     (https://html.spec.whatwg.org/multipage/server-sent-events.html#last-event-id).
 
-    There is a place where the last part of the answer has a number, or an id of its own, and no
-    number or id came before in what was read at first: what a server says there is its own affair,
-    but whether it goes on from there could not be told. Signs of life are no part of the answer,
-    nor is what names a kind of its own that the format does not have.
+    The rest can be asked for only where the last part of the answer has a number, or an id that no
+    part before it had: from another place a server may go on as it likes, and nobody could tell
+    whether it does from there. Signs of life are no part of the answer, nor is what names a kind of
+    its own that the format does not have.
 
     Of another response each record is looked at: what was read before is dropped wherever it comes,
     where something is missing it is not the rest, and an error is the server's word in any place.

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.errors import ProtocolError
 from engine.wire.json import UNREADABLE
-from engine.wire.lines import PartialLine
+from engine.wire.partial_line import PartialLine
 from engine.wire.sse import MAX_EVENT_BYTES
 
 __all__ = ["JSONArrayDecoder"]

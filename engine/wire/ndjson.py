@@ -7,7 +7,7 @@ import codecs
 from engine.errors import ProtocolError
 from engine.wire.json import is_cut
 from engine.wire.json_array import JSONArrayDecoder
-from engine.wire.lines import PartialLine
+from engine.wire.partial_line import PartialLine
 from engine.wire.sse import MAX_EVENT_BYTES
 
 __all__ = ["NDJSONDecoder"]

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from engine.errors import ProtocolError
-from engine.wire.lines import PartialLine
+from engine.wire.partial_line import PartialLine
 
 __all__ = ["MAX_EVENT_BYTES", "SSEDecoder", "SSERecord"]
 

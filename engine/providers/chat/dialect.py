@@ -35,7 +35,7 @@ class ChatDialect(DialectShell):
         model: str,
         rendered: dict[Any, Any] | None,
     ) -> list[dict[str, Any]]:
-        """The field `messages` of the body, of which nothing else depends on them: see
+        """The field `messages` of the body; no other field depends on the messages: see
         `render_lines`."""
         return render_lines(messages, endpoint.name, model, rendered)
 

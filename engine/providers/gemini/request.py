@@ -14,7 +14,7 @@ from engine.request import ModelRequest
 
 __all__ = ["render_gemini"]
 
-# ikigai's levels in tokens; https://ai.google.dev/gemini-api/docs/thinking#set-budget
+# The levels in tokens; https://ai.google.dev/gemini-api/docs/thinking#set-budget
 _BUDGETS: Final = {"none": 0, "low": 128, "medium": 11008, "high": 21888}
 
 # "Gemini 2.5 Flash Lite: 512 to 24576" (same page).

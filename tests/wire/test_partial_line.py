@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.wire.lines import PartialLine
+from engine.wire.partial_line import PartialLine
 
 PIECES = st.lists(st.integers(0, 40_000).map(lambda n: bytes(range(256)) * (n // 256) + b"x" * n))
 
