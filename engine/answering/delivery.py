@@ -21,11 +21,11 @@ _OVER: Final = Over()
 E = TypeVar("E")
 R = TypeVar("R")
 
-# Delivered events that are folded into the history at a time: each weighs 72 bytes until then; and
-# where a reader takes them one by one.
+# Delivered events folded at a time, 72 bytes each until then; where a reader takes them one by one.
 _FOLD, _FOLD_READ = 8, 256
-# Events that callbacks get between two looks at the clock, where they take less than `_FAST` s.
-_LOOK, _FAST = 8, 0.0005
+# Events that callbacks get between two looks at the clock, where they take less than `_FAST` s;
+# and those that are copied at a time, since `fold` and `drop` change the queue in place.
+_LOOK, _FAST, _COPIED = 8, 0.0005, 256
 
 
 class Delivery(Generic[E, R]):
@@ -55,9 +55,9 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_disturbed", "_due", "_fold_at", "_folded"),
-        *("_handed_in", "_history", "_joined", "_let_go", "_max_unread", "_notes", "_readers"),
-        *("_quiet", "_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
+        *("__weakref__", "_deliver_soon", "_due", "_fold_at", "_folded", "_handed_in", "_history"),
+        *("_joined", "_let_go", "_look_at", "_max_unread", "_notes", "_quiet", "_readers"),
+        *("_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
         *("completion", "cursor", "driver", "multi", "over", "paused", "queue"),
     )
 
@@ -80,9 +80,9 @@ class Delivery(Generic[E, R]):
         self.cursor: int = 0
         self._folded, self._fold_at = 0, _FOLD
         self.over: bool = False
-        self._handed_in = self._stepping = self._let_go = False
         self.paused: bool = False
-        self._disturbed = False  # by a callback: paused, or what waits was dropped
+        self._handed_in = self._stepping = self._let_go = False
+        self._look_at = 0  # at the clock, before that item; -1: a callback paused, or dropped
         self._due = False  # the driver will call `deliver`, or it hands over just now
         self._quiet = True  # neither paused nor is there a note
         self.completion: R | None = None
@@ -120,7 +120,7 @@ class Delivery(Generic[E, R]):
 
     def drop(self) -> None:
         """Forget what is not delivered."""
-        self._disturbed = True
+        self._look_at = -1
         del self.queue[self.cursor - self.base :]
 
     def finish(self) -> None:
@@ -135,8 +135,7 @@ class Delivery(Generic[E, R]):
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""
         if not self.paused and not self.over:
-            self.paused = self._disturbed = True
-            self._quiet = False
+            self.paused, self._quiet, self._look_at = True, False, -1
             self._source.hold_back("pause")
 
     def resume(self) -> None:
@@ -338,34 +337,35 @@ class Delivery(Generic[E, R]):
         return not self.paused and deliver(until)
 
     def _to_callbacks(self, until: float) -> bool:
-        callbacks, queue = self.callbacks, self.queue
-        on_event, others = callbacks.on_event, callbacks.others
-        if on_event is None and others is None:
+        callbacks, queue, on_event = self.callbacks, self.queue, self.callbacks.on_event
+        if on_event is None and callbacks.others is None:
             if self._readers is not None:
                 return False  # the one that is furthest ahead takes them
             if not self._stepping:  # nobody looks
                 self.cursor = self.base + len(queue)
                 return False
         face, cursor, looked, stride = callbacks.face, self.cursor, 0.0, 1
-        # `fold` and `drop` change the queue in place.
         while not self.paused and (position := cursor - self.base) < len(queue):
-            now = monotonic()
-            if looked and now > until:
-                return True
-            stride = min(2 * stride, _LOOK) if now - looked < _FAST else 1
-            looked, self._disturbed = now, False
-            for item in queue[position : position + stride]:
+            stepping, self._look_at = self._stepping, cursor
+            for item in queue[position : position + _COPIED]:
+                if cursor >= self._look_at:
+                    if self._look_at < 0:
+                        break
+                    if (now := monotonic()) > until and looked:
+                        return True
+                    stride = (
+                        1 if now - looked >= _FAST else stride + stride % _LOOK
+                    )  # 1, 2, 4, 8, 8
+                    looked, self._look_at = now, cursor + stride
                 # Before the call: what interrupts it must not make the event come twice.
                 self.cursor = cursor = cursor + 1
-                if type(item) is Step:
+                if stepping and type(item) is Step:
                     self._take(item)
                 else:
                     if on_event is not None and on_event(item, face) is STOP:
                         self._source.cancel()
                     if (tell := callbacks.others) is not None:
                         tell(item)
-                if self._disturbed:
-                    break
         return False
 
     def _noted(self, until: float) -> bool:

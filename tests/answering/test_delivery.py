@@ -175,13 +175,13 @@ def test_one_event_after_a_pause_is_handed_over_as_one_before_it() -> None:
     assert seen == ["a", "more"]
 
 
-@each_case("at", range(20))
+@each_case("at", [*range(20), *range(254, 259), 298, 299])
 @each_case("what", ["pause", "stop", "fold", "more"])
 def test_what_a_callback_does_in_the_middle_of_many_counts_from_the_next_on(
     what: str, at: int
 ) -> None:
     fixture, seen = Fixture(), list[Any]()
-    many = texts(*map(str, range(20)))
+    many = texts(*map(str, range(20 if at < 20 else 300)))
 
     def on_event(event: Any, _: Any) -> object:
         seen.append(event)
@@ -302,6 +302,23 @@ def test_slow_callbacks_have_the_clock_looked_at_after_each(
     fixture.delivery.post([TEXT(str(n)) for n in range(100)])
     assert fixture.delivery.deliver(0.035) is True
     assert len(seen) == 4
+
+
+def test_quick_callbacks_have_it_looked_at_seldom_and_the_first_ones_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixture, seen, looks = Fixture(), list[Any](), list[int]()
+
+    def clock() -> float:
+        looks.append(len(seen))
+        return 100.0
+
+    monkeypatch.setattr("engine.answering.delivery.monotonic", clock)
+    fixture.callbacks.on_event = lambda event, _: seen.append(event)
+    fixture.delivery.post([TEXT(str(n)) for n in range(300)])
+    assert fixture.delivery.deliver(101.0) is False
+    assert looks[:6] == [0, 1, 3, 7, 15, 23]
+    assert len(seen) == 300 and len(looks) < 45
 
 
 def test_the_text_of_a_turn_is_noted_once_for_who_listens_to_turns() -> None:
