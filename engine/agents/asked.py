@@ -175,7 +175,7 @@ class Asking:
         self._saved = saved
         self._conversation = conversation
         self._known = Known()
-        self._about: tuple[str | None, bool] | None = None
+        self._about: tuple[str | None, bool, dict[str, Any]] | None = None
         self._arguments: Mapping[str, Any] = {}
 
     def ask(self, *, pictures: bool) -> Asked:
@@ -191,7 +191,8 @@ class Asking:
         shown = conversation.show(saved)
         fitting = plan.fit(shown) if pictures or conversation.remembers else shown
         forced = not saved.called and plan.options.get("tool_choice") is not None
-        about = conversation.told_summary(saved), forced
+        # The options are the agent's, which may have others by now.
+        about = conversation.told_summary(saved), forced, {**plan.options}
         if about != self._about:
             self._about, self._arguments = about, plan.arguments(about[0], forced=forced)
         return Asked(self, shown, Dialogue(fitting, self._known), self._arguments)

@@ -26,18 +26,14 @@ class Known:
 
     Attributes:
         rendered: see `ModelRequest.rendered`.
-        asked, key: what was asked beside the messages in the last turn, and what tells it apart:
-            see `engine.asking.turn_form`.
     """
 
-    __slots__ = ("_checked", "_long", "asked", "key", "rendered")
+    __slots__ = ("_checked", "_long", "rendered")
 
     def __init__(self) -> None:
         self._checked: dict[bytes, Message] = {}
         self._long: bool = False  # one of the messages is
         self.rendered: dict[Any, Any] = {}
-        self.asked: tuple[object, ...] | None = None
-        self.key: bytes | None = None
 
     def find_all(self, messages: list[Message]) -> tuple[list[bytes], list[Message | None]] | None:
         """`find` of each of `messages`, at once; None where two say the same, or one is no message,

@@ -112,8 +112,8 @@ def render_question(
 ) -> Rendered:
     """The request for what `Client.stream` is asked; raises as `as_question` and `render` do."""
     turn = type(input) is Dialogue
-    if type(input) is Dialogue:
-        key = key_of_turn(model, input, response_format, options, streaming)
+    if turn:
+        key = key_of_turn(model, response_format, options, streaming)
     else:
         key = _key_of(model, input, response_format, options, streaming)
     form = forms.find(key, target) if key is not None else None

@@ -20,7 +20,7 @@ from engine.wire.redaction import clean_bytes, hide_secrets, secrets_of
 __all__ = ["Rendered", "encode_body", "mended_request", "render"]
 
 
-class Rendered(msgspec.Struct, frozen=True, gc=False):
+class Rendered(msgspec.Struct, frozen=True):
     """A request, rendered.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from marshal import dumps
-from operator import is_
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -91,28 +90,10 @@ class TurnForm:
 
 
 def key_of_turn(
-    model: str,
-    input: Dialogue,
-    response_format: object,
-    options: Mapping[str, Any],
-    streaming: bool,
-) -> bytes | None:
-    """All that decides what is sent beside the messages of the dialogue `input`; None where it is
-    not of plain values. Who gives the very objects of the turn before asks the same."""
-    known = input.known
-    asked = (streaming, model, response_format, *options, *options.values())
-    if (
-        known.asked is None
-        or len(asked) != len(known.asked)
-        or not all(map(is_, asked, known.asked))
-    ):
-        known.asked, known.key = asked, _key_of(model, response_format, options, streaming)
-    return known.key
-
-
-def _key_of(
     model: str, response_format: object, options: Mapping[str, Any], streaming: bool
 ) -> bytes | None:
+    """All that decides what is sent beside the messages of the dialogue; None where it is not of
+    plain values. Made anew each time: who asks may have changed in place what he gives."""
     given, tools = options.get("tools"), []
     if not isinstance(given, list | tuple | None):
         return None  # what can be read only once is not for us

@@ -46,34 +46,42 @@ class Model:
 
     def __init__(self) -> None:
         self.hear: Callable[..., object] = print
+        self.options: dict[str, object] = {}
         self.cancelled = False
 
-    def stream(self, *_: object, on_event: Callable[..., object], **__: object) -> Model:
-        self.hear = on_event
+    def stream(self, *_: object, on_event: Callable[..., object], **options: object) -> Model:
+        self.hear, self.options = on_event, options
         return self
 
     def cancel(self) -> None:
         self.cancelled = True
 
 
-def asked(idiom: Any) -> tuple[Asked, Model, list[Said]]:
-    """A turn that was asked for, who says it, and what it said."""
+def asking(idiom: Any, options: dict[str, Any]) -> tuple[Asking, Model, list[Said]]:
+    """Who asks a model, the model, and what it said."""
     model, said = Model(), list[Said]()
     plan = SimpleNamespace(
         client=model,
         model="m",
         tools={},
         idiom=idiom,
-        options={},
+        options=options,
         answer_type=None,
-        arguments=lambda summary, forced: {},
+        arguments=lambda summary, forced: {**options},
     )
     telling = SimpleNamespace(wants=lambda *_: False, say=said.extend)
     saved = SavedRun(messages=[Message.user("q")], spent=Spent())
-    asking = Asking(
-        cast(Plan, plan), cast(Telling, telling), saved, Conversation(None), lambda: None
+    return (
+        Asking(cast(Plan, plan), cast(Telling, telling), saved, Conversation(None), lambda: None),
+        model,
+        said,
     )
-    return asking.ask(pictures=False), model, said
+
+
+def asked(idiom: Any) -> tuple[Asked, Model, list[Said]]:
+    """A turn that was asked for, who says it, and what it said."""
+    asks, model, said = asking(idiom, {})
+    return asks.ask(pictures=False), model, said
 
 
 def told(said: Sequence[Said]) -> list[str]:
@@ -117,3 +125,12 @@ def test_a_turn_that_is_over_ends_whatever_comes() -> None:
     assert model.hear(TextDelta(action, 0), model) is STOP
     assert told(said)[-1] == "thought: t"
     assert model.hear(UsageUpdate(Usage(1)), model) is STOP
+
+
+def test_options_that_change_between_two_turns_are_those_of_the_next() -> None:
+    options: dict[str, Any] = {"temperature": 0.5}
+    asks, model, _ = asking(FunctionIdiom(False), options)
+    for change in ({}, {"temperature": 1.0}, {}, {"seed": 7}, {"temperature": 0.5}):
+        options.update(change)
+        asks.ask(pictures=False)
+        assert {**model.options, **options} == model.options

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import weakref
 from collections import Counter
 from types import FunctionType, MethodType
 from typing import Any
@@ -70,3 +73,17 @@ def test_a_thousand_requests_of_every_ending_leave_nothing_in_a_cycle() -> None:
         multi.close()
     assert ended == dict.fromkeys(ENDINGS, EACH)
     assert not left
+
+
+def test_an_answers_type_that_holds_its_stream_is_collected() -> None:
+    kind: Any = dataclasses.make_dataclass("Answer", [])
+    with (
+        serve(lambda peer: peer.stream(chat("{}"))) as server,
+        engine.Client(base_url=server.url) as client,
+    ):
+        kind.stream = client.stream("m", "q", response_format=kind)
+        assert kind.stream.result().parsed == kind()
+        gone = weakref.ref(kind)
+        del kind
+        gc.collect()
+        assert gone() is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,6 +132,29 @@ def test_a_schema_that_changes_in_place_is_seen() -> None:
         messages = [Message.user("Please.")]
         asked = turn(forms, target, Dialogue(messages, Known()), tools=tools)
         assert asked == plain(target, messages, tools=tools)
+
+
+CHANGED: dict[str, tuple[Any, Callable[[Any], None]]] = {
+    "extra_headers": ({"X-A": "a"}, lambda given: given.update({"X-A": given["X-A"] + "a"})),
+    "extra_body": ({"a": {"b": [1]}}, lambda given: given["a"]["b"].append(1)),
+    "stop": (["a"], lambda given: given.append(given[-1] + "a")),
+    "fallback": (["n"], lambda given: given.append(given[-1] + "n")),
+    "tools": ([TOOL], lambda given: given.append(msgspec.structs.replace(TOOL, name="g"))),
+}
+
+
+@each_case("name", CHANGED)
+def test_what_changes_in_place_between_two_turns_is_seen(name: str) -> None:
+    target, forms, known = Target(base_url=URL), Forms(), Known()
+    given, change = copy.deepcopy(CHANGED[name][0]), CHANGED[name][1]
+    messages, before = [Message.user("Please.")], None
+    for number in range(8):
+        asked = turn(forms, target, Dialogue(messages, known), **{name: given})
+        assert asked == plain(target, messages, **{name: given})
+        if number % 4 == 3:  # it was asked often enough to be remembered
+            assert asked != before
+            before = asked
+            change(given)
 
 
 def test_what_is_no_tool_is_refused_though_it_says_what_a_tool_said() -> None:
