@@ -94,22 +94,20 @@ class _Block:
     def part(self) -> Part | None:
         if self.whole is not None:
             return self.whole
-        text = self.text()
-        if self.kind is ToolCallStart:
+        text, kind = self.text(), self.kind
+        if kind is TextDelta or kind is None:
+            if not text and not self.citations and not self.signature:
+                return None
+            return Text(text, self.citations, self.signature, self.extra or {})
+        if kind is ToolCallStart:
             return PartialToolCall(self.id or "", self.name, text)
-        if self.kind is ThinkingDelta:
+        if kind is ThinkingDelta:
             if not text and not self.signature:
                 return None
             return Thinking(text, self.signature, self.id, self.field, self.extra or {})
-        if self.kind is RefusalDelta:
+        if kind is RefusalDelta:
             return Refusal(text)
-        if self.kind is AudioDelta:
-            return Audio(
-                "".join(self.sound or ()), self.name or None, text, self.id, self.extra or {}
-            )
-        if not text and not self.citations and not self.signature:
-            return None
-        return Text(text, self.citations, self.signature, self.extra or {})
+        return Audio("".join(self.sound or ()), self.name or None, text, self.id, self.extra or {})
 
     def joined(self, choice: int, index: int) -> list[Event]:
         """An event for all pieces of a kind."""
@@ -151,6 +149,7 @@ class Accumulator:
         "_arguments_so_far",
         "_blocks",
         "_call_key",
+        "_choices",
         "_joined_pieces",
         "_key",
         "_pieces",
@@ -165,6 +164,7 @@ class Accumulator:
 
     def __init__(self, started: bool = False) -> None:
         self._blocks: dict[tuple[int, int], _Block] = {}
+        self._choices = 1
         self._key = _NOWHERE  # choice and index of the text block that grows
         self._pieces: list[str] = []
         self._call_key = _NOWHERE  # the same of the call whose arguments come
@@ -180,17 +180,21 @@ class Accumulator:
 
     def extend(self, events: Iterable[Event]) -> None:
         """Take `events`, in order."""
-        choice, index = self._key
+        (choice, index), pieces = self._key, self._pieces
         for event in events:
             kind = type(event)
             if kind is TextDelta and event.index == index and event.choice == choice:  # type: ignore[union-attr]
-                self._pieces.append(event.text)  # type: ignore[union-attr]
+                pieces.append(event.text)  # type: ignore[union-attr]
             elif kind is ToolCallDelta and (event.choice, event.index) == self._call_key:  # type: ignore[union-attr]
                 self._arguments_so_far.append(event.arguments)  # type: ignore[union-attr]
             else:
-                self._add(event)
-                choice, index = self._key
-        pieces, joined = self._pieces, self._joined_pieces
+                keep, take = _ways_of(kind)
+                if keep is not None:
+                    keep(self._recap, event)
+                if take is not None:
+                    take(self, event)
+                    (choice, index), pieces = self._key, self._pieces
+        joined = self._joined_pieces
         if len(pieces) - joined >= _JOIN:
             pieces[joined:] = ["".join(pieces[joined:])]
             self._joined_pieces = joined + 1
@@ -213,9 +217,11 @@ class Accumulator:
 
     def message(self, provider: str | None, choice: int = 0) -> Message:
         """The message as far as it has come."""
-        blocks = self._blocks
-        keys = sorted([key for key in blocks if key[0] == choice])
-        parts = [part for key in keys if (part := blocks[key].part()) is not None]
+        parts = [
+            part
+            for (of, _), block in sorted(self._blocks.items())
+            if of == choice and (part := block.part()) is not None
+        ]
         self._forget()
         formats = (self.format,) if self.format is not None else ()
         return Message("assistant", parts, provider, self.id, self.model, formats=formats)
@@ -239,7 +245,7 @@ class Accumulator:
 
     def choices(self) -> int:
         """How many alternatives there are, at least 1."""
-        return max([choice for choice, _ in self._blocks], default=0) + 1
+        return self._choices
 
     # ----------------------------------------------------------------------------------------
 
@@ -261,16 +267,11 @@ class Accumulator:
         block = self._blocks.get(key)
         if block is None:
             block = self._blocks[key] = _Block(kind)
+            if event.choice >= self._choices:
+                self._choices = event.choice + 1
         elif block.kind is None:
             block.kind = kind
         return block
-
-    def _add(self, event: Event) -> None:
-        keep, take = _ways_of(type(event))
-        if keep is not None:
-            keep(self._recap, event)
-        if take is not None:
-            take(self, event)
 
     def _text(self, event: TextDelta) -> None:
         block = self._block(event, TextDelta)
@@ -314,6 +315,7 @@ class Accumulator:
 
     def _void(self) -> None:
         self._blocks.clear()
+        self._choices = 1
         self.logprobs.clear()
         self._forget()
 

@@ -60,37 +60,40 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
     """The record of `ending`, with what `accumulator` has."""
     status, error, parsed = ending.status, ending.error, None
-    if status == "complete":
+    if status == "complete" and ending.answer_type is not None:
         try:
             parsed = _parsed(ending.answer_type, accumulator)
         except ProtocolError as failure:
             status, error = "error", failure
-    done = ending.done if status == "complete" else None
+    done = finish_reason = finish_reason_raw = None
+    if status == "complete" and (done := ending.done) is not None:
+        finish_reason, finish_reason_raw = done.finish_reason, done.finish_reason_raw
     usage = (done.usage if done is not None else ending.untold_usage) or accumulator.usage
     if usage is not None and status != "complete":
         usage = msgspec.structs.replace(usage, partial=True)
-    headers = ending.head.headers if ending.head is not None else {}
+    head = ending.head
+    headers = head.headers if head is not None else {}
     late = accumulator.long
     messages = [Message("assistant", [])] if late else _messages(ending.provider, accumulator)
-    completion = Completion(
-        status=status,
-        message=messages[0],
-        messages=messages,
-        finish_reason=done.finish_reason if done is not None else None,
-        finish_reason_raw=done.finish_reason_raw if done is not None else None,
-        usage=usage,
-        error=error,
-        http_status=ending.head.status if ending.head is not None else None,
-        headers=headers,
-        request_id=request_id(headers),
-        rate_limit=parse_rate_limit(headers),
-        attempts=ending.attempts,
-        timing=_timing(ending),
-        delivered=ending.delivered,
-        parsed=parsed,
-        logprobs=accumulator.logprobs,
-        possibly_billed=ending.possibly_billed,
-        provider_metadata=ending.metadata,
+    completion = Completion(  # in order of its fields: by name it takes four times as long
+        status,
+        messages[0],
+        messages,
+        finish_reason,
+        finish_reason_raw,
+        usage,
+        error,
+        head.status if head is not None else None,
+        headers,
+        request_id(headers),
+        parse_rate_limit(headers),
+        ending.attempts,
+        _timing(ending),
+        ending.delivered,
+        parsed,
+        accumulator.logprobs,
+        ending.metadata,
+        ending.possibly_billed,
     )
     return completion if not late else _late(completion, ending.provider, accumulator)
 
@@ -116,14 +119,12 @@ def _messages(provider: str, accumulator: Accumulator) -> list[Message]:
     return [accumulator.message(provider, n) for n in range(accumulator.choices())]
 
 
-def _parsed(kind: type | None, accumulator: Accumulator) -> Any:
+def _parsed(kind: type, accumulator: Accumulator) -> Any:
     """The answer in the type that was asked for.
 
     Raises:
         ProtocolError: it does not fit it.
     """
-    if kind is None:
-        return None
     text = accumulator.text()
     if not text and accumulator.message(None).tool_calls:
         return None  # it calls a tool first
