@@ -176,7 +176,7 @@ class Client:
             ConfigError: an argument is wrong, or the key is missing; nothing was sent.
             MisuseError: the `Multi` is closed, or belongs to another thread or process.
         """
-        return self._ask(model, input, response_format, options, streaming=True)
+        return self._ask(model, input, response_format, True, **options)
 
     @overload
     def request(
@@ -206,7 +206,7 @@ class Client:
     ) -> Stream[Any]:
         """`stream` without streaming: the server sends the whole answer at once. The events are
         the same, all at the end."""
-        return self._ask(model, input, response_format, options, streaming=False)
+        return self._ask(model, input, response_format, False, **options)
 
     # ----------------------------------------------------------------------------------------
 
@@ -215,14 +215,14 @@ class Client:
         model: str,
         input: Input,
         response_format: object,
-        options: StreamOptions,
-        *,
         streaming: bool,
+        *,
+        on_event: OnEvent | None = None,
+        on_text: OnText | None = None,
+        on_done: OnDone | None = None,
+        user_data: Any = None,
+        **options: Unpack[QuestionOptions],
     ) -> Stream[Any]:
-        on_event = options.pop("on_event", None)
-        on_text = options.pop("on_text", None)
-        on_done = options.pop("on_done", None)
-        user_data = options.pop("user_data", None)
         for callback in (on_event, on_text, on_done):
             if callback is not None and not callable(callback):
                 check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)

@@ -248,14 +248,14 @@ class Attempts:
         # Where no content came: perhaps who answers, and what it costs.
         if self._preamble.held and self._succession.voids is None:
             self._accumulator.extend(self._preamble.held)
-        transfer = self._transfer
+        transfer, rendered = self._transfer, self._succession.rendered
         ending = Ending(
             status=self._status or "error",
             error=self._error,
             done=self._done,
             untold_usage=self._answer.untold_usage,
             metadata=self._answer.metadata,
-            provider=self.provider,
+            provider=rendered.provider,
             head=transfer.head,
             attempts=transfer.attempt,
             timing=transfer.timing,
@@ -263,7 +263,7 @@ class Attempts:
             first_event=self._first_event,
             last_event=self._last_event,
             delivered=self.delivery.cursor,
-            answer_type=self._succession.rendered.answer_type,
+            answer_type=rendered.answer_type,
             possibly_billed=transfer.possibly_billed,
         )
         completion = completion_of(ending, self._accumulator)

@@ -100,9 +100,7 @@ class _Entry:
 
 def fitted(listener: Listener, most: int) -> Listener:
     """`listener` itself where it takes `most` arguments, else a call of it with fewer."""
-    bound = isinstance(listener, MethodType)
-    function: object = listener.__func__ if bound else listener  # type: ignore[attr-defined]
-    if type(function) is FunctionType and function.__code__.co_argcount - bound >= most:
+    if type(listener) is FunctionType and listener.__code__.co_argcount >= most:
         return listener  # as nearly always
     arity = _arity(listener)
     if arity is None or arity >= most:

@@ -238,8 +238,9 @@ class ResponseReader:
     def _classify(self, data: bytes) -> _Kind:
         if not self.began or self._head is None:
             return "refusal"
-        content_type = self._head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        first = data[:1]
+        content_type, first = self._head.headers.get("content-type", ""), data[:1]
+        if content_type != "text/event-stream":  # as it nearly always is
+            content_type = content_type.partition(";")[0].strip().lower()
         if first == b"<" or "html" in content_type:
             return "page"
         # What it is counts, and not what was asked for: some servers have only one of the two ways.
