@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Final, Protocol
 
 from engine.transport.streams import StreamLimits
@@ -157,36 +158,42 @@ class Admission:
     def take(self, most: int | None) -> Iterator[Queued]:
         """The transfers that start now, at most `most` (None: as many as the limits allow),
         hosts in turn. Each counts as active until its `release`."""
-        while self._waiting and (most is None or most > 0):
-            if self._total_limit and self._full():
-                break
-            host = self._waiting.popleft()
+        left, waiting = inf if most is None else most, self._waiting
+        while waiting and left > 0 and not (self._total_limit and self._full()):
+            host = waiting.popleft()
             host.waiting = False
-            if host.held is not None:
-                host.held()
-                continue  # back when it is let go
-            crowd = self._unreached >= _CROWD and not (host.active or host.reached)
-            if crowd and self.crowded(host.name):
-                continue  # the same
-            if self._host_limit and self._connections(host) >= self._host_limit:
-                continue  # back with its next release
-            if not host.known and host.active >= _FIRST_BURST:
-                continue  # the same, or when it is settled
-            while host.queue:
-                transfer = host.queue.popleft()
+            usual = host.reached and host.known and host.held is None and not self._host_limit
+            if not usual and self._kept_back(host):
+                continue
+            queue = host.queue
+            while queue:
+                transfer = queue.popleft()
                 if not transfer.over:
-                    if not host.active and not host.reached:
+                    if not (host.active or host.reached):
                         self._unreached += 1
                     host.active += 1
                     self.active += 1
-                    if most is not None:
-                        most -= 1
-                    if host.queue:
-                        self._wait(host)
+                    left -= 1
+                    if queue:
+                        host.waiting = True
+                        waiting.append(host)
                     yield transfer
                     break
             else:
                 self._forget(host)
+
+    def _kept_back(self, host: _Host) -> bool:
+        """Whether none of `host` may begin now; it is back in the queue when one may."""
+        if host.held is not None:
+            host.held()
+            return True  # until it is let go
+        crowd = self._unreached >= _CROWD and not (host.active or host.reached)
+        if crowd and self.crowded(host.name):
+            return True  # the same
+        if self._host_limit and self._connections(host) >= self._host_limit:
+            return True  # until its next release
+        # The same, or until it is settled.
+        return not host.known and host.active >= _FIRST_BURST
 
     def _forget(self, host: _Host) -> None:
         """Drop a host of which nothing is known and nothing wanted."""

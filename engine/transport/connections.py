@@ -88,21 +88,26 @@ class Connections:
         if fd in self._no_sockets:
             return False
         name, heard = self._lent.pop(fd, _NOT_LENT)
-        if not heard:
+        look = None
+        if not heard:  # else it was read, and nobody will ask how far it got: three calls in vain
             look = _look(fd)
             if look is None:
                 self._no_sockets.add(fd)
                 return False
             name = look[0]
-            self._ends.setdefault(name, look)
-        # Else it was read, and nobody will ask how far it got: three system calls in vain.
         self._seen[name] = (fd, monotonic())
         self._names[fd] = name
-        self._dead.discard(name)
-        self._spoke.discard(name)
+        if look is not None:
+            self._note_end(name, look)
+        if self._dead or self._spoke:
+            self._dead.discard(name)
+            self._spoke.discard(name)
+        return True
+
+    def _note_end(self, name: Name, look: _Look) -> None:
+        self._ends.setdefault(name, look)
         if len(self._ends) > 2 * len(self._names) + _MOST_ENDS:
             self._ends = {name: end for name, end in self._ends.items() if name in self._seen}
-        return True
 
     def used(self, fd: int) -> None:
         """libcurl watches `fd`."""

@@ -28,9 +28,9 @@ _GRAZED: Final = 0.2
 _MOMENT: Final = 0.005
 _LONGEST_MOMENT: Final = 0.1
 _MOMENT_KEPT: Final = 0.99
-# What was answered and refused is remembered over so many outcomes, and for so many seconds (half
-# of it each time): what the server did a minute ago says nothing of now.
-_MEMORY: Final = 64
+# What is kept of what was answered and refused with each outcome, so that the last 64 count, and
+# the seconds that halve it: what the server did a minute ago says nothing of now.
+_KEPT: Final = 1 - 1 / 64
 _HALF_LIFE: Final = 10.0
 
 
@@ -156,6 +156,9 @@ class Gate:
         """A request was answered that was sent at `sent_at`."""
         self._weigh(1.0, 0.0)
         self._answers_last = True
+        if self._closed_at == -math.inf:  # nothing was refused yet, and nothing is to be taken back
+            self._round_trip = True
+            return
         self._moment *= _MOMENT_KEPT
         if sent_at > self._closed_at:
             self._in_a_row = 0
@@ -188,7 +191,7 @@ class Gate:
         return self._refusals < _GRAZED * (self._answers + self._refusals)
 
     def _weigh(self, answers: float, refusals: float) -> None:
-        kept = 1 - 1 / _MEMORY
+        kept = _KEPT
         if self._now > self._weighed_at > -math.inf:  # both fade alike: only now that matters
             kept *= 0.5 ** ((self._now - self._weighed_at) / _HALF_LIFE)
         self._weighed_at = self._now

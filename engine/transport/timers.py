@@ -8,20 +8,19 @@ from itertools import count
 from math import inf
 from time import monotonic
 
+import msgspec
+
 __all__ = ["Timer", "TimerHeap"]
 
 # The smallest heap that is searched for cancelled timers.
 _SWEEP = 64
 
 
-class Timer:
+class Timer(msgspec.Struct, eq=False):
     """A call to be made at `when` (seconds of time.monotonic), unless cancelled before."""
 
-    __slots__ = ("call", "when")
-
-    def __init__(self, when: float, call: Callable[[], None]) -> None:
-        self.when: float = when
-        self.call: Callable[[], None] | None = call
+    when: float
+    call: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Never make the call. May be called at any time, also after it was made."""

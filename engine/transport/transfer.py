@@ -166,8 +166,9 @@ class Transfer:
         carrier, request, templates = self._carrier, self.request, self._carrier.templates
         self.began_at = monotonic()
         self._queued += self.began_at - self._since
-        self._lines, self._head, self._flooded = [], None, False
-        self._sending = _NOTHING_SENT
+        if self.attempt:
+            self._lines, self._head, self._flooded = [], None, False
+            self._sending = _NOTHING_SENT
         prepared, key = templates.handle(request, self._connect_timeout)
         self._easy = easy = pycurl.Curl() if prepared is None else prepared
         self.move(_CONNECTING)

@@ -17,6 +17,7 @@ from engine.transport.transfer import State, Transfer
 
 __all__ = ["Transfers"]
 
+_QUEUED: Final = State.QUEUED
 # Ends of transfers that are told between two looks at the clock.
 _SLICE: Final = 8
 # Beginnings between two looks at the clock: many together find libcurl's code and ours in the
@@ -159,7 +160,7 @@ class Transfers:
         self._out_of_descriptors = False
 
     def _start(self, transfer: Transfer) -> None:
-        if transfer.state is not State.QUEUED:
+        if transfer.state is not _QUEUED:
             # A deadline struck while it waited to go out again: it has its next attempt's place in
             # the queue, or will have.
             self._admission.release(transfer)
