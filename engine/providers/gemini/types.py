@@ -141,6 +141,7 @@ class _PlainCandidate(msgspec.Struct, gc=False):
     content: _PlainContent
     index: Literal[0] = 0
     finishReason: None = None
+    finishMessage: None = None
     groundingMetadata: None = None
     citationMetadata: None = None
     urlContextMetadata: None = None

@@ -7,6 +7,9 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+import pytest
+
 from engine import events
 from engine.answering.accumulate import Accumulator
 from engine.errors import Category, EngineError
@@ -26,7 +29,9 @@ from engine.messages import (
     Usage,
     VendorItem,
 )
+from engine.providers.gemini import parser as gemini_parser
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
+from engine.providers.gemini.types import Candidate
 from tests.cases import each_case
 from tests.volume import examples
 
@@ -523,3 +528,31 @@ def test_a_part_that_is_no_json_costs_no_word_before_it() -> None:
     assert [e.text for e in told if isinstance(e, events.TextDelta)] == ["A"]
     assert isinstance(told[-1], events.StreamError)
     assert told[-1].error.category is Category.PROTOCOL
+
+
+# What may stand beside the text of a candidate, and says something.
+BESIDE: JSON = {
+    "index": 1, "finishReason": "MAX_TOKENS", "finishMessage": "m",
+    "citationMetadata": {"citationSources": [{"uri": "u"}]},
+    "groundingMetadata": {"webSearchQueries": ["q"]}, "urlContextMetadata": {"urlMetadata": [1]},
+    "logprobsResult": {"chosenCandidates": [{"token": "a", "logProbability": -1}]},
+}  # fmt: skip
+
+
+def test_all_that_may_stand_beside_text_is_tried() -> None:
+    assert {*BESIDE, "content"} == {*Candidate.__struct_fields__}
+
+
+@each_case("name", BESIDE)
+def test_what_stands_beside_text_is_told(name: str) -> None:
+    text = parts({"text": "a"})
+    chunks = [text, text, parts({"text": "b"}, **{name: BESIDE[name]})]
+
+    def refuse(data: bytes) -> Any:
+        raise msgspec.ValidationError("looked at closely")
+
+    at_once = streamed(*chunks), streamed(*chunks, text)
+    assert at_once[0] != streamed(text, text, parts({"text": "b"}))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gemini_parser, "decode_plain", refuse)
+        assert (streamed(*chunks), streamed(*chunks, text)) == at_once
