@@ -152,6 +152,12 @@ def test_alternatives_are_messages_of_their_own() -> None:
     assert two.choices() == 2
     assert [two.message("p", n).text for n in range(2)] == ["ac", "b"]
     assert two.text() == "ac"
+    two.extend([Start("i", "m"), TextDelta("d", 0, 0), Start("j", "m")])
+    assert two.choices() == 1 and two.text() == ""
+
+
+def test_blocks_are_in_the_order_of_their_numbers_whichever_came_first() -> None:
+    assert parts(TextDelta("b", 1), TextDelta("c", 2), TextDelta("a", 0)) == [*map(Text, "abc")]
 
 
 def test_counts_and_logprobs() -> None:

@@ -54,7 +54,17 @@ def gathered(*told: Any) -> Accumulator:
 
 
 def test_a_complete_answer() -> None:
-    completion = completion_of(ending(), gathered(events.TextDelta("Hi")))
+    probable = [{"token": "Hi"}]
+    told = gathered(events.TextDelta("Hi"), events.LogprobsDelta(probable))
+    completion = completion_of(ending(metadata={"tier": "x"}, possibly_billed=2), told)
+    assert (completion.logprobs, completion.provider_metadata) == (probable, {"tier": "x"})
+    assert (completion.attempts, completion.delivered, completion.possibly_billed) == (1, 7, 2)
+    assert (completion.http_status, completion.headers, completion.rate_limit) == (
+        HEAD.status,
+        HEAD.headers,
+        None,
+    )
+    assert (completion.finish_reason, completion.error) == (FinishReason.STOP, None)
     assert (completion.status, completion.text, completion.usage) == ("complete", "Hi", Usage(3, 4))
     assert (completion.finish_reason_raw, completion.request_id) == ("stop", "req_1")
     assert (completion.timing.first_event, completion.timing.last_event) == (0.5, 1.0)

@@ -86,6 +86,8 @@ WAYS = [
     ),
     ("ollama", b'{"message":{"content":"Hi"},"done":false}\n', "application/x-ndjson", False),
     ("ollama", b'{"message":{"content":"Hi"},"done":true}', "application/json", True),
+    ("chat", chunk("Hi", "stop") + DONE, "Text/Event-Stream; charset=utf-8", True),
+    ("ollama", b'{"message":{"content":"Hi"},"done":true}', "Application/JSON; v=1", True),
 ]
 
 
@@ -122,6 +124,11 @@ def test_what_is_in_no_way_the_format_is_told_with_its_type_and_not_asked_again(
     assert isinstance(failure, ProtocolError)
     assert content_type in str(failure)
     assert not failure.retryable
+
+
+@each_case("content_type", ["text/html", "TEXT/HTML; charset=utf-8"])
+def test_a_page_is_known_by_its_type_too(content_type: str) -> None:
+    assert "web page" in str(read(b"log in", content_type=content_type)[0].failure)
 
 
 def test_bedrocks_own_framing_is_named() -> None:
