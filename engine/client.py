@@ -229,12 +229,5 @@ class Client:
         rendered = render_question(
             self._forms, self._target, model, input, response_format, options, streaming=streaming
         )
-        return Stream(
-            self.multi,
-            rendered,
-            on_event=on_event,
-            on_text=on_text,
-            on_done=on_done,
-            user_data=user_data,
-            max_unread_bytes=self._target.sizes.max_unread_bytes,
-        )
+        unread = self._target.sizes.max_unread_bytes
+        return Stream(self.multi, rendered, on_event, on_text, on_done, user_data, unread)

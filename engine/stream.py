@@ -57,7 +57,6 @@ class Stream(Listenable["Stream[Any]"], Generic[Parsed]):
         self,
         multi: Multi,
         rendered: Rendered,
-        *,
         on_event: OnEvent | None = None,
         on_text: OnText | None = None,
         on_done: OnDone | None = None,

@@ -84,7 +84,6 @@ class ResponseReader:
         provider: str,
         key_variable: str | None,
         streaming: bool,
-        *,
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_answer_bytes: int | None = None,
         think_tags: bool = False,
@@ -236,9 +235,10 @@ class ResponseReader:
     # ----------------------------------------------------------------------------------------
 
     def _classify(self, data: bytes) -> _Kind:
-        if not self.began or self._head is None:
+        head, first = self._head, data[:1]
+        if head is None or not 200 <= head.status < 300:
             return "refusal"
-        content_type, first = self._head.headers.get("content-type", ""), data[:1]
+        content_type = head.headers.get("content-type", "")
         if content_type != "text/event-stream":  # as it nearly always is
             content_type = content_type.partition(";")[0].strip().lower()
         if first == b"<" or "html" in content_type:

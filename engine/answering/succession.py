@@ -87,10 +87,10 @@ class Succession:
             asked.provider,
             asked.key_variable,
             asked.streaming,
-            max_event_bytes=asked.sizes.max_event_bytes,
-            max_answer_bytes=asked.sizes.max_answer_bytes,
-            think_tags=asked.think_tags,
-            cursor=self.cursor,
+            asked.sizes.max_event_bytes,
+            asked.sizes.max_answer_bytes,
+            asked.think_tags,
+            self.cursor,
         )
 
     def rest(self, transfer: Transfer, broke: EngineError) -> float | None:
