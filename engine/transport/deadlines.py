@@ -134,7 +134,7 @@ class Deadlines:
         self._patience = None
         shortest = self._shortest = _shortest(self._limits)
         if self._timer is not None or self._limits.connect != shortest:
-            self._enter("connect")
+            self._enter("connect", self._clock.now)
             return
         # As nearly always: the first attempt, and no limit is shorter than that of the connection.
         self._phase = "connect"
@@ -143,14 +143,13 @@ class Deadlines:
 
     def waiting(self) -> None:
         """Connected; the first content is awaited."""
-        self._enter("first_event")
+        self._enter("first_event", self._clock.now)
 
     def flowing(self) -> None:
         """The first content came, or reading goes on after a `rest`; nothing after `stop`."""
         if not self._stopped:
-            self._enter("idle")
             # Not the time of the turn: the consumer that reading waited for may have taken minutes.
-            self.heard_at = self.content_at = monotonic()
+            self._enter("idle", monotonic())
 
     def hurry(self, seconds: float) -> None:
         """Only the end of this attempt is awaited: no longer silence than `seconds`, and nothing
@@ -179,9 +178,9 @@ class Deadlines:
         """The error for `phase`; `at` is what a connection attempt was waiting for."""
         return DeadlineError(_SENTENCE[phase].format(host=host, limit=limit, at=at), phase=phase)
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: Phase, now: float) -> None:
         self._phase = phase
-        now = self.heard_at = self.content_at = self._clock.now
+        self.heard_at = self.content_at = now
         timer = self._timer
         if timer is None or timer.when > now + self._shortest or timer.call is None:
             self._arm()

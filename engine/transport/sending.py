@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+import msgspec
 import pycurl
 
 from engine.transport.connections import Connections, Name, Reused
@@ -53,12 +54,9 @@ _REFUSED_AT_ONCE: Final = 2
 _REFUSED_WAIT: Final = 0.05
 
 
-class Sending:
-    """One attempt's way out.
-
-    Args:
-        connections: what is known of each.
-        multiplexed: whether the server was seen to speak HTTP/2.
+class Sending(msgspec.Struct, eq=False):
+    """One attempt's way out: made of what is known of each connection, and of whether the server
+    was seen to speak HTTP/2.
 
     Attributes:
         name: the connection it was given; None: none yet.
@@ -75,38 +73,20 @@ class Sending:
         unsure: what comes may be no answer to the request; ask `crossed`.
     """
 
-    __slots__ = (
-        "_connections",
-        "_multiplexed",
-        "_since",
-        "barred",
-        "counted",
-        "downgraded",
-        "early",
-        "name",
-        "refused",
-        "reused",
-        "shared",
-        "starved",
-        "unsent",
-        "unsure",
-    )
-
-    def __init__(self, connections: Connections, multiplexed: bool) -> None:
-        self._connections = connections
-        self._multiplexed = multiplexed
-        self.name: Name | None = None
-        self.counted: Name | None = None
-        self.reused: Reused | None = None
-        self.unsent: bool = False
-        self.refused: bool = False
-        self.barred: bool = False
-        self.downgraded: bool = False
-        self.early: bool = False
-        self.shared: bool = False
-        self.starved: bool = False
-        self.unsure: bool = False
-        self._since = 0.0  # when it went out, where that matters
+    _connections: Connections
+    _multiplexed: bool
+    name: Name | None = None
+    counted: Name | None = None
+    reused: Reused | None = None
+    unsent: bool = False
+    refused: bool = False
+    barred: bool = False
+    downgraded: bool = False
+    early: bool = False
+    shared: bool = False
+    starved: bool = False
+    unsure: bool = False
+    _since: float = 0.0  # when it went out, where that matters
 
     @property
     def out(self) -> bool:

@@ -123,8 +123,9 @@ class Turn:
         try:  # from here on, an interrupt must not leave `running` as it is
             until = self._info_read_until(seconds)
             while True:
-                with SignalsHeld():
-                    self._conclude()
+                if driver.ended:
+                    with SignalsHeld():
+                        self._conclude()
                 self._announce(until)
                 if not driver.ended or monotonic() >= until:
                     break
