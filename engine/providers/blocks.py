@@ -137,13 +137,12 @@ class AnswerParser:
 
     def read_from(self, decoder: Decoder) -> Callable[[bytes], list[Event]]:
         """See `engine.providers.contract.Parser`."""
-        if not hasattr(decoder, "room"):
+        if not hasattr(type(decoder), "room"):  # of the type, which need not work it out
             return lambda chunk: self.feed(decoder.feed(chunk))
         self._decoder: Any = decoder
         self._head: bytes = decoder.head  # type: ignore[attr-defined]  # with `room`
         self._skip = len(self._head)
-        self._tail = b""
-        self._frame()
+        self._tail = b""  # until the first read, for which there is no room yet
         return self.read
 
     def read(self, chunk: bytes) -> list[Event]:

@@ -76,8 +76,10 @@ class Halves:
 
     def give_up(self) -> list[Event]:
         """The other halves do not come: the events that say so."""
-        waiting, self._waiting = self._waiting, {}
         self.open = False
+        if not self._waiting:
+            return []
+        waiting, self._waiting = self._waiting, {}
         return [_event(*key, "\ufffd") for key in waiting]
 
     def _text(self, event: Any, kind: type[Event], field: str) -> list[Event]:

@@ -61,8 +61,11 @@ class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
                 metadata["system_fingerprint"] = self.system_fingerprint
         if self.obfuscation:
             metadata["obfuscation"] = self.obfuscation
-        if self.usage is not None:
-            merge(metadata, {"usage": self.usage})
+        if self.usage:
+            if "usage" in metadata:
+                merge(metadata, {"usage": self.usage})
+            else:
+                metadata["usage"] = self.usage
         return facts
 
 
