@@ -362,7 +362,7 @@ class Attempts:
         error = self._deadlines.error(phase, limit, host, self._transfer.phase)
         error.provider = self.provider
         if phase == "total":
-            self._fail(self._succession.late(error))
+            self._fail(self._succession.out_of_time(error))
         else:
             self._transfer.fail_attempt(error)
 

@@ -11,6 +11,7 @@ from engine.errors import Category, EngineError, ProtocolError, TruncatedError
 from engine.events import Event, StreamError
 from engine.messages import Usage
 from engine.providers.contract import Decoder, Dialect, Parser
+from engine.providers.refusal import UNNAMED
 from engine.wire.headers import Head, request_id
 from engine.wire.sse import MAX_EVENT_BYTES
 
@@ -19,16 +20,14 @@ __all__ = ["ResponseReader"]
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 64 * 1024 * 1024
 
-# How the parser's errors name the provider, whom it does not know.
-NOBODY = "the provider"
-
-# Formats of vendors who have one that is spoken here beside it.
+# Content types of vendors' own framings, and what to use in their place.
 _NATIVE = {
     "application/vnd.amazon.eventstream": "that is Bedrock's own framing, which is not spoken "
     "here: use Bedrock's OpenAI-compatible endpoint, or a gateway",
 }
 
-# Ways an answer breaks off; a server that goes on to say nothing has had its time.
+# Failures after which the rest may be asked for; not where the time for the content, or for all,
+# ran out: a server that goes on to say nothing has had its time.
 _DROPS: Final = frozenset({Category.NETWORK, Category.TRUNCATED, Category.TIMEOUT})
 _GIVEN_UP: Final = frozenset({"content", "total"})
 
@@ -134,7 +133,7 @@ class ResponseReader:
         return getattr(self._parser, "failing", False)
 
     def head(self, head: Head) -> None:
-        """Status and headers, before the first `feed`."""
+        """Status and headers, before the first `feed`; where no byte came, before `end`."""
         self._head = head
 
     def feed(self, data: bytes) -> list[Event]:
@@ -312,8 +311,8 @@ class ResponseReader:
         """`error` from inside the stream, with the provider and the request id it belongs to."""
         if error.provider is None:
             error.provider = self._provider
-            if error.message.startswith(NOBODY):
-                error.message = self._provider + error.message.removeprefix(NOBODY)
+            if error.message.startswith(UNNAMED):
+                error.message = self._provider + error.message.removeprefix(UNNAMED)
                 error.args = (error.message,)
         head = self._head
         if head is not None and error.request_id is None:

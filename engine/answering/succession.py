@@ -162,7 +162,7 @@ class Succession:
         broke.__cause__ = broke.__cause__ or failure
         return broke
 
-    def late(self, error: EngineError) -> EngineError:
+    def out_of_time(self, error: EngineError) -> EngineError:
         """`error`, that the time for all attempts is over, with why the one before failed."""
         if self._failed is not None:
             error.message += f"; the attempt before failed: {self._failed.message}"

@@ -21,7 +21,10 @@ from engine.wire.headers import request_id as id_of_request
 from engine.wire.json import decode_json
 from engine.wire.redaction import redact
 
-__all__ = ["http_error", "is_error", "is_ping", "stream_error"]
+__all__ = ["UNNAMED", "http_error", "is_error", "is_ping", "stream_error"]
+
+# How an error inside a stream names the provider, whom its parser does not know.
+UNNAMED: Final = "the provider"
 
 _BY_STATUS: Final = {
     400: Category.INVALID_ARG,
@@ -140,7 +143,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
         category = category_of_number(facts.number) or Category.SERVER
     return ProviderError(
         _sentence(
-            provider or "the provider",
+            provider or UNNAMED,
             redact(facts.message),
             redact(facts.code or "an error inside the stream"),
             _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
