@@ -62,14 +62,14 @@ class AheadParser(ContentParser):
             self._next = _USUAL
         elif first.finish.word is not None:
             self._next = _USUAL if self._over() else _ANYTHING
+        elif not self._blocks:
+            self._next = _WORDS
         elif self._misses < _MISSES and first.kind is TextDelta:
             self._next, self._plain = _USUAL, True
         elif self._misses < _MISSES and first.kind is ThinkingDelta and first.reasoned:
             self._next = _THOUGHT
         elif self._misses < _MISSES and (calls := first.opened) and first.block == calls[-1].index:
             self._next = _PIECE
-        elif not self._blocks:
-            self._next = _WORDS
         else:
             self._next = _USUAL if self._over() else _ANYTHING
 
