@@ -80,7 +80,8 @@ class Admission:
             host.queue.appendleft(transfer)
         else:
             host.queue.append(transfer)
-        self._wait(host)
+        if not host.waiting:
+            self._wait(host)
 
     def release(self, transfer: Queued) -> None:
         """An attempt of `transfer` that was taken has ended."""

@@ -46,6 +46,7 @@ def _leave() -> None:
             driver.shut()
 
 
+_QUEUED: Final = State.QUEUED
 # Decoded bytes that are delivered before more are taken: so that they are still in the cache of
 # the processor when they are used (reading everything first costs half as much again).
 _DELIVER_BYTES: Final = 128 * 1024
@@ -166,7 +167,7 @@ class Driver:
         self.affinity.check("a new request")
         self._check_open()
         transfer = Transfer(self, request, owner, work, connect_timeout, retry, lane)
-        self.counts[State.QUEUED] += 1
+        self.counts[_QUEUED] += 1
         self.works[id(work)] = work
         self.enqueue(transfer)
         return transfer

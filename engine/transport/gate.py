@@ -78,6 +78,8 @@ class Gate:
         self._now = max(self._now, now)
         if now < self.until and not self._opens_early():
             return self.until - now
+        if self._closed_at == -math.inf:
+            return 0.0  # nothing was refused yet
         if self._under_way:
             if self._refused <= _GRAZED * self._under_way:
                 self._room.forget()

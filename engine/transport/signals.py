@@ -43,7 +43,7 @@ _note: Final = _noted.__setitem__
 # Handlers in whose place `_note` stands. Of the module, not of one context: what a second signal
 # tears while handlers are put back is healed by the next context.
 _originals: Final[dict[int, object]] = {}
-_held = False
+_holder: SignalsHeld | None = None  # the context they are held for, the outermost one
 # The number of the thread, also where gevent gives each greenlet one.
 _main = (
     get_ident()
@@ -75,14 +75,11 @@ class SignalsHeld:
     handler on last.
     """
 
-    __slots__ = ("_mine",)
-
-    def __init__(self) -> None:
-        self._mine = False
+    __slots__ = ()
 
     def __enter__(self) -> None:
-        global _held
-        if _held or get_ident() != _main:
+        global _holder
+        if _holder is not None or get_ident() != _main:
             return
         try:
             if _originals:
@@ -91,7 +88,7 @@ class SignalsHeld:
                 _originals[number] = _handler_of(number)
                 # Runs the handlers of what came before, and raises what they raise, unchanged.
                 _set_handler(number, _note)
-            self._mine = _held = True
+            _holder = self
         except BaseException as error:
             _let_go(error)
             raise
@@ -102,9 +99,9 @@ class SignalsHeld:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        global _held
-        if self._mine:
-            self._mine = _held = False
+        global _holder
+        if _holder is self:
+            _holder = None
             _let_go(None)
 
 
