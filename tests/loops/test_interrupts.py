@@ -126,6 +126,13 @@ _UNHANDLED = (
     # asyncio closes its loop leaves that, and the pair of sockets it wakes itself by.
     for left in ("coroutine .* was never awaited", "unclosed event loop", "unclosed <socket"):
         warnings.filterwarnings("ignore", message=left)
+
+    # Nor is a loop that it closed half, and that closes its sockets once more when it is freed.
+    def unraisable(told, show=sys.unraisablehook):
+        if told.object is not asyncio.BaseEventLoop.__del__:
+            show(told)
+
+    sys.unraisablehook = unraisable
     struck = 0
 
     def press(begun, enough):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,37 @@ def test_the_total_is_looked_at_before_each() -> None:
     admission = Admission(2, 0, 100)
     filled(admission, "aaaa")
     assert take(admission) == "aa"
+
+
+def test_who_comes_while_its_host_waits_waits_behind_the_other_hosts() -> None:
+    admission = Admission(0, 0, 100)
+    filled(admission, "aaabb")
+    assert take(admission, 1) == "a"
+    filled(admission, "a")
+    assert take(admission) == "babaa"
+
+
+@pytest.mark.parametrize("name", ["http://a", "https://a"])
+@pytest.mark.parametrize("host_limit", [0, 20])
+def test_a_host_that_was_reached_keeps_to_what_holds_for_it(name: str, host_limit: int) -> None:
+    admission = Admission(0, host_limit, 100)
+
+    def begun() -> int:
+        return len(list(admission.take(None)))
+
+    for _ in range(40):
+        admission.enqueue(Item(name))
+    assert len(list(admission.take(1))) == 1
+    admission.reached(name)
+    wanted: list[str] = []
+    admission.hold(name, lambda: wanted.append(name))
+    assert begun() == 0
+    assert wanted == [name]
+    admission.let_go(name)
+    early = 16 if name.startswith("https:") else 40
+    assert begun() == min(early, host_limit or 40) - 1
+    admission.settle(name)
+    assert begun() == max((host_limit or 40) - early, 0)
 
 
 def test_over_http2_a_connection_carries_many() -> None:
