@@ -60,16 +60,18 @@ class Choice:
     Attributes:
         number: which of them.
         kind: of the block that grows, or None.
+        kinds: of all blocks that `AnswerParser._block` began.
         block: its number.
         finish: why it ended.
         opened: its calls, in order.
     """
 
-    __slots__ = ("_calls", "block", "finish", "kind", "number")
+    __slots__ = ("_calls", "block", "finish", "kind", "kinds", "number")
 
     def __init__(self, number: int = 0) -> None:
         self.number: int = number
         self.kind: type[Event] | None = None
+        self.kinds: tuple[type[Event], ...] = ()
         self.block: int = 0
         self.finish: Finish = _UNFINISHED
         self._calls: Calls | None = None  # made for the first: most answers have none
@@ -208,6 +210,8 @@ class AnswerParser:
         if state.kind is not kind:
             self._new_block(state)
             state.kind = kind
+            if kind not in state.kinds:
+                state.kinds = (*state.kinds, kind)
         return state.block
 
     # -- characters that come in two halves ------------------------------------------------------

@@ -41,6 +41,7 @@ from engine.providers.chat.chunk import (
     decode_findings,
 )
 from engine.providers.chat.facts import UsualChoice
+from engine.providers.chat.told_again import untold
 from engine.providers.refusal import stream_error
 from engine.providers.sealed import SealedReasoning
 from engine.providers.tool_calls import OpenCall
@@ -92,8 +93,10 @@ class ContentParser(AnswerParser):
         if state is None:
             state = self._choices[number] = self._first if number == 0 else Alternative(number)
         before = len(events)
+        delta = choice.delta
         # A whole answer has `message`; Perplexity repeats it beside the delta.
-        delta = choice.delta if choice.delta is not None else choice.message
+        if delta is None and choice.message is not None:
+            delta = untold(choice.message, state)
         if delta is None and choice.text:
             delta = Delta(content=choice.text)  # as legacy completions have it
         if delta is not None and delta not in SILENT:
