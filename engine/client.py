@@ -216,6 +216,7 @@ class Client:
         input: Input,
         response_format: object,
         streaming: bool,
+        /,  # a user's name for something there is not must not meet one of these
         *,
         on_event: OnEvent | None = None,
         on_text: OnText | None = None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import engine
 from engine.errors import MisuseError
+from tests.cases import each_case
 from tests.server import HEALTHY, Peer, chat, serve
 
 
@@ -28,6 +30,15 @@ def test_a_stream_and_a_request_give_the_same_text(multi: engine.Multi) -> None:
         streamed = [json.loads(request.body).get("stream", False) for request in server.requests]
     assert texts == ["".join(HEALTHY)] * 2
     assert streamed == [True, False]
+
+
+@each_case("name", ["streaming", "stream", "rendered", "question", "messages"])
+def test_an_argument_there_is_not_is_named_as_it_was_written(name: str) -> None:
+    with engine.Client(base_url="http://127.0.0.1:9") as client:
+        asks: list[Callable[..., object]] = [client.stream, client.request]
+        for ask in asks:
+            with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'"):
+                ask("m", "hi", **{name: True})
 
 
 def test_nothing_is_sent_before_somebody_drives(multi: engine.Multi) -> None:
