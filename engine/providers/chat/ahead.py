@@ -34,11 +34,12 @@ class AheadParser(ContentParser):
     Attributes:
         _decode: what reads all that a chunk may say.
         _heard: a chunk came, perhaps without a choice.
-        _last: the last chunk of which not all was looked at.
+        _last: the last chunk amid the words with a count, a source or an error: what else it says
+            is merged at the end.
         _plain: the next chunk is likely a piece of text and nothing else.
     """
 
-    __slots__ = ("_decode", "_heard", "_last", "_misses", "_next", "_plain", "_told")
+    __slots__ = ("_decode", "_facts", "_heard", "_last", "_misses", "_next", "_plain")
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,9 +49,7 @@ class AheadParser(ContentParser):
         self._plain = False
         self._next: _Expectation = _USUAL  # what it likely is otherwise
         self._misses = 0  # chunks that were tried as what was expected and were not
-        self._told: tuple[
-            str | int | None, ...
-        ] = ()  # what was said beside the words, and is in metadata
+        self._facts: tuple[str | int | None, ...] = ()  # said beside the words; in metadata
 
     def _look_ahead(self) -> None:
         """Set what the next chunk likely is."""
@@ -156,7 +155,7 @@ class AheadParser(ContentParser):
         self._heard = True
         if not (self._id and self._model):
             self._answers(chunk.id, chunk.model, events)
-        self._told = chunk.tell(self.metadata, self._told)
+        self._facts = chunk.tell(self.metadata, self._facts)
         if choices and opens:
             self._begin(events)
             self._decode = chunk_decoder.decode

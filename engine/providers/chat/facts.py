@@ -48,7 +48,7 @@ class UsualChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
     def tell(self, metadata: dict[str, Any], told: _Facts) -> _Facts:
         """Put into `metadata` what of it has no name of ours, as `merge` does, but what was `told`
-        last and stands there; what of it is to be given as that the next time."""
+        last and stands there. What was put there: `told` of the next time."""
         facts = self.object, self.created, self.service_tier, self.system_fingerprint
         if facts != told:
             if self.object:
@@ -95,5 +95,5 @@ def facts_of(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def finishes(choices: list[StreamChoice] | list[UsualChoice]) -> bool:
     """Whether one of `choices` says why it ended; it is told with what stands beside it."""
     if len(choices) == 1:
-        return choices[0].finish_reason is not None
+        return bool(choices[0].finish_reason)  # some say "" in each
     return any(choice.finish_reason for choice in choices)

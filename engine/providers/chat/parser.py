@@ -177,7 +177,7 @@ class ChatParser(AheadParser):
 
     def _aside(self, record: SSERecord, chunk: Chunk, events: list[Event]) -> None:
         """All of a chunk but its choices' words."""
-        self._last = None  # this one says it, and later
+        self._last = None  # this one is merged now, and is newer
         self._heard = self._heard or chunk.choices is not None
         if self._heard and (chunk.choices is not None or chunk.usage is not None):
             self._absorb(record.data, events)
@@ -203,7 +203,7 @@ class ChatParser(AheadParser):
 
     def _absorb(self, data: bytes, events: list[Event]) -> None:
         """What a chunk says that has no name of ours, and who answers."""
-        self._told = ()  # it may say otherwise
+        self._facts = ()  # it may say otherwise
         value = json_or_text(data)
         if isinstance(value, dict):
             self._answers(value.get("id"), value.get("model"), events)
