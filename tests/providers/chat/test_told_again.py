@@ -51,6 +51,27 @@ def test_it_is_said_once(name: str, marker: bool) -> None:
     assert reading.finish is (FinishReason.TOOL_USE if calls else FinishReason.STOP)
 
 
+DETAIL: JSON = {"type": "reasoning.text", "text": "Hm", "index": 0}
+REPEATED: dict[str, Any] = {
+    "reasoning_content": "Hm", "reasoning": "Hm", "thinking": "Hm",
+    "reasoning_details": [DETAIL],
+    "thinking_blocks": [{"type": "thinking", "thinking": "Hm"}],
+    "annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}],
+    "function_call": {"name": "f", "arguments": '{"x": 1}'},
+}  # fmt: skip
+
+
+@each_case("name", REPEATED)
+def test_each_field_is_said_once(name: str) -> None:
+    said = {name: REPEATED[name]}
+    before = [chunk(**said), *TEXT]
+    once = read("chat", chat(*before, chunk("stop"), finish=None))
+    assert once.message.thinking or once.calls or once.message.parts[0].citations  # type: ignore[union-attr]
+    again = read("chat", chat(*before, message(**said), finish=None))
+    assert again.messages == once.messages
+    assert again.metadata.get(name) == once.metadata.get(name)
+
+
 def test_each_alternative_is_said_once() -> None:
     body = chat(*TEXT, message(), message(index=1, content="Hallo"), finish=None)
     assert [each.text for each in read("chat", body).messages] == ["Hello", "Hallo"]
