@@ -70,7 +70,8 @@ class Lingering(Protocol):
 
 class Driver:
     """The machinery of a `Multi`, for those that make requests or wait on it: `driver_of` gives
-    it. None of it calls user code; `drive` and what it calls need the signals held.
+    it. None of it calls user code; `drive` and what it calls need the signals held (`SignalsHeld`:
+    no handler of Python's, which may raise, runs meanwhile).
 
     Attributes:
         affinity: the thread and process it belongs to.
@@ -80,8 +81,8 @@ class Driver:
         works: all that is open, by identity.
         deliverable: works whose `deliver` is wanted.
         ended: works that are over and not concluded yet.
-        lingering: whose answer came whole, until what libcurl is done with was told: for those of
-            them whose server has not closed by then.
+        lingering: answers that are whole, on connections that are still open; those that are when
+            all that libcurl is done with was told get a timer.
         soon: calls for the next `perform`, signals held.
         failures: what is to be raised from `info_read`.
         texts: the pieces of text of this turn, by whom they are of; None: nobody asked for it.
@@ -288,7 +289,7 @@ class Driver:
         what was read, timers, beginnings and ends. Each of them comes on a little in any case.
 
         Args:
-            again: whether what probably came meanwhile is of this turn, too.
+            again: whether to ask for another part where many sockets were ready: more came since.
 
         Returns:
             whether there is, or probably is, more to do after what was decoded is delivered.
@@ -315,6 +316,7 @@ class Driver:
         if whole or now - self._timers_at > _TIMERS_EVERY:
             self._timers_at = now
             self._timers.run(now, until)
+        # All ends were just told, or that is overdue.
         if self.lingering and not 0 < now - self._reaped_at < _REAPED_WITHIN:
             self._linger()
         more = self.sockets.ready or inbox.pieces or self.transfers.more_ended

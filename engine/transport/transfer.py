@@ -74,6 +74,9 @@ class Transfer:
         possibly_billed: requests that the server may have read and that got no head.
         lane: with whom it waits at the gate; None: with nobody.
         passed: it counts among those of its lane that are under way.
+        owner: who is told.
+        timing: of the last attempt, once it is over.
+        created: when it was made (seconds of time.monotonic).
     """
 
     __slots__ = (
@@ -123,7 +126,7 @@ class Transfer:
         self._head: Head | None = None
         self._held_back = False  # by its owner
         self._wary = False  # perhaps held back, or of a sending that is unsure
-        self._flooded = False  # by us: it sends faster than it is taken
+        self._flooded = False  # by the inbox: it sends faster than its work takes
 
     def __repr__(self) -> str:
         return f"<Transfer {self.state.value} {self.request!r} attempt {self.attempt}>"
@@ -159,7 +162,7 @@ class Transfer:
         self.state = to
         self.over = not LEGAL_MOVES[to]
 
-    # -- an attempt: Multi calls these, with signals held -------------------------------------
+    # -- an attempt: `Transfers` and `Inbox` call these, with signals held ----------------------
 
     def start(self) -> pycurl.Curl:
         """A fresh easy handle for the next attempt: no option of an earlier one can linger."""
