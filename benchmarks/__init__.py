@@ -1,6 +1,7 @@
 """Measures this engine beside other clients, on loopback, in one run: ``python -m benchmarks``.
 
     streams   the bytes: one answer in each provider's wire format
+    recording a stream that a provider sent, where there are recordings
     origins   who serves them: nginx at full speed, `paced.c` one event a tick
     clients   who reads them, each in a process of its own
     runner    runs the clients in turn, and what it learned of each

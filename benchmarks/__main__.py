@@ -21,12 +21,18 @@ from benchmarks.sections import (
     full_speed,
     many_open,
     one_event_a_read,
+    over_http2,
+    recorded,
+    short_answers,
 )
 from benchmarks.start import start_up
 from benchmarks.table import Table
 
 SECTIONS: dict[str, Callable[[Setting], Table]] = {
     "full": full_speed,
+    "recorded": recorded,
+    "short": short_answers,
+    "http2": over_http2,
     "paced": one_event_a_read,
     "many": many_open,
     "dialects": dialects,

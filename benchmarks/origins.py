@@ -10,11 +10,20 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.streams import WireStream
 
-__all__ = ["BenchmarkError", "compile_paced", "nginx", "paced", "raise_descriptor_limit"]
+__all__ = [
+    "BenchmarkError",
+    "Certificate",
+    "certificate",
+    "compile_paced",
+    "nginx",
+    "paced",
+    "raise_descriptor_limit",
+]
 
 _NGINX = """
 daemon off; master_process off; pid nginx.pid; error_log nginx.err;
@@ -24,7 +33,8 @@ http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     scgi_temp_path scgi; uwsgi_temp_path uwsgi;
     server {{
-        listen 127.0.0.1:{port} backlog=4096; root .;
+        listen 127.0.0.1:{port} {secure} backlog=4096; root .;
+        {certificate}
         {locations}
     }}
 }}
@@ -54,9 +64,41 @@ def _tool(name: str, package: str) -> str:
     return path
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """Files of a certificate for 127.0.0.1, its key, and the authority that gave it."""
+
+    ca: Path
+    chain: Path
+    key: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    """A new one in `folder`.
+
+    Raises:
+        BenchmarkError: trustme is not installed.
+    """
+    try:
+        import trustme
+    except ImportError:
+        raise BenchmarkError("trustme is not installed") from None
+    authority = trustme.CA()
+    given = authority.issue_cert("127.0.0.1")
+    files = Certificate(folder / "ca.pem", folder / "chain.pem", folder / "key.pem")
+    authority.cert_pem.write_to_path(str(files.ca))
+    given.private_key_pem.write_to_path(str(files.key))
+    for pem in given.cert_chain_pems:
+        pem.write_to_path(str(files.chain), append=True)
+    return files
+
+
 @contextmanager
-def nginx(folder: Path, streams: dict[str, WireStream]) -> Iterator[str]:
-    """nginx with each of `streams` below ``/<its name>/``, as fast as the client reads.
+def nginx(
+    folder: Path, streams: dict[str, WireStream], tls: Certificate | None = None
+) -> Iterator[str]:
+    """nginx with each of `streams` below ``/<its name>/``, as fast as the client reads; by HTTP/2
+    where there is a certificate.
 
     Yields:
         the base URL, without a trailing slash.
@@ -71,11 +113,21 @@ def nginx(folder: Path, streams: dict[str, WireStream]) -> Iterator[str]:
     port = _free_port()
     connections = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64)
     config = root / "nginx.conf"
-    config.write_text(_NGINX.format(connections=connections, port=port, locations=locations))
+    config.write_text(
+        _NGINX.format(
+            connections=connections,
+            port=port,
+            secure="ssl http2" if tls else "",
+            certificate=f"ssl_certificate {tls.chain}; ssl_certificate_key {tls.key};"
+            if tls
+            else "",
+            locations=locations,
+        )
+    )
     command = [program, "-p", str(root), "-c", str(config), "-e", str(root / "nginx.err")]
     with _running(subprocess.Popen(command, text=True)) as process:
         _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
 
 def compile_paced(folder: Path) -> Path:

@@ -32,6 +32,7 @@ class Case:
         stream: what the server sends.
         includes: what the row's time pays for.
         decodes: whether the client counts characters; if not, bytes.
+        ca_file: whom to trust, where the server speaks HTTP/2 with TLS.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Case:
     at_once: int
     includes: str
     decodes: bool = True
+    ca_file: str | None = None
 
     @property
     def events(self) -> int:
@@ -104,7 +106,7 @@ def run_client(case: Case, timeout: float) -> Report:
         BenchmarkError: it failed, was not done within `timeout` seconds, or lost something.
     """
     with case.origin() as url:
-        job = Job(f"{url}/{case.dialect}", case.dialect, case.streams, case.at_once)
+        job = Job(f"{url}/{case.dialect}", case.dialect, case.streams, case.at_once, case.ca_file)
         command = [sys.executable, "-m", f"benchmarks.clients.{case.client}"]
         try:
             done = subprocess.run(

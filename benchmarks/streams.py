@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ _WORDS = (
     " of", " light", "s", " scatter", "ing", ",", " blue", " the", '"', "\n", " é", " sky", " air",
     " longer", " red", ".", " in", " a", " wave", "length", " because", " molecules", " most", "-",
 )  # fmt: skip
+
+_LETTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,17 @@ class WireStream:
     @property
     def body(self) -> bytes:
         return self.head + b"".join(self.events) + self.tail
+
+
+class _Padding:
+    """Letters of varying number, as OpenAI sends them so that an event's length tells nothing: were
+    it constant, a client could cut at the same place each time. The same in each stream."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(20250102)
+
+    def __call__(self) -> str:
+        return "".join(self._random.choices(_LETTERS, k=self._random.randint(1, 16)))
 
 
 def pieces(count: int) -> list[str]:
@@ -58,10 +72,11 @@ def _named(value: dict[str, Any]) -> bytes:
 
 def _chat(texts: list[str]) -> WireStream:
     """https://platform.openai.com/docs/api-reference/chat-streaming"""
+    padding = _Padding()
 
     def chunk(choices: list[Any], usage: dict[str, int] | None = None) -> bytes:
         fields = {
-            "id": "chatcmpl-Cq3mVw8LzT5fYbNkR2xHd7JsPgUeA",
+            "id": "chatcmpl-Cq3mVw8LzT5fYbNkR2xHd",
             "object": "chat.completion.chunk",
             "created": 1767225600,
             "model": "gpt-4o-mini-2024-07-18",
@@ -69,7 +84,7 @@ def _chat(texts: list[str]) -> WireStream:
             "system_fingerprint": "fp_0a1b2c3d4e",
             "choices": choices,
             "usage": usage,
-            "obfuscation": "k2Lq9x",
+            "obfuscation": padding(),
         }
         return _data(fields)
 
@@ -93,7 +108,7 @@ def _responses(texts: list[str]) -> WireStream:
     item_id = "msg_68a1c0ffee5eed5eed5eed5eed5eed5eed"
     part = {"item_id": item_id, "output_index": 0, "content_index": 0}
     text = "".join(texts)
-    numbers = itertools.count()
+    numbers, padding = itertools.count(), _Padding()
 
     def event(type: str, **fields: Any) -> bytes:
         return _named({"type": f"response.{type}", "sequence_number": next(numbers), **fields})
@@ -118,8 +133,10 @@ def _responses(texts: list[str]) -> WireStream:
         event("output_item.added", output_index=0, item=item("in_progress")),
         event("content_part.added", **part, part=content("")),
     ]
-    more = {"logprobs": [], "obfuscation": "k2Lq9xTz0m"}
-    deltas = [event("output_text.delta", **part, delta=piece, **more) for piece in texts]
+    deltas = [
+        event("output_text.delta", **part, delta=piece, logprobs=[], obfuscation=padding())
+        for piece in texts
+    ]
     tail = [
         event("output_text.done", **part, text=text, logprobs=[]),
         event("content_part.done", **part, part=content(text)),

@@ -20,6 +20,9 @@ from benchmarks.sections import (
     full_speed,
     many_open,
     one_event_a_read,
+    over_http2,
+    recorded,
+    short_answers,
 )
 from benchmarks.start import start_up
 from benchmarks.streams import FORMATS, pieces, wire_stream
@@ -28,7 +31,7 @@ from engine.events import Done, TextDelta
 from engine.providers import dialect
 from tests.cases import each_case
 
-TINY = Sizes(full=(4, 2, 20), paced=(4, 3), many=(4, 3), rounds=1)
+TINY = Sizes(full=(4, 2, 20), paced=(4, 3), many=(4, 3), rounds=1, short=(6, 2))
 LIBRARIES = {"aiohttp_json": "aiohttp", "httpx_sse_json": "httpx_sse", "openai_sdk": "openai"}
 INSTALLED = tuple(c for c in CLIENTS if find_spec(LIBRARIES.get(c.module, "pycurl")))
 
@@ -54,6 +57,60 @@ def test_every_client_reads_every_byte_at_full_speed(tmp_path: Path) -> None:
     table = full_speed(tiny(tmp_path))
     assert remarks(table) == {client.label: client.includes for client in INSTALLED}
     assert all(goal.value and goal.value > 0 for goal in table.goals)
+
+
+@pytest.mark.slow
+@needs_nginx
+def test_every_client_reads_every_short_answer(tmp_path: Path) -> None:
+    table = short_answers(tiny(tmp_path))
+    assert remarks(table) == {client.label: client.includes for client in INSTALLED}
+    assert all(float(row[2].replace(",", "")) > 0 for row in table.rows)
+
+
+@pytest.mark.slow
+@needs_nginx
+@pytest.mark.skipif(find_spec("trustme") is None, reason="trustme is not installed")
+def test_over_http2_nothing_is_lost(tmp_path: Path) -> None:
+    table = over_http2(tiny(tmp_path))
+    assert [row[0] for row in table.rows if row[1] != "–"] == [
+        *("bare pycurl, short", "engine, short", "bare pycurl, full", "engine, full"),
+    ]
+
+
+RECORDED = b"".join(
+    b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % word
+    for word in (b"one ", b"two \xc3\xa9", b"")
+)
+END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.slow
+@needs_nginx
+def test_a_recording_is_measured_beside_a_made_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "long.sse").write_bytes(RECORDED + END)
+    (corpus / "MANIFEST.tsv").write_text(
+        "file\twire\tprovenance\tfeatures\tn_events\n"
+        "thought.sse\topenai-chat\trecorded\treasoning,text\t99\n"
+        "long.sse\topenai-chat\trecorded\ttext\t5\n"
+        "short.sse\topenai-chat\trecorded\ttext\t2\n"
+        "other.sse\tanthropic\trecorded\ttext\t99\n"
+    )
+    monkeypatch.setenv("ENGINE_CORPUS", str(corpus))
+    rows = {row[0]: row for row in recorded(tiny(tmp_path)).rows}
+    assert rows["recorded, engine"][1] == f"{len(RECORDED + END) / 5:.0f}"
+    assert [row for row in rows.values() if row[2] == "–"] == []
+
+
+def test_where_nothing_is_recorded_a_row_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGINE_CORPUS", str(tmp_path))
+    (row,) = recorded(tiny(tmp_path)).rows
+    assert "ENGINE_CORPUS" in row[-1]
 
 
 @pytest.mark.slow
@@ -101,6 +158,13 @@ def test_the_streams_are_what_the_dialect_reads(name: str) -> None:
 def test_a_chat_event_has_the_size_the_numbers_are_given_for() -> None:
     events = wire_stream("chat", pieces(500)).events
     assert 310 <= sum(map(len, events)) / len(events) <= 330
+
+
+@each_case("name", ["chat", "responses"])
+def test_the_padding_of_events_varies(name: str) -> None:
+    stream = wire_stream(name, ["x"] * 50)
+    assert len({len(event) for event in stream.events}) > 8
+    assert stream == wire_stream(name, ["x"] * 50)
 
 
 def test_a_ratio_is_that_of_runs_of_the_same_round() -> None:

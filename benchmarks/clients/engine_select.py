@@ -18,7 +18,7 @@ def drive(multi: engine.Multi) -> None:
 
 
 def read(job: Job) -> Report:
-    multi = engine.Multi()
+    multi = engine.Multi(ca_file=job.ca_file)
     client = engine.Client(
         multi,
         base_url=f"{job.url}/v1",  # its last folder is the dialect's name, and no endpoint
@@ -47,7 +47,8 @@ def read(job: Job) -> Report:
         nonlocal left
         if left:
             left -= 1
-            client.stream("gpt-4o-mini", "Why is the sky blue?", on_event=on_event, on_done=on_done)
+            question = f"{left}: why is the sky blue?"  # none is like another
+            client.stream("gpt-4o-mini", question, on_event=on_event, on_done=on_done)
 
     meter = Meter()
     for _ in range(job.at_once):

@@ -16,12 +16,14 @@ __all__ = ["Job", "Meter", "Report", "run"]
 
 @dataclass(frozen=True)
 class Job:
-    """Read `streams` answers from `url`, `at_once` of them at a time, in one wire format."""
+    """Read `streams` answers from `url`, `at_once` of them at a time, in one wire format; by HTTP/2
+    with TLS where the file of an authority's certificate is given."""
 
     url: str
     dialect: str
     streams: int
     at_once: int
+    ca_file: str | None = None
 
     @property
     def chat_url(self) -> str:

@@ -82,6 +82,10 @@ def read(job: Job) -> Report:
         easy.setopt(pycurl.HTTPHEADER, ["Content-Type: application/json"])
         easy.setopt(pycurl.UPLOAD_BUFFERSIZE, 16 * 1024)  # the least; held as long as the stream
         easy.setopt(pycurl.WRITEFUNCTION, on_bytes)
+        if job.ca_file is not None:
+            easy.setopt(pycurl.CAINFO, job.ca_file)
+            easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+            easy.setopt(pycurl.PIPEWAIT, 1)
         return easy
 
     meter = Meter()
@@ -93,11 +97,12 @@ def read(job: Job) -> Report:
         loop.turn()
         for easy in loop.done():
             meter.end()
+            easies.discard(easy)
             if left:
                 left -= 1
+                easy = request()  # a fresh one: who keeps them must know what lingers in them
+                easies.add(easy)
                 multi.add_handle(easy)
-            else:
-                easies.discard(easy)
     assert found, "no event was found"
     return meter.report(received)
 
