@@ -53,9 +53,12 @@ ENGINE = Client(
 )
 ASYNCIO = Client("engine in asyncio", "engine_asyncio", "the same, a task and an async for each")
 AIOHTTP = Client("aiohttp + json", "aiohttp_json", "lines, JSON as dicts")
+ORJSON = Client("aiohttp + orjson, uvloop", "aiohttp_orjson", "lines, JSON as dicts")
+CURL_CFFI = Client("curl_cffi + json", "curl_cffi_json", "lines, JSON as dicts")
+PYREQWEST = Client("pyreqwest (Rust) + json", "pyreqwest_json", "lines, JSON as dicts")
 HTTPX = Client("httpx + httpx-sse + json", "httpx_sse_json", "events, JSON as dicts")
 OPENAI = Client("openai-python", "openai_sdk", "events, JSON as pydantic objects")
-CLIENTS = (BARE, ENGINE, ASYNCIO, AIOHTTP, HTTPX, OPENAI)
+CLIENTS = (BARE, ENGINE, ASYNCIO, AIOHTTP, ORJSON, CURL_CFFI, PYREQWEST, HTTPX, OPENAI)
 
 
 @dataclass(frozen=True)

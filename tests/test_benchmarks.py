@@ -32,8 +32,15 @@ from engine.providers import dialect
 from tests.cases import each_case
 
 TINY = Sizes(full=(4, 2, 20), paced=(4, 3), many=(4, 3), rounds=1, short=(6, 2))
-LIBRARIES = {"aiohttp_json": "aiohttp", "httpx_sse_json": "httpx_sse", "openai_sdk": "openai"}
-INSTALLED = tuple(c for c in CLIENTS if find_spec(LIBRARIES.get(c.module, "pycurl")))
+LIBRARIES = {
+    "aiohttp_json": ["aiohttp"],
+    "aiohttp_orjson": ["aiohttp", "orjson", "uvloop"],
+    "curl_cffi_json": ["curl_cffi"],
+    "pyreqwest_json": ["pyreqwest"],
+    "httpx_sse_json": ["httpx_sse"],
+    "openai_sdk": ["openai"],
+}
+INSTALLED = tuple(c for c in CLIENTS if all(map(find_spec, LIBRARIES.get(c.module, ()))))
 
 needs_nginx = pytest.mark.skipif(
     shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists(),

@@ -8,7 +8,7 @@ import json
 import aiohttp
 
 from benchmarks.clients.job import Job, Meter, Report, run
-from benchmarks.clients.on_asyncio import read_all
+from benchmarks.clients.on_asyncio import characters, read_all
 
 
 async def read(job: Job) -> Report:
@@ -17,19 +17,9 @@ async def read(job: Job) -> Report:
     ) as session:
 
         async def read_one(meter: Meter) -> int:
-            received = 0
             async with session.post(job.chat_url, json=job.chat_body) as response:
                 response.raise_for_status()
-                async for line in response.content:
-                    if not line.startswith(b"data: ") or line == b"data: [DONE]\n":
-                        continue
-                    choices = json.loads(line[6:])["choices"]
-                    text = choices[0]["delta"].get("content") if choices else None
-                    if text:
-                        received += len(text)
-                    else:
-                        meter.event()
-            return received
+                return await characters(response.content, json.loads, meter)
 
         return await read_all(job, read_one)
 

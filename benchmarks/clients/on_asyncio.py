@@ -1,13 +1,15 @@
-"""What the asyncio clients share: so many streams at once, one task each."""
+"""What the asyncio clients share: so many streams at once, one task each; and for those without a
+library for it, the text in the lines of Chat Completions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from benchmarks.clients.job import Job, Meter, Report
 
-__all__ = ["read_all"]
+__all__ = ["characters", "lines_of", "read_all"]
 
 
 async def read_all(job: Job, read_one: Callable[[Meter], Awaitable[int]]) -> Report:
@@ -23,3 +25,35 @@ async def read_all(job: Job, read_one: Callable[[Meter], Awaitable[int]]) -> Rep
 
     received = await asyncio.gather(*(place() for _ in range(job.streams)))
     return meter.report(sum(received))
+
+
+_DONE = (b"data: [DONE]", b"data: [DONE]\n")
+
+
+async def characters(
+    lines: AsyncIterable[bytes], loads: Callable[[bytes], Any], meter: Meter
+) -> int:
+    """How many characters of text an answer has. Its lines may come with their ends or without."""
+    received = 0
+    async for line in lines:
+        if not line.startswith(b"data: ") or line in _DONE:
+            continue
+        choices = loads(line[6:])["choices"]
+        text = choices[0]["delta"].get("content") if choices else None
+        if text:
+            received += len(text)
+        else:
+            meter.event()
+    return received
+
+
+async def lines_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The lines, without the empty ones, of a body whose chunks may end anywhere."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line
+    if rest:
+        yield rest
