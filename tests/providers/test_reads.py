@@ -217,7 +217,9 @@ _NOT_READ = ("responseId", "modelVersion")
 def told(events: list[Any], failure: str, parser: Any) -> Told:
     seen = [e for e in events if type(e) is not Unknown or e.name not in _NOT_READ]
     words = [re.sub(r"made_[\w-]+", "made", repr(event)) for event in seen]
-    return [*words, repr(parser.metadata)], failure, parser.complete
+    # In any order: what changed in the middle of a stream is put beside what was known.
+    facts = sorted((name, repr(value)) for name, value in parser.metadata.items())
+    return [*words, repr(facts)], failure, parser.complete
 
 
 def in_one_step(name: str, parts: list[bytes], limit: int) -> Told:

@@ -247,7 +247,7 @@ class Interrupter:
         code = frame.f_code  # type: ignore[attr-defined]
         if "/engine/" not in code.co_filename or "signals.py" in code.co_filename:
             return
-        if signals._held:
+        if signals._holder is not None:
             return
         self.left -= 1
         if self.left == 0:

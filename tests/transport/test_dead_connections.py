@@ -456,7 +456,10 @@ def test_connections_that_the_server_closed_do_not_pile_up_while_nothing_is_aske
             connections(server.port, _CLOSE_WAIT) or client.multi.timeout() is not None
         ):
             client.multi.poll(0.1)  # nothing is open: it returns at once
-            select.select([client.multi], [], [], client.multi.timeout())
+            wait = client.multi.timeout()
+            if wait is None and not connections(server.port, _CLOSE_WAIT):
+                break  # that was the last of it, and nobody will say more
+            select.select([client.multi], [], [], wait)
             client.multi.perform()
         assert connections(server.port, _CLOSE_WAIT) == 0
         assert client.multi.timeout() is None
