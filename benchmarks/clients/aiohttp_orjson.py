@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import aiohttp
 import orjson
 import uvloop
 
-from benchmarks.clients.job import Job, Meter, Report, run
-from benchmarks.clients.on_asyncio import characters, read_all
-
-
-async def read(job: Job) -> Report:
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(None)
-    ) as session:
-
-        async def read_one(meter: Meter) -> int:
-            async with session.post(job.chat_url, json=job.chat_body) as response:
-                response.raise_for_status()
-                return await characters(response.content, orjson.loads, meter)
-
-        return await read_all(job, read_one)
-
+from benchmarks.clients.job import run
+from benchmarks.clients.on_aiohttp import read
 
 if __name__ == "__main__":
-    run(lambda job: uvloop.run(read(job)))
+    run(lambda job: uvloop.run(read(job, orjson.loads)))

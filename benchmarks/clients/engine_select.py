@@ -50,7 +50,7 @@ def read(job: Job) -> Report:
             question = f"{left}: why is the sky blue?"  # none is like another
             client.stream("gpt-4o-mini", question, on_event=on_event, on_done=on_done)
 
-    meter = Meter()
+    meter = Meter(job.at_once)
     for _ in range(job.at_once):
         begin()
     drive(multi)

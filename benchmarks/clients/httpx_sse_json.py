@@ -9,7 +9,7 @@ import httpx
 from httpx_sse import aconnect_sse
 
 from benchmarks.clients.job import Job, Meter, Report, run
-from benchmarks.clients.on_asyncio import read_all
+from benchmarks.clients.on_asyncio import read_all, text_in
 
 
 async def read(job: Job) -> Report:
@@ -25,12 +25,7 @@ async def read(job: Job) -> Report:
                         # To read on would give the connection back to the pool, which asks each
                         # idle one's socket at each end: 1,300 µs an event with 1,000 streams.
                         break
-                    choices = json.loads(event.data)["choices"]
-                    text = choices[0]["delta"].get("content") if choices else None
-                    if text:
-                        received += len(text)
-                    else:
-                        meter.event()
+                    received += text_in(json.loads(event.data), meter)
             return received
 
         return await read_all(job, read_one)

@@ -47,7 +47,8 @@ class Report:
     Attributes:
         received: characters of text it handed over; a bare client: bytes.
         cpu: processor time of the process, from the first request to the last completion.
-        steady_cpu: the part of `cpu` between the first event of all and the first end of a stream.
+        steady_cpu: the part of `cpu` after the first events, one for each stream that is open at
+            once, and before the first end of a stream.
         wall: time on the clock for the whole.
         memory: the most it held resident, beyond what it held before the first request.
     """
@@ -60,19 +61,27 @@ class Report:
 
 
 class Meter:
-    """Reads the clocks of this process, from its making to `report`."""
+    """Reads the clocks of this process, from its making to `report`.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: calls of `event` after which streams are no more being opened.
+    """
+
+    def __init__(self, at_once: int) -> None:
         self._idle_memory = _memory("VmRSS")
-        self._first_event: float | None = None
+        self._opening = at_once
+        self._opened: float | None = None
         self._first_end: float | None = None
         self._began = perf_counter()
         self._cpu = _cpu()
 
     def event(self) -> None:
-        """An event came. Only the first call counts: call it where it costs nothing."""
-        if self._first_event is None:
-            self._first_event = _cpu()
+        """An event came. Only the first ones count, so that it may be called for those alone that
+        bring no text, as each stream's first does."""
+        if self._opening:
+            self._opening -= 1
+            if not self._opening:
+                self._opened = _cpu()
 
     def end(self) -> None:
         """A stream is complete."""
@@ -82,11 +91,11 @@ class Meter:
     def report(self, received: int) -> Report:
         """Everything is complete."""
         cpu = _cpu()
-        assert self._first_event is not None and self._first_end is not None
+        assert self._opened is not None and self._first_end is not None
         return Report(
             received=received,
             cpu=cpu - self._cpu,
-            steady_cpu=self._first_end - self._first_event,
+            steady_cpu=max(self._first_end - self._opened, 0.0),
             wall=perf_counter() - self._began,
             memory=_memory("VmHWM") - self._idle_memory,
         )

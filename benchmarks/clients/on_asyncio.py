@@ -9,13 +9,13 @@ from typing import Any
 
 from benchmarks.clients.job import Job, Meter, Report
 
-__all__ = ["characters", "lines_of", "read_all"]
+__all__ = ["characters", "lines_of", "read_all", "text_in"]
 
 
 async def read_all(job: Job, read_one: Callable[[Meter], Awaitable[int]]) -> Report:
     """Run `read_one`, which returns the characters it got, once for each stream."""
     places = asyncio.Semaphore(job.at_once)
-    meter = Meter()
+    meter = Meter(job.at_once)
 
     async def place() -> int:
         async with places:
@@ -38,13 +38,18 @@ async def characters(
     async for line in lines:
         if not line.startswith(b"data: ") or line in _DONE:
             continue
-        choices = loads(line[6:])["choices"]
-        text = choices[0]["delta"].get("content") if choices else None
-        if text:
-            received += len(text)
-        else:
-            meter.event()
+        received += text_in(loads(line[6:]), meter)
     return received
+
+
+def text_in(chunk: dict[str, Any], meter: Meter) -> int:
+    """How many characters of text a chunk of Chat Completions brings."""
+    choices = chunk["choices"]
+    text = choices[0]["delta"].get("content") if choices else None
+    if not text:
+        meter.event()
+        return 0
+    return len(text)
 
 
 async def lines_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

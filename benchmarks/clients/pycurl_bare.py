@@ -88,7 +88,7 @@ def read(job: Job) -> Report:
             easy.setopt(pycurl.PIPEWAIT, 1)
         return easy
 
-    meter = Meter()
+    meter = Meter(job.at_once)
     easies = {request() for _ in range(job.at_once)}
     for easy in easies:
         multi.add_handle(easy)
