@@ -100,6 +100,7 @@ def test_a_field_of_another_type_is_left_out_and_told_and_the_rest_is_read() -> 
     [
         (b'{"items":[{"count":"3"}]}', Row([Item(count=3)])),
         (b'{"items":[{"count":3.0}]}', Row([Item(count=3)])),
+        (b'{"items":{"text":"a"}}', Row([Item("a")])),
         (b'{"items":{},"notes":[],"spare":""}', Row()),
         (b'{"items":[null,{"text":"a"}]}', Row([Item("a")])),
         (b'{"items":[{"text":"a\x08b\tc"}]}', Row([Item("a\x08b\tc")])),

@@ -98,6 +98,8 @@ class OllamaParser(AnswerParser):
                 text
                 and texts
                 and not line.done
+                and not line.done_reason
+                and not first.finish.stands
                 and line.logprobs is None
                 and not line.thinking
                 and not line.error
@@ -114,8 +116,16 @@ class OllamaParser(AnswerParser):
             return self.feed([data])
         return self.feed(self._decoder.feed(data + b"\n"))  # blank, or with blanks around it
 
+    @property
+    def may_end(self) -> bool:
+        # MLX models' last line, as a server of August 2026 sends it, has a done_reason and no done.
+        return self._over()
+
     def finish(self) -> list[Event]:
-        return [] if self._ended else self._halves.give_up()
+        events: list[Event] = []
+        if not self._ended and self._over():
+            self._end(events)
+        return events or ([] if self._ended else self._halves.give_up())
 
     def read_whole(self, body: bytes) -> list[Event]:
         lines = [line for line in body.split(b"\n") if line.strip()]
@@ -153,11 +163,14 @@ class OllamaParser(AnswerParser):
         since = len(events)
         message = line.message
         text = line.response if message is None else message.content
-        if not self._started or line.done or text is None or line.error:
+        if not self._started or line.done or line.done_reason or text is None or line.error:
             self._envelope(line, record, events)
             if self._ended:
                 return
+        before, first = len(events), self._first
         self._content(line, message or _Message(text, line.thinking), events)
+        if len(events) > before and not line.done_reason and first.finish.stands:
+            first.finish = first.finish.withdrawn()  # it goes on
         if line.image:
             events.append(ImageDone(Image(data=line.image), self._new_block(self._first)))
         if self._halves.open:
@@ -171,7 +184,7 @@ class OllamaParser(AnswerParser):
         if line.error:
             self._fail(stream_error({"error": line.error}), events)
             return
-        if line.message is None and line.response is None and not line.done:
+        if line.message is None and line.response is None and not (line.done or line.done_reason):
             if is_error(told):
                 self._fail(stream_error(told), events)
                 return
@@ -186,7 +199,7 @@ class OllamaParser(AnswerParser):
         self._answers(None, line.model, events)
         if not self._started:
             self._begin(events)
-        if line.done and line.done_reason:
+        if line.done_reason:
             self._first.finish = self._first.finish.said(line.done_reason)
         # prompt_eval_count is left out where the whole prompt was in the cache.
         counts = (line.prompt_eval_count, line.eval_count)

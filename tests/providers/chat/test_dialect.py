@@ -505,7 +505,7 @@ def test_what_is_odd_after_the_finish_reason_spoils_nothing(data: bytes) -> None
 
 
 def test_a_text_that_cannot_be_read_ends_the_stream_and_a_call_stays_partial() -> None:
-    failure = parse(chunk(content={"odd": 1}), DONE)[-1]
+    failure = parse(chunk(content=5), DONE)[-1]
     assert isinstance(failure, StreamError)
     assert isinstance(failure.error, ProtocolError)
     good = chunk(tool_calls=[piece('{"x":1}', index=0, id="a", name="f")])

@@ -102,6 +102,21 @@ def test_bytes_that_end_before_done_are_not_complete() -> None:
     assert not any(isinstance(event, events.Done) for event in seen)
 
 
+def test_a_last_line_may_have_a_reason_and_no_done() -> None:
+    counts = {"prompt_eval_count": 26, "eval_count": 282}
+    without: JSON = {**end("length", **counts), "done": False}
+    seen, complete = streamed(line("The"), without)
+    assert complete
+    assert seen[-1] == events.Done(FinishReason.LENGTH, Usage(26, 282, 308), "length")
+    del without["done"]
+    assert streamed(line("The"), without) == (seen, True)
+    generated = {"response": "", "done": False, "done_reason": "stop"}
+    assert streamed({"response": "a", "done": False}, generated)[1]
+    # What follows says that it was not the last.
+    assert not streamed(line("The"), without, line(" sky"))[1]
+    assert streamed(line("The"), without, line(" sky"), end())[1]
+
+
 def test_the_last_line_needs_no_newline() -> None:
     parser, decoder = CHAT.parser(), CHAT.decoder()
     assert parser.feed(decoder.feed(json.dumps(end()).encode())) == []
