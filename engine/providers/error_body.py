@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.providers.prose import delay_of
 from engine.wire.headers import parse_duration
 
 __all__ = ["ErrorBody", "error_inside"]
@@ -81,7 +82,8 @@ class ErrorBody:
         self.request_id: str | None = _first_text(
             outer, error, ("request_id", "id")
         )  # Cohere: only ``id``
-        self.retry_delay: float | None = next(filter(None, map(_retry_delay, details)), None)
+        delays = map(_retry_delay, details)
+        self.retry_delay: float | None = next(filter(None, delays), delay_of(self.message))
         param = error.get("param")
         self.param: str | None = param if isinstance(param, str) and param else None
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.errors import Category
 
-__all__ = ["FILTERED", "TOO_LONG", "WRONG_KEY", "no_money", "prose_of"]
+__all__ = ["FILTERED", "TOO_LONG", "WRONG_KEY", "by_the_day", "delay_of", "no_money", "prose_of"]
 
 FILTERED: Final = re.compile(
     r"content filtering policy|content management policy|flagged by moderation|requires moderation"
@@ -24,7 +24,8 @@ WRONG_KEY: Final = re.compile(
 TOO_LONG: Final = re.compile(
     r"(?:context|prompt|input|messages?|tokens?)\b.{0,60}(?:too long|exceed|maximum|longer than)"
     r"|too many (?:prompt )?tokens|maximum context length|inputs?\b.{0,40} must be <="
-    r"|(?:exceeds?|greater than) .{0,40}context (?:size|length|window)|context.?window.?exceeded",
+    r"|(?:exceeds?|greater than) .{0,40}context (?:size|length|window)|context.?window.?exceeded"
+    r"|\bshorter (?:input|prompt|messages?)\b|reduce (?:your|the) (?:message|prompt|input)",
     re.IGNORECASE | re.DOTALL,
 )
 _NO_MONEY: Final = re.compile(
@@ -42,6 +43,42 @@ _NO_MONEY: Final = re.compile(
 _NO_MONEY_OR_TIME: Final = re.compile(
     r"exceeded your current quota, please check your plan and billing", re.IGNORECASE
 )
+
+
+# "limited to 1000 API calls / month" (Cohere), "free-models-per-day" (OpenRouter).
+_BY_THE_DAY: Final = re.compile(
+    r"(?:\bper|\beach|/) ?-?(?:day|week|month)\b"
+    r"|\b(?:daily|weekly|monthly)\b.{0,30}\b(?:limit|quota|allowance|allocation|credits)",
+    re.IGNORECASE,
+)
+_BY_THE_MINUTE: Final = re.compile(r"(?:\bper|\beach|/) ?-?(?:s\b|sec|min|hour)", re.IGNORECASE)
+
+_WAIT: Final = re.compile(
+    r"(\d+(?:\.\d+)?) ?(?:(ms|[smhd])|(milli|sec|min|hour|day)(?:sec)?(?:onds?|utes?|s)?)(?![a-z])",
+    re.IGNORECASE | re.ASCII,
+)
+# "Please try again in 6m0.5s", "Please retry after 55 seconds", "wait 43126 seconds before".
+_DELAY: Final = re.compile(
+    r"\b(?:try(?:ing)? again|retry(?:ing)?|wait|resets?)(?: (?:in|after|for|at least|another))*"
+    rf" ((?:{_WAIT.pattern}(?:,? and |, ?| )?)+)",
+    re.IGNORECASE | re.ASCII,
+)
+_SECONDS: Final = {"m": 60.0, "s": 1.0, "h": 3600.0, "d": 86400.0}  # by the first letter
+
+
+def delay_of(message: str) -> float | None:
+    """Seconds to wait, as the prose of an error has them; None where it names none."""
+    found = _DELAY.search(message)
+    if found is None:
+        return None
+    parts = _WAIT.findall(found[1])
+    units = [(float(number), (short or long).lower()) for number, short, long in parts]
+    return sum(n / 1000 if unit in ("ms", "milli") else n * _SECONDS[unit[0]] for n, unit in units)
+
+
+def by_the_day(message: str) -> bool:
+    """Whether a limit is one of days or more, which no back-off outlasts."""
+    return bool(_BY_THE_DAY.search(message)) and not _BY_THE_MINUTE.search(message)
 
 
 def no_money(message: str, words: str) -> bool:
@@ -69,6 +106,11 @@ _BY_PROSE: Final = (
         ),
         Category.NOT_FOUND,
         "check the model's name",
+    ),
+    (  # LM Studio, with HTTP 200
+        re.compile(r"unexpected endpoint or method", re.IGNORECASE),
+        Category.NOT_FOUND,
+        "check the base URL: nothing answers there (is /v1 missing?)",
     ),
     (
         re.compile(
@@ -114,7 +156,8 @@ _WITHOUT_CODE: Final = (
             r".*\b(?:prompt|input|request)\b.{0,20}(?<!for )\btoo long\b"
             r"|maximum context length"
             r"|exceed.{0,30}context (?:size|length|window|limit)"
-            r"|context (?:size|length|window|limit) .{0,20}exceeded",
+            r"|context (?:size|length|window|limit) .{0,20}exceeded"
+            r"|provide a shorter (?:input|prompt)",  # LM Studio
             re.IGNORECASE | re.DOTALL,
         ),
         Category.INVALID_ARG,

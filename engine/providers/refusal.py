@@ -13,7 +13,14 @@ from typing import Any, Final
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.providers.codes import category_of_number, category_of_words
 from engine.providers.error_body import ErrorBody, error_inside
-from engine.providers.prose import FILTERED, TOO_LONG, WRONG_KEY, no_money, prose_of
+from engine.providers.prose import (
+    FILTERED,
+    TOO_LONG,
+    WRONG_KEY,
+    by_the_day,
+    no_money,
+    prose_of,
+)
 from engine.request import shown_url
 from engine.wire.event_stream import EventStreamDecoder
 from engine.wire.headers import header_words, parse_reset, parse_retry_after
@@ -101,10 +108,10 @@ def http_error(
             provider=provider,
         )
     message = facts.message or _plain_text(body, headers)
-    category = _category(status, facts, message)
     retry_after = parse_retry_after(headers)
     if retry_after is None:
         retry_after = facts.retry_delay
+    category = _category(status, facts, message, waits=retry_after is not None)
     if retry_after is None and category is Category.RATE_LIMIT:
         retry_after = parse_reset(headers)
     retryable: bool | None = False if status == 407 else None
@@ -136,7 +143,8 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     ``{"error": …}`` around it.
     """
     facts = ErrorBody(data)
-    category = _category(facts.status, facts, facts.message)
+    waits = facts.retry_delay is not None
+    category = _category(facts.status, facts, facts.message, waits=waits)
     if category is Category.UNKNOWN or category is Category.SERVER:
         # The request was taken and an answer had begun: with no word to the contrary, it is the
         # server that failed.
@@ -191,13 +199,21 @@ def is_ping(name: str, data: Any) -> bool:
 # --------------------------------------------------------------------------------------------
 
 
-def _category(status: int | None, facts: ErrorBody, message: str) -> Category:
+def _category(status: int | None, facts: ErrorBody, message: str, *, waits: bool) -> Category:
+    """The category.
+
+    Args:
+        status: the HTTP status, its own or the one the body names.
+        facts: what the body says in codes.
+        message: its prose.
+        waits: it says for how long to wait.
+    """
     words = facts.words
     named = category_of_words(words) or category_of_number(facts.number)
     if named not in _REFINES:
         if FILTERED.search(message):
             named = Category.CONTENT_FILTER
-        elif no_money(message, words):
+        elif no_money(message, words) or (not waits and _of_days(status, named, message)):
             named = Category.QUOTA
         elif status in (400, None) and WRONG_KEY.search(message):
             named = Category.AUTH  # xAI answers 400 to a wrong key
@@ -219,6 +235,12 @@ def _category(status: int | None, facts: ErrorBody, message: str) -> Category:
     return named or Category.UNKNOWN
 
 
+def _of_days(status: int | None, named: Category | None, message: str) -> bool:
+    """Whether a rate limit is one that no back-off outlasts."""
+    limited = status == 429 or (status is None and named is Category.RATE_LIMIT)
+    return limited and by_the_day(message)
+
+
 def _advice(
     category: Category,
     status: int | None,
@@ -237,6 +259,8 @@ def _advice(
         needed = facts.param is None or facts.param.startswith(_NEEDED)
         if needed and TOO_LONG.search(message):
             return "shorten the input, or take a model with a larger context"
+        if status == 413:
+            return "send less in one request"
         if facts.param is not None:
             return f"correct {'' if needed else 'or leave out '}{facts.param!r}"
     advice = _ADVICE[category].format(key=key_variable or "the API key")

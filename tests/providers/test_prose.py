@@ -42,6 +42,14 @@ TABLE: list[tuple[int, str, dict[str, Any], C]] = [
     (403, "The token quota is at its end", {"code": "token_quota_reached"}, C.QUOTA),
     (400, "Not so many", {"__type": "ServiceQuotaExceededException"}, C.QUOTA),
     (429, "Slower, please", {}, C.RATE_LIMIT),
+    # Of days and months, unless it says when to come again.
+    (429, "The key is limited to 1000 calls / month", {}, C.QUOTA),
+    (429, "Limit exceeded: free-models-per-day", {}, C.QUOTA),
+    (429, "The daily request limit is reached", {}, C.QUOTA),
+    (429, "Requests per day (RPD): 200 of 200. Please try again in 7m12s.", {}, C.RATE_LIMIT),
+    (429, "The key is limited to 20 calls / minute", {}, C.RATE_LIMIT),
+    (429, "Limited to 60 requests per minute and 1000 per day", {}, C.RATE_LIMIT),
+    (400, "A report per day is all it writes", {}, C.INVALID_ARG),
     (
         400,
         "The prompt was flagged as potentially violating the policy of usage",
@@ -84,6 +92,8 @@ def test_the_words_decide_where_the_status_says_too_little(
         "`inputs` tokens + `max_new_tokens` must be <= 4096",
         "gateway.ContextWindowExceededError: no",
         "prompt is too long: 9 tokens > 8 maximum",
+        "Request too large: limit 6000, please reduce your message size",
+        "When the context overflows: load a larger context, or provide a shorter input",
     ],
 )
 def test_what_is_too_long_is_to_be_shortened(message: str) -> None:
@@ -101,6 +111,51 @@ def test_what_is_too_long_is_to_be_shortened(message: str) -> None:
 )
 def test_a_limit_of_the_answer_that_is_too_high_is_to_be_lowered(message: str) -> None:
     assert "lower max_tokens" in failure(400, message).message
+
+
+@each_case(
+    ("message", "delay"),
+    [
+        ("Limit 3, used 3. Please try again in 20s.", 20),
+        ("Please try again in 2m44.5s. Need more?", 164.5),
+        ("Please try again in 250ms.", 0.25),
+        ("Please retry after 55 seconds.", 55),
+        ("request reached max RPM: 3, please try again after 1 seconds", 1),
+        ("Please retry in 34.5s.", 34.5),
+        ("Limit of 50 per 86400s. Please wait 43126 seconds before retrying.", 43126),
+        ("Try again in 1 hour, 2 minutes and 3 seconds", 3723),
+        ("Your limit resets in 3 hours", 10800),
+        ("Try again in a few minutes", None),
+        ("Wait, and retry after 2026-01-01", None),
+        ("Try again in 5 models", None),
+        ("It waited 30 s", None),
+    ],
+)
+def test_the_delay_may_stand_in_the_prose(message: str, delay: float | None) -> None:
+    told = stream_error({"error": {"code": "rate_limit_exceeded", "message": message}})
+    for error in (told, failure(429, message)):
+        assert error.retry_after == delay
+        assert error.category is C.RATE_LIMIT
+        assert ("asks to wait" in error.message) is (delay is not None)
+
+
+def test_a_header_says_more_of_the_delay_than_the_prose() -> None:
+    body = b'{"error": {"message": "Please try again in 9s"}}'
+    assert http_error(429, {"retry-after": "2"}, body, "provider", "KEY").retry_after == 2
+
+
+def test_a_path_that_nothing_answers_is_the_base_url_s_fault() -> None:
+    words = {"error": "Unexpected endpoint or method. (POST /chat/completions)"}  # with HTTP 200
+    error = stream_error(words)
+    assert error.category is C.NOT_FOUND
+    assert "base URL" in error.message
+
+
+def test_a_small_server_s_words_for_too_long_are_no_failure_of_it() -> None:
+    words = "Trying to keep 6541 tokens when the context overflows: provide a shorter input"
+    error = stream_error({"error": {"message": words}})
+    assert error.category is C.INVALID_ARG
+    assert not error.retryable
 
 
 def test_numbers_mean_the_same_with_a_status_and_in_a_stream() -> None:
