@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from engine.errors import EngineError, ProtocolError
+from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.events import Event, ModelUpdate, Ping, Start, StreamError, Unknown
 from engine.messages import FinishReason, Usage
 from engine.providers.contract import Decoder
 from engine.providers.finish import Finish
 from engine.providers.halves import NO_HALVES, Halves
-from engine.providers.refusal import is_error, stream_error
+from engine.providers.refusal import UNNAMED, is_error, stream_error
 from engine.providers.tool_calls import Calls, OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSERecord
@@ -325,6 +325,14 @@ class AnswerParser:
         return ProtocolError(
             f"the stream ended without one record of {format}{seen}; check that the base URL and "
             "the dialect belong together"
+        )
+
+    def _not_yet(self, what: str, status: str, id: str | None) -> ProviderError:
+        """The error for an answer asked for in the background, of which only the head came."""
+        return ProviderError(
+            f"{UNNAMED}: the {what} {id!r} is still being made (status {status!r}); ask for it by "
+            "its id, or leave out background=True to have it in one go",
+            category=Category.INVALID_ARG,
         )
 
 

@@ -3,6 +3,7 @@ as such; and a character that comes in halves is one."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +155,40 @@ def test_lines_end_and_events_stand_as_the_server_likes(dialect: str) -> None:
     ):
         reading = read(dialect, other)
         assert (reading.status, reading.text) == ("complete", "ab"), other
+
+
+@each_case("dialect", [name for name, one in ANSWERS.items() if one.named])
+def test_the_type_of_an_event_may_stand_in_its_name_alone(dialect: str) -> None:
+    body = ANSWERS[dialect].body("a", "b")
+    bare = re.sub(rb'(data: {)"(?:event_)?type": "[^"]*", ', rb"\1", body)
+    assert bare.count(b"type") < body.count(b"type")
+    reading = read(dialect, bare)
+    assert (reading.status, reading.text) == ("complete", "ab")
+
+
+_CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+_PARTS = {"parts": {"functionCall": {"name": "f", "args": {"x": 1}}}}
+ONE_FOR_A_LIST = {
+    "chat": data(chunk("eos_token", tool_calls=_CALL), done=True),  # TGI 2
+    "completions": data({"choices": {"text": "a"}}, done=True),
+    "gemini": data({"candidates": {"content": _PARTS, "finishReason": "STOP"}, "responseId": "r"}),
+    "responses": encoded({"id": "r", "status": "completed", "output": {**_ITEM, "content": "a"}}),
+    "messages": encoded({"content": {"type": "text", "text": "a"}, "stop_reason": "end_turn"}),
+    "ollama": lines(line(reason="stop", tool_calls=_CALL)),
+    "cohere": encoded({"message": {"content": "a", "tool_calls": _CALL}}),
+}
+
+
+@each_case("dialect", ONE_FOR_A_LIST)
+def test_one_thing_where_a_list_is_due_is_a_list_of_it(dialect: str) -> None:
+    body = ONE_FOR_A_LIST[dialect]
+    kind = "application/json" if body.startswith(b"{") else None
+    reading = read(dialect, body, content_type=kind)
+    assert reading.status == "complete"
+    assert reading.text or reading.calls
+    assert reading.text in ("", "a")
+    assert reading.calls in ([], [("f", {"x": 1})])
+    assert not reading.unknown
 
 
 @each_case("kind", ["application/json", "", "text/plain; charset=utf-8"])

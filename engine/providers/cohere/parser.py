@@ -50,7 +50,7 @@ class _ToolCall(msgspec.Struct):
 class _Message(msgspec.Struct):
     """Of a whole answer the fields are lists, of an event one item."""
 
-    content: _Content | list[_Content] | None = None
+    content: _Content | list[_Content] | str | None = None
     tool_plan: str | None = None
     tool_calls: _ToolCall | list[_ToolCall] | None = None
     citations: Any = None
@@ -169,7 +169,7 @@ class CohereParser(AnswerParser):
     def _event(self, chunk: _Chunk, record: SSERecord, events: list[Event]) -> None:
         since = len(events)
         delta = chunk.delta
-        match chunk.type:
+        match chunk.type or record.event:  # some have it in the name of the event alone
             case "message-start":
                 self._id = chunk.id
                 self._begin(events)
@@ -183,10 +183,8 @@ class CohereParser(AnswerParser):
                 events += self._first.calls.mark(call) if call is not None else ()
             case "content-end" | "citation-end":
                 pass
-            case None:
-                self._untyped(chunk, record, events)
-            case _ if delta is not None and delta.message is not None:
-                if chunk.type == "content-start":
+            case kind if delta is not None and delta.message is not None:
+                if kind == "content-start":
                     self._first.kind = None
                 self._message(delta.message, events, chunk.index)
                 if isinstance(chunk.logprobs, dict):
@@ -211,12 +209,13 @@ class CohereParser(AnswerParser):
         self, chunk: _Chunk, delta: _Delta, record: SSERecord, events: list[Event]
     ) -> None:
         told = json_or_text(record.data)
-        told = told.get("delta") if isinstance(told, dict) else None
+        told = (told.get("delta") or told) if isinstance(told, dict) else None
         if delta.error and delta.finish_reason not in ("COMPLETE", "MAX_TOKENS"):
             self._fail(stream_error({"error": delta.error}), events)
         else:
             self._answers(chunk.id, None, events)
-            self._end(delta.finish_reason, delta.usage, told, events)
+            reason = delta.finish_reason or chunk.finish_reason
+            self._end(reason, delta.usage or chunk.usage, told, events)
 
     def _message(self, message: _Message, events: list[Event], index: int | None = None) -> None:
         """What a message, or the piece of one with an `index`, holds."""
@@ -225,6 +224,8 @@ class CohereParser(AnswerParser):
             block = self._block(first, ThinkingDelta)
             events.append(ThinkingDelta(message.tool_plan, block))
         for content in _listed(message.content):
+            if isinstance(content, str):
+                content = _Content(text=content)
             if content.thinking:
                 block = self._block(first, ThinkingDelta)
                 events.append(ThinkingDelta(content.thinking, block))

@@ -59,6 +59,7 @@ class StreamEvent(msgspec.Struct):
     step: dict[str, Any] | None = None
     content: dict[str, Any] | None = None  # of a step, before the revision of May 2026
     interaction: Interaction | None = None
+    status: str | None = None  # of the interaction
     error: Any = None
 
 

@@ -73,11 +73,12 @@ class _Step:
 class InteractionsParser(AnswerParser):
     """Turns the events of one stream into ours."""
 
-    __slots__ = ("_call", "_steps", "_text_step")
+    __slots__ = ("_call", "_said", "_steps", "_text_step")
 
     def __init__(self) -> None:
         super().__init__()
         self._call: OpenCall | None = None  # the last that began
+        self._said: str | None = None  # the last status
         self._steps: dict[int, _Step] = {}
         self._text_step = -1  # where the text grows
 
@@ -106,8 +107,15 @@ class InteractionsParser(AnswerParser):
                 self._mend(events, since)
         return events
 
+    @property
+    def may_end(self) -> bool:
+        return self._said in _ENDS
+
     def finish(self) -> list[Event]:
-        return [] if self._ended else self._halves.give_up()
+        events: list[Event] = []
+        if not self._ended and self._said in _ENDS:
+            self._end(Interaction(status=self._said), events)
+        return events or ([] if self._ended else self._halves.give_up())
 
     def read_whole(self, body: bytes) -> list[Event]:
         events: list[Event] = []
@@ -128,14 +136,6 @@ class InteractionsParser(AnswerParser):
                 self.strange: bytes | None = body
                 self._fail(self._no_answer("an interaction"), events)
             return events
-        # Before the revision of May 2026 they were called outputs, with a text bare among them.
-        for number, data in enumerate(dicts(whole.steps or whole.outputs)):
-            data = _as_step(data)
-            if not self._started:
-                self._answers(whole.id, whole.model, events)
-                self._begin(events)
-            self._open(number, data, events)
-            self._close(number, events)
         self._absorb(told, events)
         self._end(whole, events)
         self._mend(events, 0)
@@ -150,6 +150,8 @@ class InteractionsParser(AnswerParser):
     def _event(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
         kind = event.event_type or ("error" if event.error is not None else record.event)
         handler = _HANDLERS.get(kind)
+        if handler is None and event.interaction is not None and event.interaction.status in _ENDS:
+            handler = InteractionsParser._completed
         if handler is not None:
             handler(self, event, record, events)
             return
@@ -266,7 +268,7 @@ class InteractionsParser(AnswerParser):
         elif kind == "audio" and isinstance(part.get("data"), str):
             block = self._block(first, AudioDelta)
             events.append(AudioDelta(part["data"], "", part.get("mime_type"), block))
-        elif "annotations" not in part and part:
+        elif "annotations" not in part and part.keys() - {"type"}:
             item = VendorItem(str(kind), part, "interactions")
             events.append(VendorItemDone(item, self._new_block(first)))
 
@@ -305,17 +307,29 @@ class InteractionsParser(AnswerParser):
         self._end(whole, events)
 
     def _status(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
-        """How far it is; the end says it once more."""
+        """How far it is; the end, where there is one, says it once more."""
+        self._said = event.status
+
+    def _whole_steps(self, whole: Interaction, events: list[Event]) -> None:
+        # Before the revision of May 2026 they were called outputs, with a text bare among them.
+        for number, data in enumerate(dicts(whole.steps or whole.outputs)):
+            self._open(number, _as_step(data), events)
+            self._close(number, events)
 
     def _end(self, whole: Interaction, events: list[Event]) -> None:
         self._answers(whole.id, whole.model, events)
         if not self._started:
             self._begin(events)
+        if not self._blocks:  # none was told piece by piece
+            self._whole_steps(whole, events)
         usage = as_usage(whole.usage) if whole.usage is not None else None
         if usage is not None:
             events.append(UsageUpdate(usage))
         if whole.status == "failed" or whole.error:
             self._fail(stream_error({"error": whole.error or "the interaction failed"}), events)
+            return
+        if whole.status == "in_progress":
+            self._fail(self._not_yet("interaction", whole.status, whole.id), events)
             return
         self.complete = self._ended = True
         events += self._halves.give_up()
@@ -327,6 +341,11 @@ class InteractionsParser(AnswerParser):
             reason = FinishReason.LENGTH
         events.append(Done(reason, usage, first.finish.word))
 
+
+# https://ai.google.dev/api/interactions-api, Interaction.status: all but "in_progress".
+_ENDS: Final = frozenset(
+    {"completed", "requires_action", "failed", "cancelled", "incomplete", "budget_exceeded"}
+)
 
 _Handler = Callable[[InteractionsParser, StreamEvent, SSERecord, list[Event]], None]
 _HANDLERS: Final[dict[str, _Handler]] = {

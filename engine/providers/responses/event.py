@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.errors import Category, EngineError, ProtocolError, ProviderError
 from engine.messages import Citation, Image, Usage
+from engine.providers.refusal import UNNAMED
 
 __all__ = [
     "KINDS",
@@ -22,6 +24,8 @@ __all__ = [
     "as_image",
     "as_usage",
     "dicts",
+    "no_reason",
+    "parts_of",
     "text_of",
 ]
 
@@ -155,11 +159,31 @@ def as_image(call: dict[str, Any]) -> Image | None:
     return Image(data=result, media_type=f"image/{call.get('output_format') or 'png'}")
 
 
+def no_reason(status: str | None) -> EngineError:
+    """The error for a response that ended as `status` says, and nothing else does."""
+    if status == "cancelled":
+        return ProviderError(
+            f"{UNNAMED}: the response was cancelled there; send the request again",
+            category=Category.SERVER,
+            retryable=False,  # somebody meant it
+        )
+    return ProtocolError(
+        f"the response ended with the status {status!r} and no reason; send the request again, "
+        "and check that the base URL and the dialect belong together"
+    )
+
+
 def text_of(value: Any) -> str:
     """`value` where it is a string, else nothing."""
     return value if isinstance(value, str) else ""
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects in `value` where it is a list, else none."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    """The objects in `value`; itself, where it is one."""
+    given = value if isinstance(value, list) else [value]
+    return [item for item in given if isinstance(item, dict)]
+
+
+def parts_of(value: Any) -> list[dict[str, Any]]:
+    """The parts of what an item holds, which may be a bare text."""
+    return [{"text": value}] if isinstance(value, str) else dicts(value)

@@ -24,7 +24,14 @@ from engine.events import (
     VendorItemDone,
 )
 from engine.messages import ServerTool, VendorItem
-from engine.providers.responses.event import StreamEvent, as_citation, as_image, dicts, text_of
+from engine.providers.responses.event import (
+    StreamEvent,
+    as_citation,
+    as_image,
+    dicts,
+    parts_of,
+    text_of,
+)
 from engine.providers.tool_calls import Calls, OpenCall, text_of_arguments
 
 __all__ = ["WORDS", "Item", "Outputs", "runs_here"]
@@ -164,7 +171,7 @@ class Item:
         # By kind, not by number: vLLM (Bedrock) numbers the parts of a stream over all items.
         told = {kind for kind, _ in self.parts}
         cited = self.cited
-        for number, part in enumerate(dicts(data.get("content"))):
+        for number, part in enumerate(parts_of(data.get("content"))):
             refusal = text_of(part.get("refusal"))
             if refusal and "refusal" not in told:
                 events.append(RefusalDelta(refusal, self.part("refusal", number)))
@@ -186,7 +193,7 @@ class Item:
     def _end_reasoning(self, data: dict[str, Any], events: list[Event]) -> None:
         told = {kind for kind, _ in self.parts}
         for kind, field in (("reasoning", "content"), ("summary", "summary")):
-            for number, part in enumerate(dicts(data.get(field))):
+            for number, part in enumerate(parts_of(data.get(field))):
                 text = text_of(part.get("text"))
                 if text and kind not in told:
                     events.append(ThinkingDelta(text, self.part(kind, number)))

@@ -29,6 +29,7 @@ from engine.providers.responses.event import (
     as_citation,
     as_usage,
     dicts,
+    no_reason,
     text_of,
 )
 from engine.providers.responses.item import WORDS, Item, Outputs, runs_here
@@ -156,6 +157,7 @@ class ResponsesParser(AnswerParser):
 
     def _event(self, event: StreamEvent, record: SSERecord, events: list[Event]) -> None:
         kind = event.type or ("error" if event.error is not None else record.event)
+        event.type = kind  # some have it in the name of the event alone
         name, _, step = kind.rpartition(".")
         handler = _HANDLERS.get(kind)
         if handler is not None:
@@ -286,8 +288,8 @@ class ResponsesParser(AnswerParser):
         self._absorb_event(data)
         response = event.response or Response()
         status = (event.type or "").removeprefix("response.")
-        if status == "completed" and response.status in _NOT_WELL:  # a gateway's one last event
-            status = response.status
+        if status in ("completed", "done"):  # a gateway's one last event, too
+            status = response.status if response.status in _NOT_WELL else "completed"
         self._end(response, status, events)
 
     def _end(self, response: Response, status: str | None, events: list[Event]) -> None:
@@ -305,8 +307,10 @@ class ResponsesParser(AnswerParser):
             self._done(response, status, usage, events)
         elif response.error is not None:
             self._fail(stream_error({"error": response.error}), events)
+        elif status in ("queued", "in_progress"):
+            self._fail(self._not_yet("response", status, self._id), events)
         else:
-            self._fail(self._failure or _no_reason(status), events)
+            self._fail(self._failure or no_reason(status), events)
 
     def _untold(self, response: Response, events: list[Event]) -> None:
         """Items of the whole that no event of their own ended."""
@@ -382,6 +386,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "response.function_call_arguments.done": ResponsesParser._arguments_done,
     "response.custom_tool_call_input.done": ResponsesParser._arguments_done,
     "response.completed": ResponsesParser._response_ended,
+    "response.done": ResponsesParser._response_ended,  # Codex
     "response.incomplete": ResponsesParser._response_ended,
     "response.failed": ResponsesParser._response_ended,
     "response.cancelled": ResponsesParser._response_ended,
@@ -391,10 +396,3 @@ _HANDLERS: Final[dict[str, _Handler]] = {
 
 
 _NOT_WELL: Final = ("failed", "incomplete", "cancelled")
-
-
-def _no_reason(status: str | None) -> ProtocolError:
-    return ProtocolError(
-        f"the response ended with the status {status!r} and no reason; send the request again, "
-        "and check that the base URL and the dialect belong together"
-    )

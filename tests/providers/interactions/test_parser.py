@@ -191,6 +191,47 @@ def test_what_fails_is_told(multi: engine.Multi) -> None:
     assert completion.status == "truncated"
 
 
+def test_a_status_ends_it_where_no_other_end_comes(multi: engine.Multi) -> None:
+    begun = stream(SAID)[: stream(SAID).index(b"event: interaction.completed")]
+    for status, ending in (
+        ("completed", "complete"),
+        ("requires_action", "complete"),
+        ("failed", "error"),
+        ("in_progress", "truncated"),
+    ):
+        last = {"event_type": "interaction.status_update", "status": status}
+        assert asked(multi, begun + framed(last))[0].status == ending, status
+        named = {"event_type": f"interaction.{status}", "interaction": {**ID, "status": status}}
+        assert asked(multi, begun + framed(named))[0].status == ending, status
+
+
+def test_an_end_that_brings_the_steps_itself(multi: engine.Multi) -> None:
+    output = {"type": "model_output", "content": [{"type": "text", "text": "Hi there"}]}
+    assert asked(multi, stream(steps=[output]))[0].text == "Hi there"
+    assert asked(multi, stream(SAID, steps=[output]))[0].text == "Hi there"
+
+
+def test_what_goes_on_in_the_background_is_no_answer(multi: engine.Multi) -> None:
+    completion, _ = asked(multi, json.dumps(ID).encode(), whole=True)
+    assert completion.status == "error"
+    assert "'v1_x' is still being made" in completion.error.message
+    assert not completion.error.retryable
+
+
+def test_a_text_of_the_older_revision_begins_with_its_type_alone(multi: engine.Multi) -> None:
+    text = {"type": "text", "text": "Hi"}
+    completion, _ = asked(
+        multi,
+        framed(
+            {"event_type": "interaction.start", "interaction": ID},
+            {"event_type": "content.start", "index": 0, "content": {"type": "text"}},
+            {"event_type": "content.delta", "index": 0, "delta": text},
+            {"event_type": "interaction.complete", "interaction": {**ID, "status": "completed"}},
+        ),
+    )
+    assert completion.message.parts == [Text("Hi")]
+
+
 def test_a_whole_answer_gives_the_same_message(multi: engine.Multi) -> None:
     output = {"type": "model_output", "content": [{"type": "text", "text": "Hi there"}]}
     output["content"][0]["annotations"] = [SOURCE]  # type: ignore[index]

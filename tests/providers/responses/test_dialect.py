@@ -483,6 +483,15 @@ def test_a_server_without_event_lines() -> None:
     assert parser.complete
 
 
+def test_a_response_may_be_done_by_that_name() -> None:
+    last = {**ended(), "type": "response.done"}
+    said, parser = parse(CREATED, text_item(0, "a"), last)
+    assert parser.complete
+    assert said == parse(CREATED, text_item(0, "a"), ended())[0]
+    failed = {**ended("failed", error={"code": "server_error"}), "type": "response.done"}
+    assert isinstance(parse(CREATED, failed)[0][-1], StreamError)
+
+
 def test_a_server_that_tells_only_whole_items() -> None:
     *_, item = text_item(0, "Hello", annotations=[URL], logprobs=LOGPROBS)
     events, _ = parse(item, item, ended())
@@ -613,7 +622,9 @@ def test_a_whole_answer_gives_what_a_stream_of_it_gives() -> None:
             {**HEAD, "status": "failed", "error": {"code": "rate_limit_exceeded"}},
             Category.RATE_LIMIT,
         ),
-        ({**HEAD, "status": "queued"}, Category.PROTOCOL),
+        ({**HEAD, "status": "queued"}, Category.INVALID_ARG),  # in the background
+        (HEAD, Category.INVALID_ARG),
+        ({**HEAD, "status": "cancelled"}, Category.SERVER),
         ({"object": "chat.completion", "choices": []}, Category.PROTOCOL),
         ([], Category.PROTOCOL),
     ],
