@@ -25,7 +25,8 @@ TOO_LONG: Final = re.compile(
     r"(?:context|prompt|input|messages?|tokens?)\b.{0,60}(?:too long|exceed|maximum|longer than)"
     r"|too many (?:prompt )?tokens|maximum context length|inputs?\b.{0,40} must be <="
     r"|(?:exceeds?|greater than) .{0,40}context (?:size|length|window)|context.?window.?exceeded"
-    r"|\bshorter (?:input|prompt|messages?)\b|reduce (?:your|the) (?:message|prompt|input)",
+    r"|\bshorter (?:input|prompt|messages?)\b|reduce (?:your|the) (?:message|prompt|input)"
+    r"|exceed\w* .{0,20}token limit",
     re.IGNORECASE | re.DOTALL,
 )
 _NO_MONEY: Final = re.compile(
@@ -106,6 +107,21 @@ _BY_PROSE: Final = (
         ),
         Category.NOT_FOUND,
         "check the model's name",
+    ),
+    (
+        re.compile(r"only (?:be )?supported in v1/responses", re.IGNORECASE),
+        None,
+        "ask with dialect='responses'",
+    ),
+    (
+        re.compile(r"mean to use (?:the )?v1/chat/completions", re.IGNORECASE),
+        None,
+        "ask with dialect='chat'",
+    ),
+    (  # DashScope
+        re.compile(r"only supports? stream(?:ing)?\b", re.IGNORECASE),
+        None,
+        "ask for a stream",
     ),
     (  # LM Studio, with HTTP 200
         re.compile(r"unexpected endpoint or method", re.IGNORECASE),

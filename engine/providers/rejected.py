@@ -121,9 +121,12 @@ def _without_member(body: dict[str, Any], words: str) -> dict[str, Any] | None:
 
 
 # Kimi: "thinking is enabled but reasoning_content is missing in assistant tool call message";
-# DeepSeek: "The `reasoning_content` in the thinking mode must be passed back to the API."
+# DeepSeek: "The `reasoning_content` in the thinking mode must be passed back to the API.", "Missing
+# `reasoning_content` field in the assistant message at message index 1."
 _WANTS_REASONING: Final = re.compile(
     r"reasoning_content\W[^.]{0,60}(?:missing|must be (?:passed|provided|included|sent))"
+    r"|missing (?:the )?\W?reasoning_content\b",
+    re.IGNORECASE,
 )
 
 

@@ -92,6 +92,7 @@ def test_the_words_decide_where_the_status_says_too_little(
         "`inputs` tokens + `max_new_tokens` must be <= 4096",
         "gateway.ContextWindowExceededError: no",
         "prompt is too long: 9 tokens > 8 maximum",
+        "Invalid request: Your request exceeded model token limit: 8192",
         "Request too large: limit 6000, please reduce your message size",
         "When the context overflows: load a larger context, or provide a shorter input",
     ],
@@ -111,6 +112,25 @@ def test_what_is_too_long_is_to_be_shortened(message: str) -> None:
 )
 def test_a_limit_of_the_answer_that_is_too_high_is_to_be_lowered(message: str) -> None:
     assert "lower max_tokens" in failure(400, message).message
+
+
+@each_case(
+    ("status", "message", "advice"),
+    [
+        (
+            404,
+            "It is only supported in v1/responses and not in v1/chat/completions.",
+            "dialect='responses'",
+        ),
+        (404, "A chat model. Did you mean to use v1/chat/completions?", "dialect='chat'"),
+        (400, "This model only support stream mode, enable it", "ask for a stream"),
+        (413, "Max size: 8 MB", "send less in one request"),
+    ],
+)
+def test_what_another_way_of_asking_mends_is_advised(
+    status: int, message: str, advice: str
+) -> None:
+    assert failure(status, message).message.endswith(advice)
 
 
 @each_case(

@@ -54,6 +54,7 @@ def test_reasoning_a_server_refuses_all_the_same_is_left_out_the_second_time() -
     [
         "thinking is enabled but reasoning_content is missing in assistant tool call message at 3",
         "The `reasoning_content` in the thinking mode must be passed back to the API.",
+        "Missing `reasoning_content` field in the assistant message at message index 1.",
     ],
 )
 def test_reasoning_that_no_one_has_is_left_blank_where_a_server_insists(words: str) -> None:
