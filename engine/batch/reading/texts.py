@@ -147,6 +147,10 @@ def _check_columns(names: list[str], name: str, parser: RowParser) -> None:
     missing = [column for column in parser.columns or ("prompt",) if column not in names]
     if missing:
         hint = "" if parser.columns else "; or give a template: --prompt 'Classify: {COLUMN}'"
+        # Excel writes what its country has between the columns.
+        other = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+        if other is not None:
+            hint = f"; {other!r} seems to stand between them: save it with commas, or as .tsv"
         raise ConfigError(
             f"{name} has no column {missing[0]!r}; its columns are {', '.join(names)}{hint}"
         )

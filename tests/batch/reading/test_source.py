@@ -137,6 +137,7 @@ def test_text_is_read_packed_too(tmp_path: Path) -> None:
         ("in.jsonl", lambda: CSV, ":1 is not JSON, and no line after it"),
         ("in.jsonl", lambda: b"<html>\n" * 400, ":1 is not JSON, and no line after it"),
         ("in.csv", lambda: b"question\nwhy?\n", "no column 'prompt'; its columns are question"),
+        ("in.csv", lambda: b"id;prompt\n1;why?\n", "are id;prompt; ';' seems to stand between"),
         ("in.csv", lambda: b"prompt,prompt\na,b\n", "two columns are called 'prompt'"),
         ("in.csv", lambda: b'prompt,n\n"a,1\nb,2\n', "in.csv:3: unexpected end of data"),
         ("in.csv", lambda: b'prompt\n"a" b\n', "in.csv:2: .*quotes within a field are doubled"),
