@@ -225,10 +225,8 @@ class ResponseReader:
             self.failure = error
         elif self._kind == "whole":
             return self._end_whole()
-        elif self._kind == "page":
-            self.failure = self._page()
         else:
-            self.failure = self._truncated("nothing in it")
+            self.failure = self._page() if self._kind else self._truncated("nothing in it")
         return []
 
     # ----------------------------------------------------------------------------------------
@@ -245,6 +243,10 @@ class ResponseReader:
         # What it is counts, and not what was asked for: some servers have only one of the two ways.
         wanted = self._dialect.content_types
         if wanted[0] == "text/event-stream":
+            array = getattr(self._dialect, "array", None) if first == b"[" else None
+            if array is not None and self._streaming:
+                self._dialect = array
+                return "stream"
             # No line of an event stream begins with a brace: this is one JSON object.
             return "whole" if first in (b"{", b"[") else "stream"
         if content_type in wanted and (self._streaming or content_type != "application/json"):

@@ -17,7 +17,7 @@ from engine.providers.tool_calls import Calls, OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSERecord
 from engine.wire.event_stream import EventStreamDecoder
-from engine.wire.json import Odd, TypedDecoder, json_or_text
+from engine.wire.json import Odd, TypedDecoder, is_json, json_or_text
 
 __all__ = ["AnswerParser", "Choice", "DialectShell", "joined_usage", "merge"]
 
@@ -280,6 +280,8 @@ class AnswerParser:
                 self._fail(stream_error(told), events)
             elif self._over():
                 events.append(Unknown(name, json_or_text(data)))
+            elif self._started and not is_json(text.decode("utf-8", "replace")):
+                self._fail(_garbled(text), events)
             else:
                 self._fail(failure, events)
             return None
@@ -334,6 +336,16 @@ class AnswerParser:
             "its id, or leave out background=True to have it in one go",
             category=Category.INVALID_ARG,
         )
+
+
+def _garbled(data: bytes) -> ProtocolError:
+    """The error for a record that is no JSON among others that are."""
+    excerpt = data[:120].decode("utf-8", "replace")
+    return ProtocolError(
+        f"in the middle of the answer came what is no JSON: {excerpt!r}; send the request again",
+        retryable=True,
+        detail=data[:4096].decode("utf-8", "replace"),
+    )
 
 
 def joined_usage(old: Usage | None, new: Usage) -> Usage:

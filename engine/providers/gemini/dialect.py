@@ -39,6 +39,11 @@ class GeminiDialect(DialectShell):
     def parser(self) -> GeminiParser:
         return GeminiParser()
 
+    @property
+    def array(self) -> GeminiArrayDialect:
+        """How the chunks come where a gateway drops ``alt=sse``."""
+        return GeminiArrayDialect()
+
 
 class GeminiArrayDialect(GeminiDialect):
     """Gemini without ``alt=sse``: the chunks are the elements of one JSON array."""

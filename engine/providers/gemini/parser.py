@@ -115,7 +115,9 @@ class GeminiParser(ContentParser):
 
     def read_whole(self, body: bytes) -> list[Event]:
         events = GeminiParser.feed(self, [SSERecord(chunk) for chunk in chunks_of(body)])
-        if not self._ended:
+        # An answer without a candidate is as empty as a stream without one.
+        empty = self._started and not self._candidates and self._blocked is None
+        if not self._ended and not empty:
             self._end(events)
         return events
 

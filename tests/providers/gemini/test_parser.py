@@ -33,6 +33,7 @@ from engine.providers.gemini import parser as gemini_parser
 from engine.providers.gemini.dialect import GeminiArrayDialect, GeminiDialect
 from engine.providers.gemini.types import Candidate
 from tests.cases import each_case
+from tests.providers.streams import data, read
 from tests.volume import examples
 
 SSE, ARRAY = GeminiDialect(), GeminiArrayDialect()
@@ -469,6 +470,34 @@ def test_the_array_form_gives_the_same_in_any_pieces() -> None:
         assert complete
         assert message(seen) == expected
         assert done(seen) == events.Done(FinishReason.STOP, HELLO_USAGE, "STOP")
+
+
+def test_an_array_that_comes_unasked_is_a_stream() -> None:
+    """As behind a gateway that drops ``alt=sse``."""
+    body = json.dumps(HELLO, indent=2).encode()
+    reading = read("gemini", body, content_type="application/json")
+    assert (reading.status, reading.text) == ("complete", "Hello")
+    cut = read("gemini", body[: body.rindex(b"{")], content_type="application/json; charset=UTF-8")
+    assert cut.status == "truncated"
+    assert cut.text
+    failed = read("gemini", json.dumps([HELLO[0], OVERLOADED]).encode(), content_type="text/plain")
+    assert failed.status == "error"
+    assert failed.text == cut.text
+    assert failed.error is not None
+    assert failed.error.category is Category.SERVER
+    asked_whole = read("gemini", body, content_type="application/json", streaming=False)
+    assert (asked_whole.status, asked_whole.text) == ("complete", "Hello")
+
+
+def test_an_answer_without_a_candidate_is_none_however_it_comes() -> None:
+    counted = {"usageMetadata": {"promptTokenCount": 3}, "responseId": "r", "modelVersion": "g"}
+    for empty in (counted, {**counted, "candidates": []}):
+        whole = read("gemini", json.dumps(empty).encode(), content_type="application/json")
+        streams = read("gemini", data(empty))
+        assert (whole.status, streams.status) == ("truncated", "truncated")
+    blocked = {**counted, "promptFeedback": {"blockReason": "SAFETY"}}
+    reading = read("gemini", json.dumps(blocked).encode(), content_type="application/json")
+    assert (reading.status, reading.finish) == ("complete", FinishReason.CONTENT_FILTER)
 
 
 def test_an_error_as_an_element_of_the_array_ends_the_stream() -> None:
