@@ -7,8 +7,9 @@ from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from engine.asking.form import Forms, render_question
 from engine.asking.input import Input
-from engine.asking.question import QuestionOptions, check_callbacks, check_kind
+from engine.asking.question import QuestionOptions, check_kind
 from engine.asking.target import Sizes, Target
+from engine.callback import check_callback
 from engine.stream import OnDone, OnEvent, OnText, Stream
 from engine.transport.deadlines import Timeouts
 from engine.transport.multi import Multi
@@ -224,9 +225,10 @@ class Client:
         user_data: Any = None,
         **options: Unpack[QuestionOptions],
     ) -> Stream[Any]:
-        for callback in (on_event, on_text, on_done):
-            if callback is not None and not callable(callback):
-                check_callbacks(on_event=on_event, on_text=on_text, on_done=on_done)
+        callbacks = (("on_event", on_event), ("on_text", on_text), ("on_done", on_done))
+        for name, callback in callbacks:
+            if callback is not None:
+                check_callback(callback, name)
         rendered = render_question(
             self._forms, self._target, model, input, response_format, options, streaming=streaming
         )

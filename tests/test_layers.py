@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 # Place → rank. The longest name that fits a module decides; a place is one file or one folder.
 RANKS = {
     "engine.errors": 0,
+    "engine.callback": 0,
     "engine.messages": 0,
     "engine.events": 0,
     "engine.request": 0,

@@ -9,6 +9,7 @@ from engine.agents.event import DETAILS, EVENT_TYPES, AgentEvent
 from engine.agents.result import AgentResult
 from engine.answering.listeners import STOP, Listener, fitted
 from engine.answering.listening import Told
+from engine.callback import check_callback
 from engine.errors import CallbackError, ConfigError, describe
 
 __all__ = ["OnAgentDone", "OnAgentEvent", "RunCallbacks"]
@@ -63,10 +64,13 @@ class RunCallbacks:
         self._ends: tuple[Callable[[AgentResult], object], ...] = ()
         self._details_read = False
         if on_event is not None:
+            check_callback(on_event, "on_event")
             self.add("event", on_event, face)
         if on_detail is not None:
+            check_callback(on_detail, "on_detail")
             self.add("detail", on_detail, face)
         if on_done is not None:
+            check_callback(on_done, "on_done")
             call = fitted(on_done, 2)
             self._ends = (lambda result: call(result, self.face),)
 
@@ -97,8 +101,7 @@ class RunCallbacks:
         """
         if name not in _NAMES:
             raise ConfigError(f"nothing called {name!r} to listen to; there are {[*_NAMES]}")
-        if not callable(listener):
-            raise ConfigError(f"the listener of {name!r} is not callable: {listener!r}")
+        check_callback(listener, f"the listener of {name!r}")
         if name == "end":
             call = fitted(listener, 1)
             if self.told:

@@ -7,6 +7,7 @@ from enum import Enum
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
+from engine.callback import check_callback
 from engine.errors import ConfigError
 
 __all__ = ["LISTENED", "STOP", "Listener", "Listeners", "fitted"]
@@ -52,12 +53,11 @@ class Listeners:
         """Call `listener` at each `name`, or at the next one only.
 
         Raises:
-            ConfigError: nothing of that name can be listened to.
+            ConfigError: nothing of that name can be listened to, or `listener` cannot be called.
         """
         if name not in LISTENED:
             raise ConfigError(f"nothing called {name!r} to listen to; there are {[*LISTENED]}")
-        if not callable(listener):
-            raise ConfigError(f"the listener of {name!r} is not callable: {listener!r}")
+        check_callback(listener, f"the listener of {name!r}")
         entry = _Entry(listener, once, _arity(listener))
         self._by_name[name] = (*self._by_name.get(name, ()), entry)
 

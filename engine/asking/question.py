@@ -20,7 +20,6 @@ __all__ = [
     "Question",
     "QuestionOptions",
     "as_question",
-    "check_callbacks",
     "check_kind",
     "check_options",
 ]
@@ -124,13 +123,6 @@ def check_options(options: Mapping[str, Any], known: Any) -> None:
             raise TypeError(f"unexpected keyword argument {name!r}{meant}")
         if value is not None and name in _KINDS:
             check_kind(value, _KINDS[name], name)
-
-
-def check_callbacks(**callbacks: object) -> None:
-    """ConfigError unless each is None or can be called; it is named."""
-    for name, callback in callbacks.items():
-        if callback is not None and not callable(callback):
-            raise ConfigError(f"{name} must be callable, not {type(callback).__name__}")
 
 
 _NUMBER: Final = (int, float)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.callback import check_callback
 from engine.errors import ConfigError, MisuseError
 from engine.request import HttpRequest, check_way
 from engine.transport.deadlines import Timeouts
@@ -100,8 +101,8 @@ class Multi:
             max_streams_per_connection=max_streams_per_connection,
         )
         _check_seconds("turn_seconds", turn_seconds)
-        if on_exception is not None and not callable(on_exception):
-            raise ConfigError(f"on_exception must be callable, not {type(on_exception).__name__}")
+        if on_exception is not None:
+            check_callback(on_exception, "on_exception")
         if not isinstance(ca_file, str | PathLike | None):
             raise ConfigError(f"ca_file must be a path, not {type(ca_file).__name__}")
         raise_descriptor_limit()
@@ -215,7 +216,9 @@ class Multi:
     def call_soon(self, call: Callable[[], object]) -> None:
         """Have `call` called on the thread of the `Multi`, in the next `perform`, in order. From
         any thread, and from signal handlers and finalizers. What it raises is told as what a
-        completion handler raises."""
+        completion handler raises. A ConfigError where `call` cannot be called.
+        """
+        check_callback(call, "what call_soon takes")
         self._turn.call_soon(call)
 
     def add(
@@ -247,8 +250,8 @@ class Multi:
             MisuseError: the `Multi` is closed, or this is another thread or a forked child.
         """
         for name, call in (("on_data", on_data), ("on_done", on_done)):
-            if call is not None and not callable(call):
-                raise ConfigError(f"{name} must be callable, not {type(call).__name__}")
+            if call is not None:
+                check_callback(call, name)
         if not isinstance(http_request, HttpRequest):
             raise ConfigError("http_request must be an engine.HttpRequest")
         if not isinstance(timeouts, Timeouts | None):
@@ -276,8 +279,7 @@ class Multi:
         Raises:
             ConfigError: `call` cannot be called.
         """
-        if not callable(call):
-            raise ConfigError(f"on_turn takes a callable, not {type(call).__name__}")
+        check_callback(call, "on_turn")
         return self._turn.hook(call)
 
     def cancel_all(self) -> None:
@@ -374,7 +376,7 @@ class Multi:
     def _check_watched(self, what: str) -> None:
         self._driver.check_thread(what)
         if self._driver.closed:
-            raise MisuseError(f"{what}: this Multi is closed")
+            raise MisuseError("this Multi is closed; make a new one for new requests")
 
 
 def driver_of(multi: Multi) -> Driver:

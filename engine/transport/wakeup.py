@@ -8,12 +8,13 @@ __all__ = ["Wakeup"]
 
 
 class Wakeup:
-    """An eventfd (Linux) or a socket pair."""
+    """An eventfd (Linux) or a socket pair; freed with the last reference, too."""
 
     __slots__ = ("_far", "_fd", "_near", "_noted")
 
     def __init__(self) -> None:
         self._near = self._far = None
+        self._fd = -1
         self._noted = False
         if hasattr(os, "eventfd"):
             self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -64,3 +65,8 @@ class Wakeup:
             self._far.close()
         elif fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        # An eventfd is a bare number: nobody else closes that of a `Multi` that was dropped, and
+        # who makes a client a question has none left after a thousand.
+        self.close()

@@ -58,3 +58,10 @@ def test_set_never_blocks_and_close_may_be_repeated(wakeup: Wakeup) -> None:
     wakeup.close()
     wakeup.close()
     wakeup.set()
+
+
+def test_dropped_it_is_freed_as_if_it_were_closed(wakeup: Wakeup) -> None:
+    wakeup.close()
+    before = set(os.listdir("/dev/fd"))
+    Wakeup().note()
+    assert set(os.listdir("/dev/fd")) == before
