@@ -52,8 +52,8 @@ _SENTENCE: Final = {
     "(timeouts.first_event)",
     "idle": "{host} sent nothing for {limit:g} s; send the request again, or allow longer "
     "silences (timeouts.idle)",
-    "content": "{host} sent no content for {limit:g} s, only signs of life; send the request "
-    "again, or allow longer (timeouts.content)",
+    "content": "{host} sent {what} for {limit:g} s; send the request again, or allow longer "
+    "(timeouts.content)",
     "total": "the request to {host} took longer than {limit:g} s (timeouts.total)",
 }
 
@@ -176,7 +176,10 @@ class Deadlines:
 
     def error(self, phase: Phase, limit: float, host: str, at: str) -> DeadlineError:
         """The error for `phase`; `at` is what a connection attempt was waiting for."""
-        return DeadlineError(_SENTENCE[phase].format(host=host, limit=limit, at=at), phase=phase)
+        alive = self.heard_at > self.content_at
+        what = "only signs of life and no content" if alive else "nothing"
+        sentence = _SENTENCE[phase].format(host=host, limit=limit, at=at, what=what)
+        return DeadlineError(sentence, phase=phase)
 
     def _enter(self, phase: Phase, now: float) -> None:
         self._phase = phase

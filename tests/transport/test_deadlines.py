@@ -22,7 +22,7 @@ ONCE = engine.Retry(max_attempts=1)
 NONE = Timeouts(connect=None, first_event=None, idle=None)
 
 
-def only(**limits: float) -> Timeouts:
+def only(**limits: float | None) -> Timeouts:
     """Those limits and no other."""
     none: dict[str, float | None] = dict.fromkeys(Timeouts.__struct_fields__)
     return Timeouts(**{**none, **limits})
@@ -124,7 +124,27 @@ def test_pings_count_for_idle_and_not_for_content(
             multi.poll(0.01)
         advance(monkeypatch, 6000)
         failed_in(stream.result(), "content")
+        assert "only signs of life" in str(stream.result().error)
         over.set()
+
+
+@each_case("idle", [None, 0.05, 3600.0], ["no limit", "the same limit", "a longer limit"])
+def test_silence_beyond_the_limit_of_content_is_told_as_silence(
+    idle: float | None,
+) -> None:
+    over = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        peer.send(OK_SSE)
+        peer.chunk(chat("so far")[0])
+        over.wait(30)
+
+    with serve(handle) as server:
+        limits = only(idle=idle, content=0.05)
+        with engine.Client(base_url=server.url, timeouts=limits, retry=ONCE) as client:
+            error = str(failed_in(client.stream("m", "x").result(), "content"))
+        over.set()
+    assert "sent nothing for 0.05 s" in error and "timeouts.content" in error
 
 
 def test_total_counts_everything(multi: engine.Multi) -> None:
