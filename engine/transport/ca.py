@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from engine.errors import ConfigError
 
-__all__ = ["Trust", "faults_of_trust", "find_trust"]
+__all__ = ["Trust", "faults_of_trust", "find_trust", "trust_variable"]
 
 _log: Final = logging.getLogger("engine.transport")
 
@@ -84,6 +84,12 @@ def _find(directories: str | None, *values: str | None) -> Trust:
             "package ca-certificates, or certifi, or set SSL_CERT_FILE"
         ) from None
     return Trust(str(certifi.where()), None)
+
+
+def trust_variable() -> str:
+    """The environment's variable that says whom to trust; where none does, the one to set."""
+    set_ones = (name for name in (*_VARIABLES, _DIRECTORY_VARIABLE) if os.environ.get(name))
+    return next(set_ones, "SSL_CERT_FILE")
 
 
 def faults_of_trust(trust: Trust) -> list[str]:

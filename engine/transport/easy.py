@@ -13,7 +13,7 @@ import pycurl
 from engine.errors import EngineError
 from engine.request import HttpRequest
 from engine.response import Timing
-from engine.transport.ca import Trust, find_trust
+from engine.transport.ca import Trust, find_trust, trust_variable
 from engine.transport.failure import CurlFailure, failure_error, is_proxy_unreadable
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
 from engine.transport.proxy import proxy_name, proxy_variable, set_proxy
@@ -100,6 +100,7 @@ def failure_of(
     `http_status` is that of a head that came whole, or None; `refused`: the server did so, unread.
     """
     proxied = easy.getinfo(pycurl.USED_PROXY) or is_proxy_unreadable(text)
+    proxy = proxy_name(request.url) if proxied else None
     return failure_error(
         CurlFailure(
             code,
@@ -107,13 +108,24 @@ def failure_of(
             request.peer,
             http_status,
             int(easy.getinfo(pycurl.SIZE_DOWNLOAD_T)),
-            proxy_name(request.url) if proxied else None,
+            proxy,
             int(easy.getinfo(pycurl.HTTP_CONNECTCODE)),
             int(easy.getinfo(pycurl.RESPONSE_CODE)),
             proxy_variable(request.url) if proxied else None,
             refused,
             int(easy.getinfo(pycurl.OS_ERRNO)),
+            proxy is not None and _asked_for_tunnel(easy, request.url, proxy),
+            trust_variable(),
         )
+    )
+
+
+def _asked_for_tunnel(easy: pycurl.Curl, url: str, proxy: str) -> bool:
+    """Whether all that `easy` did for `url` was to ask `proxy` to lead it there."""
+    if proxy.startswith("socks") or not url.startswith("https:"):
+        return False
+    return bool(easy.getinfo(pycurl.NUM_CONNECTS)) and not (
+        easy.getinfo(pycurl.HTTP_CONNECTCODE) or easy.getinfo(pycurl.APPCONNECT_TIME)
     )
 
 

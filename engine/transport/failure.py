@@ -52,6 +52,8 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
         proxy_variable: the environment's variable that names the proxy, or None.
         refused: the server refused the stream, unread.
         os_errno: what the system said of the connection; 0: nothing.
+        before_tunnel: a tunnel through the proxy was asked for, and did not come about.
+        trusted_by: what of the environment says whom to trust, or would.
     """
 
     code: int
@@ -65,13 +67,14 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
     proxy_variable: str | None = None
     refused: bool = False
     os_errno: int = 0
+    before_tunnel: bool = False
+    trusted_by: str = "SSL_CERT_FILE"
 
 
 _PHASES: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST: "resolve",
     pycurl.E_COULDNT_RESOLVE_PROXY: "resolve",
     pycurl.E_COULDNT_CONNECT: "connect",
-    97: "connect",  # PROXY: a SOCKS proxy refused
     pycurl.E_SSL_CONNECT_ERROR: "tls",
     pycurl.E_PEER_FAILED_VERIFICATION: "tls",
     pycurl.E_SSL_CERTPROBLEM: "tls",
@@ -81,6 +84,13 @@ _PHASES: Final = {
     pycurl.E_SEND_ERROR: "send",
     SEND_FAIL_REWIND: "send",
 }
+
+_SOCKS_REFUSED: Final = 97  # CURLE_PROXY
+
+# How libcurl tells of a connection that its peer closed, and, beside them, of one that speaks no
+# HTTP: a tunnel that was asked for on it did not come about.
+_LEFT: Final = frozenset({0, pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
+_NO_TUNNEL: Final = _LEFT | {pycurl.E_UNSUPPORTED_PROTOCOL, 8, 100}
 
 # Not HTTP, or HTTP beyond what libcurl accepts.
 _PROTOCOL: Final = {
@@ -123,16 +133,45 @@ _ADVICE: Final = {
     "resolve": "check the host name, the network and the DNS server",
     "connect": "check that the server runs and that the address and port are right",
     "tls": "check that the server speaks TLS here and that its certificate is trusted "
-    "(SSL_CERT_FILE or ca_file= for a private CA)",
+    "({trusted_by} or ca_file= for a private CA)",
     "send": "the request may have reached the server; send it again",
     "body": "send the request again",
 }
+# Of a certificate, by OpenSSL's and libcurl's words.
+_CERTIFICATE_ADVICE: Final = {
+    "certificate has expired": "who runs it must renew it, unless this machine's clock is wrong",
+    "certificate is not yet valid": "check this machine's clock",
+    "no alternative certificate subject name": "the certificate is another host's: check the "
+    "address, and what stands between",
+    "error adding trust anchors": "the file of trusted certificates cannot be read as PEM: correct "
+    "{trusted_by} or ca_file=",
+    "verify result": "the certificate is signed by nobody who is trusted here: name who signed it "
+    "({trusted_by} or ca_file=), if it is a private CA",
+}
+_PROXY_LOGIN: Final = (
+    "it wants a user and password that it knows: write them into the proxy's address "
+    "({variable}={scheme}://user:password@host:port)"
+)
 _PROXY_ADVICE: Final = {
     403: "it does not allow this address; ask who runs it, or go past it (NO_PROXY)",
     404: "it does not know this address; check that it is a proxy, or go past it (NO_PROXY)",
-    407: "it wants a user and password: write them into the proxy's address "
-    "(https_proxy=http://user:password@host:port)",
+    407: _PROXY_LOGIN.format(variable="https_proxy", scheme="http"),
 }
+# What a SOCKS5 proxy answers (RFC 1928, 6), and whether another try may help.
+_SOCKS_REPLY: Final = re.compile(r"cannot complete SOCKS5 connection to .*\((\d+)\)$")
+_SOCKS: Final = {
+    "1": ("it failed", True),
+    "2": ("its rules do not allow it", False),
+    "3": ("the network cannot be reached", True),
+    "4": ("the host cannot be reached", True),
+    "5": ("the connection was refused", True),
+    "6": ("it took too long (TTL expired)", True),
+    "7": ("it does not know the command", False),
+    "8": ("it does not know such addresses", False),
+}
+_SOCKS_LOGIN: Final = re.compile(
+    r"No authentication method was acceptable|User was rejected by the SOCKS"
+)
 # What a proxy says of the moment, not of the request.
 _PROXY_MAY_RECOVER: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -169,6 +208,10 @@ def failure_error(failure: CurlFailure) -> EngineError:
         return ResourceError(f"out of memory while talking to {host}", detail=text)
     if failure.connect_status >= 300:
         return _proxy_refused(failure)
+    if failure.before_tunnel and code in _NO_TUNNEL:
+        return _no_tunnel(failure, text)
+    if code == _SOCKS_REFUSED:
+        return _socks_refused(failure, text)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         phase = "resolve" if "resolv" in text.lower() else "connect"
         through, advice = _way(failure, phase)
@@ -189,6 +232,12 @@ def _no_http(failure: CurlFailure) -> str | None:
     """What is wrong with bytes that are no HTTP, or beyond what libcurl accepts; None: nothing."""
     if "Too large response headers" in failure.text:
         return "the response's headers are too large"
+    if "Too many response headers" in failure.text:
+        return "the response has too many headers"
+    if "Invalid HTTP header field" in failure.text and failure.http_status is None:
+        return _PROTOCOL[8]  # on HTTP/2 it is the stream that libcurl gives up (92)
+    if "Multi-member gzip" in failure.text:
+        return "the body is compressed in several parts (gzip members), which is not undone here"
     if _BAD_CHUNK.search(failure.text):
         return f"the body is no chunked encoding ({failure.text})"
     if failure.last_status == 101 and failure.http_status is None:
@@ -202,10 +251,11 @@ def _broken(failure: CurlFailure, text: str) -> EngineError:
     if failure.http_status is not None:
         # Whatever the code says: an HTTP/2 connection that is killed tells all of its streams but
         # one of a failure to send (55), long after their answers began.
+        # libcurl counts none where it had begun to ask again, or took them apart as it failed.
+        after = f" after {failure.body_bytes} bytes of the body," if failure.body_bytes else ""
         return TruncatedError(
-            f"{host} ended the response after {failure.body_bytes} bytes of the body, before it "
-            "was complete; send the request again",
-            detail=text or None,
+            f"{host} ended the response{after} before it was complete; send the request again",
+            detail=text if text and code != pycurl.E_ABORTED_BY_CALLBACK else None,
             http_status=failure.http_status,
             phase="body",
         )
@@ -238,6 +288,9 @@ def _unreached(failure: CurlFailure, text: str) -> EngineError:
     if phase == "send":  # libcurl's "necessary data rewind was not possible" tells nobody
         text = "the connection died as the request was sent"
     through, advice = _way(failure, phase)
+    if phase == "tls" and not through:
+        better = (_CERTIFICATE_ADVICE[words] for words in _CERTIFICATE_ADVICE if words in text)
+        advice = next(better, advice).format(trusted_by=failure.trusted_by)
     refused |= code == pycurl.E_SSL_CONNECT_ERROR and _TLS_REFUSED.search(text) is not None
     if "certificate required" in text:
         advice = "the server wants a certificate of the client, and none is sent: ask who runs it"
@@ -293,16 +346,49 @@ def _proxy_refused(failure: CurlFailure) -> EngineError:
     )
 
 
+def _no_tunnel(failure: CurlFailure, text: str) -> EngineError:
+    """The error for a proxy that went away, or spoke no HTTP, instead of leading to the server."""
+    left = failure.code in _LEFT
+    did = "closed the connection" if left else "spoke no HTTP"
+    return NetworkError(
+        f"the proxy {failure.proxy or 'in between'} {did} when it was to connect to "
+        f"{failure.host}; {_PROXY_HELP}",
+        retryable=left,
+        detail=text or None,
+        phase="connect",
+    )
+
+
+def _socks_refused(failure: CurlFailure, text: str) -> EngineError:
+    proxy, words, retryable, advice = failure.proxy or "in between", text, True, _PROXY_HELP
+    said = _SOCKS_REPLY.search(text)
+    if said is not None:
+        words, retryable = _SOCKS.get(said[1], (text, True))
+    elif _SOCKS_LOGIN.search(text):
+        variable, scheme = failure.proxy_variable or "all_proxy", proxy.partition("://")[0]
+        retryable, advice = False, _PROXY_LOGIN.format(variable=variable, scheme=scheme)
+    return NetworkError(
+        f"the proxy {proxy} did not connect to {failure.host}: {words.rstrip('.')}; {advice}",
+        retryable=retryable,
+        detail=f"curl error {failure.code}: {text}",
+        phase="connect",
+    )
+
+
 def _way(failure: CurlFailure, phase: str) -> tuple[str, str]:
     """The words for the proxy, if there is one before the part that failed, and what to do."""
+    own = _ADVICE[phase].format(trusted_by=failure.trusted_by)
     if failure.proxy is None or phase not in ("resolve", "connect", "tls"):
-        return "", _ADVICE[phase]
+        return "", own
     if phase == "tls" and (failure.connect_status or not failure.proxy.startswith("https:")):
-        return "", _ADVICE[phase]  # the server's, behind the proxy
-    return (
-        f" (through the proxy {failure.proxy})",
-        _PROXY_TLS_HELP if phase == "tls" else _PROXY_HELP,
-    )
+        return "", own  # the server's, behind the proxy
+    advice = _PROXY_TLS_HELP if phase == "tls" else _PROXY_HELP
+    if phase == "resolve" and failure.code == pycurl.E_COULDNT_RESOLVE_HOST:
+        advice = (
+            "the name is looked up on this machine: write socks5h:// (or socks4a://) before the "
+            "proxy's address to have the proxy do it"
+        )
+    return f" (through the proxy {failure.proxy})", advice
 
 
 def _without_user(text: str) -> str:

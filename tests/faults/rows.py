@@ -54,6 +54,7 @@ ROWS: Final[dict[str, Row]] = {
     "X01": Row("a proxy in the environment, a loopback server", "the proxy sees nothing"),
     "X02": Row("a proxy that refuses CONNECT", "NETWORK, names the proxy; it gets no key"),
     "X03": Row("a proxy that stalls", "TIMEOUT in connect"),
+    "X04": Row("a proxy that makes no tunnel", "NETWORK, names the proxy"),
     "H01": Row("400, 404, 413, 422", "INVALID_ARG or NOT_FOUND, tried once, with the request id"),
     "H02": Row("401, 403", "AUTH, tried once"),
     "H03": Row("408, 409, 425", "tried again"),

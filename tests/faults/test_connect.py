@@ -27,7 +27,7 @@ from tests.faults.case import (
     judge,
     steps,
 )
-from tests.faults.server import CLOSE, KEEP, RESET, SHUT, STALL, Step, play
+from tests.faults.server import CLOSE, KEEP, RESET, SHUT, STALL, Script, Step, play
 from tests.faults.siblings import beside, siblings
 from tests.servers.certificate import certify
 
@@ -263,6 +263,27 @@ def test_x03_a_proxy_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     assert isinstance(completion.error, DeadlineError)
     assert completion.error.phase == "connect"
+
+
+@pytest.mark.parametrize(
+    ("script", "greeting"),
+    [
+        (WELL, [CLOSE]),
+        (steps(CLOSE), []),
+        (steps(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CLOSE), []),
+    ],
+    ids=["goes away", "goes away when it is asked", "speaks no HTTP"],
+)
+def test_x04_a_proxy_that_makes_no_tunnel(
+    monkeypatch: pytest.MonkeyPatch, script: Script, greeting: list[Step]
+) -> None:
+    """X04."""
+    with play(script, greeting=greeting) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        completion = hurt(Case("X04", WELL, says="proxy", **NETWORK), "https://api.example.invalid")
+        assert proxy.url.removeprefix("http://") in str(completion.error)
+    assert completion.error is not None and completion.error.phase == "connect"
+    assert not completion.possibly_billed
 
 
 # -- names, and certificates of the system, in name spaces ----------------------------------------

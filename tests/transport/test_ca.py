@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.transport.ca import Trust, faults_of_trust, find_trust
+from engine.transport.ca import Trust, faults_of_trust, find_trust, trust_variable
 
 VARIABLES = ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
@@ -36,6 +36,16 @@ def test_a_variable_names_a_file_or_a_directory(
     assert find_trust() == Trust(file, None)
     monkeypatch.setenv(variable, directory)
     assert find_trust() == Trust(None, directory)
+
+
+def test_advice_names_the_variable_that_decides(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To set another one, which is asked later, would change nothing."""
+    for variable in (*VARIABLES, "SSL_CERT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    assert trust_variable() == "SSL_CERT_FILE"
+    for variable in ("SSL_CERT_DIR", *reversed(VARIABLES)):  # each before the one before it
+        monkeypatch.setenv(variable, file)
+        assert trust_variable() == variable
 
 
 def test_the_argument_may_be_either_and_is_asked_first(

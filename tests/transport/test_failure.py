@@ -60,6 +60,26 @@ def test_tls_that_was_refused_is_not_tried_again(code: int, text: str, again: bo
     assert error.retryable is again
 
 
+@each_case(
+    ("code", "text", "advice"),
+    [
+        (60, "SSL certificate OpenSSL verify result: certificate has expired (10)", "renew it"),
+        (60, "SSL certificate OpenSSL verify result: certificate is not yet valid or", "clock"),
+        (60, "SSL: no alternative certificate subject name matches target host", "another host's"),
+        (60, "SSL certificate OpenSSL verify result: self-signed certificate (18)", "CA_HERE or"),
+        (77, "error adding trust anchors from file: /ca.pem", "correct CA_HERE or ca_file="),
+        (35, TLS + "tlsv1 unrecognized name", "speaks TLS here"),
+    ],
+)
+def test_what_to_do_about_a_certificate_follows_from_what_is_wrong_with_it(
+    code: int, text: str, advice: str
+) -> None:
+    error = failure_error(failure(code, text, trusted_by="CA_HERE"))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "tls", False)
+    assert advice in str(error) and text in str(error)
+    assert ("speaks TLS" in str(error)) is (code == 35)
+
+
 @each_case("code", [35, 56, 98])
 def test_who_is_asked_for_a_certificate_is_told_of_his_own(code: int) -> None:
     error = failure_error(failure(code, READ + "tlsv13 alert certificate required"))
@@ -117,6 +137,56 @@ def test_what_fails_before_a_proxy_names_it_and_never_its_password(code: int, te
     assert PROXY in str(error) and "NO_PROXY" in str(error)
     assert "ter2" not in f"{error} {error.detail}"
     assert error.retryable
+
+
+@each_case(
+    ("code", "text", "words", "again"),
+    [
+        (56, "Proxy CONNECT aborted", "closed the connection", True),
+        (56, "Recv failure: Connection reset by peer", "closed the connection", True),
+        (52, "Empty reply from server", "closed the connection", True),
+        (55, "Send failure: Broken pipe", "closed the connection", True),
+        (8, "Invalid response header", "spoke no HTTP", False),
+        (1, "Received HTTP/0.9 when not allowed", "spoke no HTTP", False),
+        (100, "", "spoke no HTTP", False),
+    ],
+)
+def test_a_proxy_that_makes_no_tunnel_is_named_and_not_the_server(
+    code: int, text: str, words: str, again: bool
+) -> None:
+    error = failure_error(failure(code, text, proxy=PROXY, before_tunnel=True))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "connect", again)
+    assert f"the proxy {PROXY} {words}" in str(error) and "NO_PROXY" in str(error)
+    behind = failure_error(failure(code, text, proxy=PROXY))
+    assert "proxy" not in str(behind)
+
+
+@each_case(
+    ("text", "words", "again"),
+    [
+        ("cannot complete SOCKS5 connection to llm.example. (1)", "it failed", True),
+        ("cannot complete SOCKS5 connection to llm.example. (2)", "do not allow", False),
+        ("cannot complete SOCKS5 connection to llm.example. (5)", "was refused", True),
+        ("cannot complete SOCKS5 connection to llm.example. (8)", "such addresses", False),
+        ("cannot complete SOCKS5 connection to llm.example. (99)", "(99)", True),
+        ("No authentication method was acceptable.", "all_proxy=socks5h://user:password", False),
+        ("User was rejected by the SOCKS5 server (1 1).", "user and password", False),
+        ("Failed to receive SOCKS response, proxy closed connection", "closed", True),
+    ],
+)
+def test_what_a_socks_proxy_refuses_is_told_in_words(text: str, words: str, again: bool) -> None:
+    proxy = "socks5h://proxy.corp:1080 (all_proxy)"
+    error = failure_error(failure(97, text, proxy=proxy, proxy_variable="all_proxy"))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "connect", again)
+    assert f"the proxy {proxy}" in str(error) and words in str(error)
+
+
+def test_who_looks_a_name_up_here_that_the_proxy_knows_is_told_how_it_would() -> None:
+    error = failure_error(failure(6, "Could not resolve host: x", proxy="socks5://p:1 (all_proxy)"))
+    assert "socks5h://" in str(error)
+    assert "socks5h" not in str(
+        failure_error(failure(5, "Could not resolve proxy: p", proxy=PROXY))
+    )
 
 
 @each_case(
@@ -196,6 +266,32 @@ def test_a_server_that_refuses_unread_is_overloaded_and_nothing_may_have_reached
 def test_a_chunk_that_is_none_is_no_truncation(text: str) -> None:
     error = failure_error(failure(56, text, http_status=200, body_bytes=7))
     assert error.category is Category.PROTOCOL and text in str(error)
+
+
+@each_case(
+    ("code", "text", "words"),
+    [
+        (23, "Multi-member gzip response not supported", "several parts"),
+        (100, "Too many response headers, 5000 is max", "too many headers"),
+        (100, "", "a header line of the response is too long"),
+        (56, "Too large response headers: 307234 > 307200", "headers are too large"),
+        (92, "Invalid HTTP header field was received: frame type: 1", "head is malformed"),
+    ],
+)
+def test_what_libcurl_does_not_accept_is_told_as_what_it_is(
+    code: int, text: str, words: str
+) -> None:
+    status = 200 if code == 23 else None
+    error = failure_error(failure(code, text, http_status=status))
+    assert (error.category, error.retryable) == (Category.PROTOCOL, False)
+    assert words in str(error)
+
+
+def test_bytes_that_libcurl_did_not_count_are_not_told_as_none() -> None:
+    text = "operation aborted by pre-request callback"  # it had begun to ask again (HTTP/1.1)
+    error = failure_error(failure(42, text, http_status=200))
+    assert error.category is Category.TRUNCATED and "bytes" not in str(error)
+    assert error.detail is None
 
 
 def test_a_switch_of_protocols_is_no_lost_connection() -> None:
