@@ -41,7 +41,7 @@ class ResponseReader:
     Args:
         dialect: the wire format expected.
         provider: the provider's name, for errors.
-        key_variable: the variable that holds the key, for advice.
+        key_variable: where the key is from, for advice.
         streaming: whether a stream was asked for.
         max_event_bytes: the most bytes one event of a stream may have.
         max_answer_bytes: the most bytes the answer may have; None: no limit of a stream, and

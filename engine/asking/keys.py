@@ -35,7 +35,8 @@ def keeper_of(row: Endpoint, base_url: str) -> Endpoint:
 def find_key(
     row: Endpoint, base_url: str, explicit: str | None, environ: Mapping[str, str] | None = None
 ) -> tuple[str | None, str | None]:
-    """The key for a request to `base_url`, and the name of the variable it is from, or would be.
+    """The key for a request to `base_url`, and where it is from, or would be: the name of the
+    variable, mostly.
 
     `explicit` wins; then the row's own variables, or for a server in no table the variable its
     host selects; then the credentials file. An unset or empty variable is no key. A key that is
@@ -56,7 +57,7 @@ def find_key(
     variables = row.key_variables or (() if row.name else (key_variable_for_host(base_url),))
     variable = variables[0] if variables else None
     if explicit:
-        return _checked(explicit, "api_key"), variable
+        return _checked(explicit, "api_key"), "api_key="
     if not row.key_required and is_open(base_url):
         return None, variable
     for name in variables:
@@ -64,7 +65,7 @@ def find_key(
             return _checked(environ[name], name), name
     saved = _saved_key(row.name or (urlsplit(base_url).hostname or ""), environ)
     if saved is not None:
-        return saved, variable
+        return saved, f"{credentials_path(environ)}"
     if row.key_required and variables:
         raise ConfigError(
             f"{row.name} needs a key: set {' or '.join(variables)}, give api_key=, or write it to "

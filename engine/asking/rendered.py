@@ -28,7 +28,7 @@ class Rendered(msgspec.Struct, frozen=True):
         dialect: how the answer is read.
         provider: whom it goes to: a name of the endpoint table, or a host.
         model: as the user wrote it.
-        key_variable: the environment variable that holds the key, for advice; or None.
+        key_variable: where the key is from, or would be, for advice; or None.
         streaming: whether a stream is asked for.
         timeouts: limits.
         retry: how often and how patiently it is tried.

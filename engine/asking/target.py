@@ -173,13 +173,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 key_headers(row, key, variable, base_url, insecure),
                 self.headers,
             ),
-            key_variable=variable,
+            key_variable=variable if not self._own_key(keeper) else "headers=",
             allow_insecure=self.allow_insecure,
             unix_socket=self.unix_socket,
             endpoint_url=self.endpoint_url,
             endpoint_dialect=self.dialect,
             lane=hash((base_url, self.unix_socket, key, id)),
         )
+
+    def _own_key(self, row: Endpoint) -> bool:
+        """Whether the user's headers have a key of his own, which then goes."""
+        return any(name.lower() in ("authorization", row.auth) for name in self.headers)
 
     def _address(self, row: Endpoint, environ: Mapping[str, str]) -> str:
         if self.base_url is None:
@@ -210,7 +214,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         base_url: the address.
         dialect: the format it is asked in, where nothing else decides.
         headers: the row's, the environment's, the key's and the client's.
-        key_variable: the environment variable that holds the key, or would; or None.
+        key_variable: where the key is from, or would be: the name of the environment's variable,
+            mostly; or None.
         allow_insecure, unix_socket: as in `HttpRequest`.
         endpoint_url: the whole address of requests in the format `endpoint_dialect`, or None.
         lane: the same for what shares address, key and model, and with them the provider's limits.

@@ -46,9 +46,13 @@ _BY_STATUS: Final = {
     422: Category.INVALID_ARG,
     425: Category.SERVER,
     429: Category.RATE_LIMIT,
+    431: Category.INVALID_ARG,
     498: Category.RATE_LIMIT,  # Groq: flex tier capacity exceeded
     504: Category.TIMEOUT,
+    511: Category.NETWORK,  # the network's in between, never the provider's (RFC 6585, 6)
 }
+# What leads elsewhere (RFC 9110, 15.4): 304 is an answer to a question that is not asked here.
+_REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
 # What a code may not weaken: such statuses speak for themselves, whatever the type says. Groq's 413
 # has the code rate_limit_exceeded, but no wait makes the request smaller.
@@ -68,8 +72,8 @@ _ADVICE: Final = {
     Category.SERVER: "try again later",
     Category.TIMEOUT: "try again, or ask for less",
     Category.CONTENT_FILTER: "the provider's filter stopped it; change the content",
-    Category.NETWORK: "the proxy in between wants a user and password: write them into its address "
-    "(http_proxy=http://user:password@host:port)",
+    Category.NETWORK: "the proxy in between wants a user and password that it knows: write them "
+    "into its address (http_proxy=http://user:password@host:port)",
     Category.UNKNOWN: "see the provider's words",
 }
 
@@ -94,15 +98,13 @@ def http_error(
         headers: names in lower case.
         body: the first of the body; JSON in any of the shapes providers use, or anything.
         provider: the provider's name, for the message.
-        key_variable: the variable the key came from, or would come from; for the advice.
+        key_variable: where the key came from, or would come from; for the advice.
     """
     facts = ErrorBody(_json_or_none(body))
     request_id = id_of_request(headers, facts.request_id)
     if 300 <= status < 400:
-        where = headers.get("location")
         return ProtocolError(
-            f"{provider} redirects (HTTP {status}){f' to {shown_url(where)!r}' if where else ''}; "
-            "redirects are not followed, since they would carry the key along: correct base_url",
+            _elsewhere(provider, status, headers.get("location")),
             http_status=status,
             request_id=request_id,
             provider=provider,
@@ -114,14 +116,14 @@ def http_error(
     category = _category(status, facts, message, waits=retry_after is not None)
     if retry_after is None and category is Category.RATE_LIMIT:
         retry_after = parse_reset(headers)
-    retryable: bool | None = False if status == 407 else None
+    retryable: bool | None = False if category is Category.NETWORK else None
     told = {*header_words(headers, "x-should-retry")}
     if told in ({"true"}, {"false"}) and category is not Category.QUOTA:
         retryable = "true" in told
     return ProviderError(
         _sentence(
             provider,
-            redact(message),
+            redact(message) or _no_words(status),
             f"HTTP {status}",
             _advice(category, status, message, facts, retry_after, key_variable),
         ),
@@ -263,10 +265,36 @@ def _advice(
             return "send less in one request"
         if facts.param is not None:
             return f"correct {'' if needed else 'or leave out '}{facts.param!r}"
+    if status == 511:
+        return "the network in between wants a login: open a web page on this machine"
+    if category is Category.UNKNOWN and not message:
+        return "check the base URL and what stands between"
     advice = _ADVICE[category].format(key=key_variable or "the API key")
     if category is Category.AUTH and status == 403:
         return f"{advice} and what it may be used for"
     return advice
+
+
+def _elsewhere(provider: str, status: int, where: str | None) -> str:
+    if status not in _REDIRECTS:
+        return (
+            f"{provider}: {_no_words(status)} (HTTP {status}), which is no answer to this request; "
+            "check the base URL and what stands between"
+        )
+    return (
+        f"{provider} redirects (HTTP {status}){f' to {shown_url(where)!r}' if where else ''}; "
+        "redirects are not followed, since they would carry the key along: correct base_url"
+    )
+
+
+def _no_words(status: int) -> str:
+    """What stands in for the provider's words: what the status itself says."""
+    from http import HTTPStatus  # 1 ms that only an answer without words is worth
+
+    try:
+        return f"no reason given but the status, {HTTPStatus(status).phrase}"
+    except ValueError:
+        return "no reason given"
 
 
 def _sentence(provider: str, words: str, where: str, advice: str) -> str:

@@ -75,9 +75,10 @@ def test_the_argument_wins_then_the_environment_then_the_file(
     environ = credentials('[groq]\napi_key = "saved"\n["api.example.com"]\napi_key = "hosted"\n')
     groq = endpoint("groq")
     set_ = {**environ, "GROQ_API_KEY": "set"}
-    assert find_key(groq, groq.base_url, "given", set_) == ("given", "GROQ_API_KEY")
+    assert find_key(groq, groq.base_url, "given", set_) == ("given", "api_key=")
     assert find_key(groq, groq.base_url, None, set_) == ("set", "GROQ_API_KEY")
-    assert find_key(groq, groq.base_url, None, environ) == ("saved", "GROQ_API_KEY")
+    file = str(credentials_path(environ))
+    assert find_key(groq, groq.base_url, None, environ) == ("saved", file)
     assert find_key(ANY, HTTPS, None, environ)[0] == "hosted"
     empty = {**environ, "GROQ_API_KEY": ""}
     assert find_key(groq, groq.base_url, None, empty)[0] == "saved"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import engine
@@ -165,6 +167,21 @@ def test_the_host_decides_whose_key_goes(
     bearer = "Bearer " if header == "Authorization" else ""
     assert place.headers[header] == f"{bearer}{KEYS[variable]}"
     assert sum("key-of-" in value for value in place.headers.values()) == 1
+
+
+@each_case(
+    ("target", "told"),
+    [
+        ({}, "OPENAI_API_KEY"),
+        ({"api_key": "k"}, "api_key="),
+        ({"headers": {"authorization": "Bearer k"}}, "headers="),
+        ({"headers": {"X-Other": "k"}}, "OPENAI_API_KEY"),
+        ({"headers": {"X-Api-Key": "k"}, "provider": "anthropic", "api_key": "k"}, "headers="),
+    ],
+)
+def test_advice_about_a_key_names_where_it_is_from(target: dict[str, Any], told: str) -> None:
+    place = Target(**{"base_url": LAN, "allow_insecure": True, **target}).place("m")
+    assert place.key_variable == told
 
 
 AZURE = (

@@ -322,7 +322,34 @@ def test_a_redirect_is_not_a_refusal_but_never_followed() -> None:
     assert isinstance(error, ProtocolError)
     assert "elsewhere.example" in str(error)
     assert not error.retryable
-    assert "to '" not in str(refuse(304, b"", {}))
+    assert "to '" not in str(refuse(301, b"", {}))
+
+
+@each_case("status", [304, 305, 306, 399])
+def test_what_leads_nowhere_is_no_redirect(status: int) -> None:
+    error = refuse(status, b"", {"location": "https://elsewhere.example/"})
+    assert isinstance(error, ProtocolError) and not error.retryable
+    assert f"HTTP {status}" in str(error) and "redirect" not in str(error)
+
+
+@each_case(
+    ("status", "said"),
+    [
+        (421, "no reason given but the status, Misdirected Request (HTTP 421); check the base URL"),
+        (431, "Request Header Fields Too Large (HTTP 431); correct the request"),
+        (500, "Internal Server Error (HTTP 500); try again later"),
+        (599, "no reason given (HTTP 599); try again later"),
+    ],
+)
+def test_a_status_without_words_is_told_by_its_name(status: int, said: str) -> None:
+    assert said in str(refuse(status, b""))
+    assert "words" in str(refuse(421, b"Something of its own"))
+
+
+def test_a_login_of_the_network_is_asked_for_once() -> None:
+    error = refuse(511, b"<html>Log in</html>")
+    assert (error.category, error.retryable) == (Category.NETWORK, False)
+    assert "wants a login" in str(error) and "VENDOR_API_KEY" not in str(error)
 
 
 @each_case(
