@@ -3,7 +3,7 @@ odd, and the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from engine.errors import Category, EngineError, ProtocolError, ProviderError
@@ -12,6 +12,7 @@ from engine.messages import FinishReason, Usage
 from engine.providers.contract import Decoder
 from engine.providers.finish import Finish
 from engine.providers.halves import NO_HALVES, Halves
+from engine.providers.one_step import OneStepParser
 from engine.providers.refusal import UNNAMED, is_error, stream_error
 from engine.providers.tool_calls import Calls, OpenCall
 from engine.request import ModelRequest
@@ -22,10 +23,6 @@ from engine.wire.json import Odd, TypedDecoder, is_json, json_or_text
 __all__ = ["AnswerParser", "Choice", "DialectShell", "joined_usage", "merge"]
 
 T = TypeVar("T")
-
-# As numbers: to look for one in bytes takes a fifth of the time it takes for b"\n".
-_LF = 10
-_CR = 13
 
 _UNFINISHED = Finish()
 
@@ -104,7 +101,7 @@ class Choice:
         return self.finish.told(called=calls.called, partial=calls.partial)
 
 
-class AnswerParser:
+class AnswerParser(OneStepParser):
     """The part of a parser that is the same in each format.
 
     Attributes:
@@ -116,7 +113,6 @@ class AnswerParser:
 
     __slots__ = (
         *("_blocks", "_ended", "_failure", "_first", "_halves", "_id", "_lines", "_model"),
-        *("_decoder", "_ends", "_head", "_room", "_skip", "_started", "_tail"),
         *("complete", "metadata", "strange"),
     )
 
@@ -133,46 +129,7 @@ class AnswerParser:
         self._lines = False  # objects came a line each, as no event stream has them
         self._id: str | None = None
         self._model: str | None = None
-        self._room = 0  # the most bytes of data that a read of one event may have
-
-    # -- a read in one step ------------------------------------------------------------------
-
-    def read_from(self, decoder: Decoder) -> Callable[[bytes], list[Event]]:
-        """See `engine.providers.contract.Parser`."""
-        if not hasattr(type(decoder), "room"):  # of the type, which need not work it out
-            return lambda chunk: self.feed(decoder.feed(chunk))
-        self._decoder: Any = decoder
-        self._head: bytes = decoder.head  # type: ignore[attr-defined]  # with `room`
-        self._skip = len(self._head)
-        self._tail = b""  # until the first read, for which there is no room yet
-        return self.read
-
-    def read(self, chunk: bytes) -> list[Event]:
-        """The events of the next bytes. Most reads are one event, as it comes from servers that
-        flush each one; such a read changes nothing in the decoder, which needs not see it."""
-        if self._room and chunk[: self._skip] == self._head and chunk[self._ends :] == self._tail:
-            data = chunk[self._skip : self._ends]
-            # With line ends in it, it is more than one line of data.
-            if _LF not in data and _CR not in data and len(data) <= self._room:
-                return self._one(data)
         self._room = 0
-        events = self.feed(self._decoder.feed(chunk))
-        self._frame()
-        return events
-
-    def _frame(self) -> None:
-        self._room = self._decoder.room
-        tail = self._decoder.tail
-        if tail is not self._tail:
-            self._tail, self._ends = tail, -len(tail)
-
-    def _one(self, data: bytes) -> list[Event]:
-        """`feed` of one record, which came alone."""
-        return self.feed([data])
-
-    def feed(self, records: list[Any], /) -> list[Event]:
-        """See `engine.providers.contract.Parser`."""
-        raise NotImplementedError
 
     def finish(self) -> list[Event]:
         """See `engine.providers.contract.Parser`."""

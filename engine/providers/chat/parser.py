@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ class ChatParser(AheadParser):
     """Turns the chunks of one stream into events."""
 
     __slots__ = ("_sources",)
+
+    _before_text = re.compile(rb'"content": ?"')
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,6 +119,14 @@ class ChatParser(AheadParser):
         return events
 
     # ----------------------------------------------------------------------------------------
+
+    def _grows(self) -> int | None:
+        return self._first.block if self._plain else None
+
+    def _text_of(self, data: bytes) -> str | None:
+        choice = decode_plain(data).choices[0]
+        found = choice.content_filter_results, choice.content_filter_offsets
+        return choice.delta.content if found == (UNSAID, UNSAID) else None
 
     def _done(self, events: list[Event]) -> None:
         """The end marker came."""
