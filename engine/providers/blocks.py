@@ -3,6 +3,7 @@ odd, and the end."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ from engine.wire.json import Odd, TypedDecoder, is_json, json_or_text
 __all__ = ["AnswerParser", "Choice", "DialectShell", "joined_usage", "merge"]
 
 T = TypeVar("T")
+
+_FRAME = re.compile(rb"(?:data:\s*)+")
 
 _UNFINISHED = Finish()
 
@@ -219,6 +222,10 @@ class AnswerParser(OneStepParser):
         What is no JSON object, and what follows the end of the answer, cannot be a word of it.
         """
         text = data.strip()
+        framed = _FRAME.match(text)
+        if framed is not None:  # a gateway framed what had its frame
+            events += self.feed(self._as_records([text[framed.end() :]]))
+            return None
         if text[:1] not in (b"{", b"[") or text in (b"[]", b"{}"):
             self._odd_record(name, text, events)
             return None

@@ -39,6 +39,7 @@ _BY_STATUS: Final = {
     402: Category.QUOTA,
     403: Category.AUTH,
     404: Category.NOT_FOUND,
+    405: Category.NOT_FOUND,  # of servers of files and frameworks: nobody is asked at this path
     407: Category.NETWORK,  # always a proxy's, never the provider's (RFC 9110, 15.5.8)
     408: Category.TIMEOUT,
     409: Category.SERVER,
@@ -270,6 +271,8 @@ def _advice(
     if category is Category.UNKNOWN and not message:
         return "check the base URL and what stands between"
     advice = _ADVICE[category].format(key=key_variable or "the API key")
+    if status == 405:
+        return "check the base URL"
     if category is Category.AUTH and status == 403:
         return f"{advice} and what it may be used for"
     return advice

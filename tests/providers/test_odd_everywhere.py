@@ -160,6 +160,22 @@ def test_lines_end_and_events_stand_as_the_server_likes(dialect: str) -> None:
         assert (reading.status, reading.text) == ("complete", "ab"), other
 
 
+@each_case("dialect", ANSWERS)
+def test_a_frame_within_a_frame_is_one(dialect: str) -> None:
+    body = ANSWERS[dialect].body("a", "b")
+    for frames in (b"data: data: ", b"data:data:data:"):
+        reading = read(dialect, body.replace(b"data: ", frames))
+        assert (reading.status, reading.text) == ("complete", "ab"), frames
+    assert read(dialect, body + b"data: " * 20_000 + b"\n\n").status == "complete"
+    assert read(dialect, b"data: " * 20_000 + b"\n\n").status in ("error", "truncated")
+
+
+def test_lines_of_ollama_in_the_frame_of_events() -> None:
+    body = data(line("a"), line("b"), line(reason="stop"))
+    reading = read("ollama", body, content_type="text/event-stream")
+    assert (reading.status, reading.text) == ("complete", "ab")
+
+
 @each_case("dialect", [name for name, one in ANSWERS.items() if one.named])
 def test_the_type_of_an_event_may_stand_in_its_name_alone(dialect: str) -> None:
     body = ANSWERS[dialect].body("a", "b")

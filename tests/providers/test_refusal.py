@@ -50,6 +50,7 @@ DOCUMENTED: list[tuple[int, Any, Category]] = [
     (401, openai("Incorrect API key provided", "invalid_request_error"), C.AUTH),
     (403, openai("Country not supported", "request_forbidden"), C.AUTH),
     (404, openai("No such model", "invalid_request_error", "model_not_found"), C.NOT_FOUND),
+    (405, {"detail": "Method Not Allowed"}, C.NOT_FOUND),  # where nobody is asked
     (407, b"<h1>Proxy Authentication Required</h1>", C.NETWORK),  # a proxy, on plain http
     (407, openai("Bad login", "authentication_error"), C.NETWORK),
     (408, b"", C.TIMEOUT),
