@@ -15,6 +15,7 @@ from engine import events
 from engine.errors import ConfigError, DeadlineError, MisuseError
 from engine.request import merged_headers
 from engine.stream import STOP
+from tests.cases import each_case
 from tests.server import DONE, HEALTHY, OK_SSE, Peer, chat, serve
 from tests.steady import at_some_pace
 
@@ -32,6 +33,38 @@ def linger(peer: Peer) -> None:
 def client(multi: engine.Multi) -> Iterator[engine.Client]:
     with serve(linger) as server:
         yield engine.Client(multi, base_url=server.url, api_key="k")
+
+
+# -- an answer in one piece ---------------------------------------------------------------------
+
+WHOLE = json.dumps(
+    {"choices": [{"index": 0, "message": {"content": TEXT}, "finish_reason": "stop"}]}
+).encode()
+JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@each_case(
+    ("head", "whole"),
+    [
+        (b"Connection: close\r\n\r\n", True),
+        (b"Connection: close\r\n\r\n", False),
+        (b"Content-Length: %d\r\n\r\n" % (len(WHOLE) + 9), True),
+        (b"Content-Length: %d\r\n\r\n" % (len(WHOLE) + 9), False),
+    ],
+)
+def test_an_answer_in_one_piece_is_whole_with_its_last_brace(head: bytes, whole: bool) -> None:
+    """Where it is not, it is asked for again, as a stream is that was cut before it began."""
+
+    def answer(peer: Peer) -> None:
+        first = len(server.requests) == 1
+        peer.send(JSON_HEAD + head + (WHOLE[:-20] if first and not whole else WHOLE))
+        peer.socket.close()
+
+    retry = engine.Retry(base_delay=0.001, max_delay=0.001)
+    with serve(answer) as server, engine.Client(base_url=server.url, retry=retry) as client:
+        completion = client.request("m", "hi").result()
+    assert (completion.status, completion.text) == ("complete", TEXT)
+    assert completion.attempts == (1 if whole else 2)
 
 
 # -- after Done --------------------------------------------------------------------------------

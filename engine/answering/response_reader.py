@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from engine.answering.allowance import Allowance, too_large
 from engine.answering.cursor import Cursor, not_the_rest
 from engine.answering.think_tags import ThinkTags
 from engine.errors import Category, EngineError, ProtocolError, TruncatedError
@@ -13,6 +14,7 @@ from engine.messages import Usage
 from engine.providers.contract import Decoder, Dialect, Parser
 from engine.providers.refusal import UNNAMED
 from engine.wire.headers import Head, request_id
+from engine.wire.json import is_cut, is_json
 from engine.wire.sse import MAX_EVENT_BYTES
 
 __all__ = ["ResponseReader"]
@@ -73,6 +75,7 @@ class ResponseReader:
         "_size",
         "_streaming",
         "_tags",
+        "_told_whole",
         "failure",
         "read",
     )
@@ -92,7 +95,7 @@ class ResponseReader:
         self._max_event_bytes = max_event_bytes
         self._max_answer_bytes = max_answer_bytes
         self._allowance = (
-            None if max_answer_bytes is None else _Allowance(max_answer_bytes, provider)
+            None if max_answer_bytes is None else Allowance(max_answer_bytes, provider)
         )
         self._tags = ThinkTags() if think_tags else None
         self._dialect = dialect
@@ -104,13 +107,14 @@ class ResponseReader:
         self._decoder: Decoder | None = None
         self._parser: Parser | None = None
         self.read: _Read | None = None
+        self._told_whole = False
         self._body: list[bytes] = []
         self._size = 0
         self.failure: EngineError | None = None
 
     @property
     def complete(self) -> bool:
-        return self._parser is not None and self._parser.complete
+        return self._told_whole or (self._parser is not None and self._parser.complete)
 
     @property
     def began(self) -> bool:
@@ -221,10 +225,10 @@ class ResponseReader:
             return []
         if self._kind == "stream" and self._decoder is not None and self._parser is not None:
             return self._end_stream(self._decoder, self._parser, error)
+        if self._kind == "whole" and (error is None or error.category in _DROPS):
+            return self._end_whole(error)
         if error is not None:
             self.failure = error
-        elif self._kind == "whole":
-            return self._end_whole()
         else:
             self.failure = self._page() if self._kind else self._truncated("nothing in it")
         return []
@@ -261,7 +265,7 @@ class ResponseReader:
         if room > 0:
             self._body.append(data[:room])
         if self._kind == "whole" and self._size > limit:
-            raise _too_large(limit, self._provider)
+            raise too_large(limit, self._provider)
 
     def _end_stream(
         self, decoder: Decoder, parser: Parser, error: EngineError | None
@@ -282,18 +286,25 @@ class ResponseReader:
             self.failure = error or self._unended(parser, strange)
         return events
 
-    def _end_whole(self) -> list[Event]:
+    def _end_whole(self, error: EngineError | None) -> list[Event]:
+        """The answer that came in one piece: its last brace says that it is whole, however the
+        transport ended, and without it no end of the transport's, however clean, makes it so."""
         body = b"".join(self._body)
+        if error is not None and not is_json(body):
+            self.failure = error
+            return []
         parser = self._parser = self._dialect.parser()
         try:
             by_parser = getattr(parser, "read_whole", None)
             events: list[Event] = (by_parser or self._dialect.parse_answer)(body)
         except ProtocolError as failure:
-            self.failure = failure
-            return []
+            events = [StreamError(failure)]
         events = self._without_error(self._split(events, last=True))
+        if isinstance(self.failure, ProtocolError) and is_cut(body):
+            self.failure = self._truncated("its JSON broken off: it is not whole")
         if by_parser is not None and self.failure is None and not parser.complete:
             self.failure = self._unended(parser, getattr(parser, "strange", None))
+        self._told_whole = self.failure is None
         return events
 
     def _unended(self, parser: Parser, strange: bytes | None) -> EngineError:
@@ -360,34 +371,6 @@ class ResponseReader:
             provider=self._provider,
             detail=text,
         )
-
-
-class _Allowance:
-    """So many bytes in all the responses of one answer."""
-
-    __slots__ = ("_left", "_most", "_provider")
-
-    def __init__(self, most: int, provider: str) -> None:
-        self._left = self._most = most
-        self._provider = provider
-
-    def of(self, read: _Read) -> _Read:
-        """`read`, as long as it lasts."""
-
-        def counted(data: bytes) -> list[Event]:
-            self._left -= len(data)
-            if self._left < 0:
-                raise _too_large(self._most, self._provider)
-            return read(data)
-
-        return counted
-
-
-def _too_large(limit: int, provider: str) -> ProtocolError:
-    return ProtocolError(
-        f"{provider}: the answer is larger than max_answer_bytes={limit}; raise that "
-        "limit of the client if the server is meant to answer so much"
-    )
 
 
 def _followed(cursor: Cursor, decoder: Decoder, parser: Parser) -> _Read:

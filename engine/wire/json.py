@@ -169,7 +169,7 @@ def json_or_text(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
-def is_json(text: str) -> bool:
+def is_json(text: str | bytes) -> bool:
     """Whether `text` is one whole JSON value."""
     try:
         _any.decode(text)

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from engine.answering.response_reader import ResponseReader
-from engine.errors import Category, NetworkError, ProtocolError, TruncatedError
+from engine.errors import (
+    CancelledError,
+    Category,
+    DeadlineError,
+    EngineError,
+    NetworkError,
+    ProtocolError,
+    TruncatedError,
+)
 from engine.events import Done, Event, TextDelta, ThinkingDelta
 from engine.providers import dialect
 from engine.wire.headers import Head
@@ -30,12 +38,13 @@ def read(
     name: str = "chat",
     headers: dict[str, str] | None = None,
     streaming: bool = True,
+    error: EngineError | None = None,
     **options: Any,
 ) -> tuple[ResponseReader, list[Event]]:
     answer = ResponseReader(dialect(name), "vendor", "KEY", streaming, **options)
     answer.head(Head(status, {"content-type": content_type, **(headers or {})}, True))
     events = [event for piece in pieces for event in answer.feed(piece)]
-    return answer, events + answer.end(None)
+    return answer, events + answer.end(error)
 
 
 def words(events: list[Event]) -> str:
@@ -266,6 +275,45 @@ def test_a_whole_answer_is_read_however_it_is_printed_and_whatever_its_type(
             )
             assert answer.failure is None
             assert words(events) == "Hi"
+
+
+FAILURES: list[EngineError | None] = [
+    None,
+    TruncatedError("cut"),
+    NetworkError("gone"),
+    DeadlineError("late"),
+]
+OBJECTS = {name: whole for name, whole in WHOLE.items() if isinstance(whole, dict)}
+
+
+@each_case("name", OBJECTS)
+@each_case("error", FAILURES, str)
+def test_an_answer_in_one_piece_is_whole_with_its_last_brace_however_the_transport_ends(
+    name: str, error: EngineError | None
+) -> None:
+    body = json.dumps(OBJECTS[name], ensure_ascii=False).encode()
+    ask = {"name": name, "content_type": "application/json", "streaming": False, "error": error}
+    answer, events = read(body, **ask)
+    assert answer.failure is None and answer.complete
+    assert words(events) == "Hi"
+    for end in range(1, len(body)):
+        answer, events = read(body[:end], **ask)
+        assert answer.failure is error if error is not None else True
+        assert isinstance(answer.failure, (error and type(error)) or TruncatedError), body[:end]
+        assert not answer.complete and not events
+
+
+def test_what_was_ended_here_is_not_told_as_complete() -> None:
+    for error in (CancelledError("enough"), ProtocolError("larger than allowed")):
+        body = json.dumps(WHOLE["chat"]).encode()
+        answer, events = read(body, content_type="application/json", error=error)
+        assert answer.failure is error and not events
+
+
+@each_case("body", [b'{"choices": ]', b'{"a": 1}{"a": 2}', b"[1, 2", b'{"a": nope'])
+def test_what_is_wrong_otherwise_than_by_its_end_is_no_truncation(body: bytes) -> None:
+    failure = read(body, content_type="application/json", streaming=False)[0].failure
+    assert isinstance(failure, ProtocolError)
 
 
 def test_an_object_on_a_line_of_its_own_inside_a_printed_one_is_no_record() -> None:

@@ -95,6 +95,33 @@ def test_a_server_without_streams_is_asked_for_whole_answers(tmp_path: Path) -> 
     assert sorted(custom_ids(output)) == sorted(ids(20))
 
 
+def test_rows_whose_json_breaks_off_are_asked_again_and_whole_ones_are_not(tmp_path: Path) -> None:
+    """Their connections close each time, as if in order: it is the JSON that tells."""
+    output = tmp_path / "out.jsonl"
+    asked: dict[str, int] = {}
+    lock = threading.Lock()
+
+    def handler(peer: Peer) -> None:
+        said = peer.request.body.decode()
+        with lock:
+            asked[said] = asked.get(said, 0) + 1
+            broken = asked[said] == 1 and len(asked) % 2 == 0
+        length = len(answer()) + 9  # also a whole one ends before its time
+        head = "" if broken else f"Content-Length: {length}\r\n"
+        peer.send(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n".encode())
+        peer.send(answer()[:-20] if broken else answer())
+        peer.socket.close()
+
+    with provider(handler) as server:
+        rows = [openai_row(id) for id in ids(20)]
+        for number, row in enumerate(rows):
+            row["body"]["messages"] = [{"role": "user", "content": f"row {number}"}]
+        summary = run_batch(write(tmp_path / "in.jsonl", rows), output, server)
+    assert (summary.done, summary.failed) == (20, 0)
+    assert sorted(custom_ids(output)) == sorted(ids(20))
+    assert sorted(asked.values()) == [1] * 10 + [2] * 10
+
+
 def test_what_shapes_the_answer_is_never_left_out_and_a_row_is_mended_once(tmp_path: Path) -> None:
     rows = [
         {**openai_row("a"), "body": {**openai_row("a")["body"], "temperature": 3}},
