@@ -52,7 +52,7 @@ _Whole = ToolCallDone | RedactedThinkingDone | ServerToolDone | VendorItemDone |
 _NOWHERE: Final = (-1, -1)
 
 # So many pieces of text are joined to one: a piece of six letters weighs 63 bytes by itself.
-_JOIN = 16
+_JOIN = 8
 # Characters that are joined in a tenth of a turn, and pieces that are not so long.
 _LONG = 1 << 20
 _FEW = 8
