@@ -51,7 +51,7 @@ _WORDS: Final = {
         *("malformedmodeloutput", "missingthoughtsignature", "unexpectedtoolcall", "servererror"),
         *("toomanytoolcalls", "imageother", "noimage", "modelunloaded", "userstopped"),
         *("modelerror", "internalerror", "interrupted", "overloaded", "repetitiondetected"),
-        *("unload", "budgetexceeded", "expired", "disconnect", "engineoverloaded"),
+        *("unload", "load", "budgetexceeded", "expired", "disconnect", "engineoverloaded"),
         *("repetitiontruncation",),
     ),
 }  # fmt: skip

@@ -185,12 +185,34 @@ def is_error(data: Any) -> bool:
     if _SAID.isdisjoint(data) or not any(isinstance(data.get(name), str) for name in _SAID):
         return False
     failed = data.get("success") is False
-    return failed or any(data.get(name) not in _WELL for name in _CODES)
+    return failed or any(name in data and not _is_well(data[name]) for name in _CODES)
 
 
-_SAID: Final = frozenset(("message", "msg", "error_msg", "errmsg", "error_message"))
-_WELL: Final = (None, 0, "0", 200)
-_CODES: Final = ("code", "type", "status", "status_code", "errcode", "error_code")
+_SAID: Final = frozenset(
+    {
+        *("message", "msg", "error_msg", "errmsg", "error_message"),
+        *("Message", "errorMessage"),  # AWS
+    }
+)
+_CODES: Final = (
+    *("code", "type", "status", "status_code", "errcode", "error_code", "statusCode", "errorCode"),
+    *("Code", "__type", "errorType"),  # AWS
+)
+# What servers say beside a message while all is well.
+_WELL: Final = frozenset(
+    {
+        *("", "0", "200", "ok", "success", "succeeded", "successful", "done", "completed"),
+        *("info", "debug", "log", "notice", "message", "status", "progress", "event", "update"),
+        *("queued", "pending", "waiting", "started", "starting", "running", "loading"),
+        *("processing", "inprogress", "working", "alive"),
+    }
+)
+
+
+def _is_well(code: Any) -> bool:
+    if isinstance(code, str):
+        return code.lower().replace("_", "").replace("-", "").replace(" ", "") in _WELL
+    return code is None or code is True or code in (0, 200)
 
 
 def is_ping(name: str, data: Any) -> bool:

@@ -28,6 +28,9 @@ TOLD: dict[str, Any] = {
     "a gateway's": {"success": False, "message": "Boom"},
     "OpenRouter's": {"error": {"message": None, "code": 502, "metadata": {"raw": "Boom"}}},
     "MiniMax's": {"base_resp": {"status_code": 1008, "status_msg": "Boom"}},
+    "API Management's": {"statusCode": 500, "message": "Boom"},
+    "Lambda's": {"errorMessage": "Boom", "errorType": "Sandbox.Timedout"},
+    "Coral's": {"message": "Boom", "__type": "ThrottlingException"},
     "Nest's": {"statusCode": 500, "error": "Internal Server Error", "message": "Boom"},
 }
 
@@ -43,6 +46,12 @@ def test_what_happened_is_found(whose: str) -> None:
     [
         {"errors": [], "success": True},
         {"message": "Boom", "success": True},
+        {"message": "Boom", "status": "ok"},
+        {"message": "Boom", "status": "IN_PROGRESS", "code": 0},
+        {"message": "Boom", "type": "status"},
+        {"message": "Boom", "status": True},
+        {"msg": "Boom", "code": "OK"},
+        {"msg": "Boom", "code": 200},
         {"Exception": "Boom", "choices": []},
         {"fault": None},
         [],

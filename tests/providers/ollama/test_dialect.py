@@ -170,7 +170,7 @@ def test_made_up_ids_differ_between_answers_and_not_between_readings() -> None:
     ("last", "expected"),
     [
         (end("length"), (FinishReason.LENGTH, "length")),
-        (end("load"), (FinishReason.UNKNOWN, "load")),
+        (end("load"), (FinishReason.ERROR, "load")),  # the model was loaded, and said nothing
         (end(None), (FinishReason.UNKNOWN, None)),
     ],
 )
