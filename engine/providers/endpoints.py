@@ -135,6 +135,21 @@ _ROWS: Final = (
         key_variables=("CEREBRAS_API_KEY",),
         max_tokens_field="max_completion_tokens",
     ),
+    Endpoint(
+        "cohere",
+        "https://api.cohere.com",
+        ("cohere",),
+        ("CO_API_KEY", "COHERE_API_KEY"),
+        base_variables=("CO_API_URL",),
+        hosts=("cohere.com", "cohere.ai"),
+    ),
+    # https://docs.cohere.com/docs/compatibility-api
+    Endpoint(
+        "cohere-openai",
+        "https://api.cohere.ai/compatibility/v1",
+        key_variables=("CO_API_KEY", "COHERE_API_KEY"),
+        hosts=("cohere.com", "cohere.ai"),
+    ),
     Endpoint("moonshot", "https://api.moonshot.ai/v1", key_variables=("MOONSHOT_API_KEY",)),
     Endpoint("zai", "https://api.z.ai/api/paas/v4", key_variables=("ZAI_API_KEY",)),
     Endpoint(

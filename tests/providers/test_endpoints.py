@@ -49,6 +49,8 @@ DOCUMENTED = [
     ("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     ("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     ("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    ("cohere", "https://api.cohere.com", "CO_API_KEY"),
+    ("cohere-openai", "https://api.cohere.ai/compatibility/v1", "CO_API_KEY"),
     ("moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
     ("zai", "https://api.z.ai/api/paas/v4", "ZAI_API_KEY"),
     (
@@ -89,6 +91,9 @@ def test_quirks_of_what_is_asked() -> None:
         ("https://generativelanguage.googleapis.com/v1beta", "gemini"),
         ("https://generativelanguage.googleapis.com", "gemini"),
         ("https://API.OPENAI.COM:443/other", "openai"),
+        ("https://api.cohere.com/v2", "cohere"),
+        ("https://api.cohere.ai", "cohere"),
+        ("https://api.cohere.com/compatibility/v1", "cohere-openai"),
         ("https://api.openai.com.example/v1", None),
         ("https://example/api.openai.com", None),
         ("http://localhost:8000/v1", None),
