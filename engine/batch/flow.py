@@ -177,6 +177,7 @@ class Flow:
             "limit": self.lanes.limit,
             "waiting": self.lanes.again,
             "requests": meter.requests,
+            "unanswered": meter.unanswered,
             "refused": sum(lane.pace.refused for lane in lanes),
             "input_tokens": meter.input_tokens,
             "output_tokens": meter.output_tokens,
@@ -294,6 +295,7 @@ class Flow:
         assert demand is not None
         before = item.spent.tokens
         self.book.count(item, outcome)
+        self.book.meter.unanswered += outcome.error is not None and outcome.billed
         if outcome.cancelled:
             return
         pace.heard(now, outcome.rate_limit)

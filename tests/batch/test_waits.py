@@ -92,6 +92,39 @@ def test_a_wait_of_a_day_is_said_before_it_is_obeyed(tmp_path: Path) -> None:
     assert batch.summary is not None and batch.summary.exit_code == 130
 
 
+@pytest.mark.parametrize("how", ["interrupted", "lost", "cut", "refused", "answered"])
+def test_what_was_sent_and_brought_no_whole_answer_is_counted(tmp_path: Path, how: str) -> None:
+    from engine.batch import Batch, Options
+    from engine.batch.showing.progress import summary_lines
+    from engine.transport.multi import Multi
+
+    def handler(peer: Peer) -> None:
+        if how == "interrupted":
+            peer.wait_closed()
+        elif how == "lost":
+            peer.reset()
+        elif how == "refused":
+            peer.json(b'{"error": {"message": "no such thing"}}', status="422 No")
+        else:
+            peer.json(answer()[: 20 if how == "cut" else None], headers="Connection: close\r\n")
+
+    with provider(handler) as server, Multi() as multi:
+        options = Options(base_url=f"{server.url}/v1", max_attempts=1)
+        rows = map(openai_row, ids(3))
+        batch = Batch(multi, rows, tmp_path / "o", options).start()
+        while how == "interrupted" and len(server.requests) < 3:
+            multi.poll(0.05)
+        if how == "interrupted":
+            batch.cancel()
+        multi.run()
+        summary = batch.summary
+        assert summary is not None
+        doubtful = how not in ("refused", "answered")
+        assert summary.unanswered == (len(server.requests) if doubtful else 0) >= 3 * doubtful
+    said = [line for line in summary_lines(summary) if "may be billed" in line]
+    assert len(said) == doubtful and all(f"{summary.unanswered} brought no" in line for line in said)
+
+
 @pytest.mark.slow
 def test_the_last_row_that_is_refused_for_ever_ends_after_its_attempts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

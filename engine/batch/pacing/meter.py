@@ -71,6 +71,7 @@ class Meter:
     Attributes:
         done, failed: rows that were settled.
         requests: attempts that ended.
+        unanswered: attempts that were sent and brought no whole answer.
         errors: failed rows by category.
         reasons: the first row's words, by category.
         partial: rows that were answered, but not to the end, by finish reason.
@@ -83,6 +84,7 @@ class Meter:
         self.done: int = 0
         self.failed: int = 0
         self.requests: int = 0
+        self.unanswered: int = 0
         self.input_tokens: int = 0
         self.output_tokens: int = 0
         self.errors: dict[str, int] = {}

@@ -24,6 +24,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         limit: requests that may be.
         waiting: rows to be asked again.
         requests, refused: requests that ended in this run, and those of them answered by 429.
+        unanswered: requests of this run that were sent and brought no whole answer, be it that
+            they were given up, or the run was interrupted: they may have been billed.
         input_tokens, output_tokens: in this run.
         cost: USD, earlier runs included; 0.0 where no prices were given.
         held: seconds the gate stays closed; 0.0: it is open.
@@ -44,6 +46,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     requests: int = 0
     refused: int = 0
+    unanswered: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
