@@ -91,9 +91,10 @@ class _GenerationConfig(msgspec.Struct, frozen=True, rename="camel"):
 class _Body(msgspec.Struct, rename="camel"):
     contents: list[_Content]
     system_instruction: _Content | None = None
-    tools: list[_Tool] = []
-    tool_config: _ToolConfig = _ToolConfig()
-    generation_config: _GenerationConfig = _GenerationConfig()
+    # To Google, as to every reader of protocol buffers, null is what was left out.
+    tools: list[_Tool] | None = None
+    tool_config: _ToolConfig | None = None
+    generation_config: _GenerationConfig | None = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -106,7 +107,7 @@ class Gemini:
         body = _decode(request.body)
         if not body.contents:
             raise BadRequest("contents: must not be empty")
-        config = body.generation_config
+        config = body.generation_config or _GenerationConfig()
         if config.candidate_count != 1:
             raise BadRequest("Multiple candidates is not enabled for this model")
         turns = []
@@ -121,10 +122,10 @@ class Gemini:
             stream=request.captured["method"] == "streamGenerateContent",
             tools=[
                 ToolOffer(one.name, one.parameters_json_schema or one.parameters or {})
-                for tool in body.tools
+                for tool in body.tools or ()
                 for one in tool.function_declarations
             ],
-            tool_choice=_tool_choice(body.tool_config.function_calling_config),
+            tool_choice=_tool_choice((body.tool_config or _ToolConfig()).function_calling_config),
             max_tokens=config.max_output_tokens,
             stop=config.stop_sequences,
             thinking=thinking is not None

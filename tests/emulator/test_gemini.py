@@ -80,6 +80,13 @@ def test_thoughts_are_marked_and_counted_apart() -> None:
     assert usage["totalTokenCount"] == usage["promptTokenCount"] + 5
 
 
+def test_null_is_what_was_left_out() -> None:
+    """As LiteLLM writes it, and as every reader of protocol buffers takes it."""
+    nothing = {"tools": None, "toolConfig": None, "generationConfig": None}
+    nothing |= {"systemInstruction": None}
+    assert json_of(generate(contents(**nothing))) == json_of(generate(contents()))
+
+
 def test_what_is_refused_has_no_content() -> None:
     (chunk,) = events_of(generate(contents(), stream=True, model="refusal"))
     assert parts_of(chunk) == []
