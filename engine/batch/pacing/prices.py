@@ -41,6 +41,15 @@ class LongPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write: float | None = None
 
 
+def _made(usage: Usage) -> int:
+    """Tokens of all output. What xAI's models think, and Gemini's by OpenAI's format, is no part of
+    their ``completion_tokens``, and stands in the total alone."""
+    said = usage.output_tokens or 0
+    if usage.total_tokens is None or usage.input_tokens is None:
+        return said
+    return max(said, usage.total_tokens - usage.input_tokens)
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """USD for a million tokens.
 
@@ -68,7 +77,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cached = (usage.cached_tokens or 0) if rate.cached is not None else 0
         written = (usage.cache_write_tokens or 0) if rate.cache_write is not None else 0
         fresh = max((usage.input_tokens or 0) - cached - written, 0)
-        dollars = fresh * rate.input + (usage.output_tokens or 0) * rate.output
+        dollars = fresh * rate.input + _made(usage) * rate.output
         dollars += cached * (rate.cached or 0.0) + written * (rate.cache_write or 0.0)
         return dollars / 1e6
 

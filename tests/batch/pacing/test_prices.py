@@ -20,6 +20,16 @@ def test_cached_tokens_have_their_own_price() -> None:
     assert Price(input=2, output=10, cache_write=4).cost(written) == pytest.approx(4200e-6)
 
 
+def test_what_only_the_total_counts_is_paid_as_output() -> None:
+    thought = Usage(
+        input_tokens=331, output_tokens=11, total_tokens=613, reasoning_tokens=271
+    )  # xAI
+    assert Price(input=0, output=10).cost(thought) == pytest.approx(2820e-6)
+    for total in (342, 0, None):
+        usage = Usage(input_tokens=331, output_tokens=11, total_tokens=total)
+        assert Price(input=0, output=10).cost(usage) == pytest.approx(110e-6)
+
+
 LONG = Price(1.0, 10.0, cached=0.1, long=LongPrice(above=1000, input=2.0, output=15.0, cached=0.2))
 
 
