@@ -6,6 +6,7 @@ that began with 200.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -155,7 +156,7 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     return ProviderError(
         _sentence(
             provider or UNNAMED,
-            redact(facts.message),
+            redact(facts.message or _shown(data)),
             redact(facts.code or "an error inside the stream"),
             _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
         ),
@@ -167,6 +168,12 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
         detail=redact(str(data)[:_MAX_DETAIL]),
         code=redact(facts.code) if facts.code else facts.code,
     )
+
+
+def _shown(data: Any) -> str:
+    """`data`, in which no words were found, as it came; nothing where it holds none."""
+    text = json.dumps(data, ensure_ascii=False, default=str)
+    return text if re.search(r': "[^"]', text) else ""
 
 
 def is_error(data: Any) -> bool:

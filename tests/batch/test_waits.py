@@ -122,7 +122,9 @@ def test_what_was_sent_and_brought_no_whole_answer_is_counted(tmp_path: Path, ho
         doubtful = how not in ("refused", "answered")
         assert summary.unanswered == (len(server.requests) if doubtful else 0) >= 3 * doubtful
     said = [line for line in summary_lines(summary) if "may be billed" in line]
-    assert len(said) == doubtful and all(f"{summary.unanswered} brought no" in line for line in said)
+    assert len(said) == doubtful and all(
+        f"{summary.unanswered} brought no" in line for line in said
+    )
 
 
 @pytest.mark.slow

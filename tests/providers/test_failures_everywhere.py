@@ -74,6 +74,8 @@ CLOTHES = {
     "lines that end in CR LF": b"data: %s\r\n\r\n" % _E,
     "an event of that name": b"event: error\ndata: %s\n\n" % _E,
     "an event of that name, bare": b"event: error\ndata: %s\n\n" % _I,
+    "an event of that name, a message alone": b'event: error\ndata: {"message": "Boom"}\n\n',
+    "API Management's": b'data: {"statusCode": 500, "message": "Boom"}\n\n',
     "an event of that name, its end missing": b"event: error\ndata: %s" % _I,
     "an event of that name, words": b"event: error\ndata: Boom\n\n",
     "an event of that name, words, its end missing": b"event: error\ndata: Boom",
@@ -108,6 +110,14 @@ def test_a_failure_is_told_first_and_after_text(dialect: str, clothes: str) -> N
         assert reading.error.category is Category.SERVER
         assert reading.error.retryable
         assert reading.error.message.startswith("provider: Boom")
+
+
+@each_case("dialect", BEGUN)
+def test_a_failure_of_another_make_is_shown_as_it_came(dialect: str) -> None:
+    told = '{"err": {"what": "Boom"}}'
+    reading = read(dialect, BEGUN[dialect] + f"event: error\ndata: {told}\n\n".encode())
+    assert reading.error is not None
+    assert reading.error.message.startswith(f"provider: {told} (")
 
 
 @pytest.mark.parametrize("dialect", LINES)

@@ -266,9 +266,7 @@ def summary_lines(summary: Summary) -> list[str]:
         f"requests, {summary.refused} of them refused (429)"
     )
     if summary.unanswered:
-        lines.append(
-            f"{summary.unanswered} brought no whole answer, and may be billed as well"
-        )
+        lines.append(f"{summary.unanswered} brought no whole answer, and may be billed as well")
     lines.append(
         f"{summary.input_tokens} tokens in, {summary.output_tokens} out"
         + (f", ${summary.cost:.4f} so far" if summary.cost else "")

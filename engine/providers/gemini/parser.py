@@ -190,7 +190,7 @@ class GeminiParser(ContentParser):
             return Chunk()
         if not known:
             plain = json_or_text(record.data)
-            if is_error(plain):
+            if record.event == "error" or is_error(plain):
                 self._fail(stream_error(plain), events)
             elif is_ping(record.event, plain):
                 events.append(Ping())
