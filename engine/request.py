@@ -250,15 +250,19 @@ def is_open(url: str, unix_socket: str | None = None) -> bool:
 def is_loopback(url: str) -> bool:
     """Whether the host of `url` is this machine. Such requests go past the environment's proxies:
     a corporate http_proxy answers 502 for a local Ollama and learns the key."""
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     from ipaddress import ip_address  # 3 ms that `import engine` need not pay
 
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    # 0.0.0.0 is what servers print that listen everywhere, and is copied from there: who connects
+    # to it gets to this machine, or nowhere.
+    return address.is_loopback or address.is_unspecified
 
 
 def _instead(url: str, scheme: str) -> str:

@@ -163,6 +163,17 @@ def test_loopback_is_told_by_the_host_alone() -> None:
     assert not is_loopback("http://h/?x=127.0.0.1")
     assert not is_loopback("http://127.0.0.1.evil.example/")
     assert is_loopback("http://LOCALHOST/")
+    for host in (
+        "localhost.",
+        "a.localhost",
+        "0.0.0.0:8000",
+        "[::]",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+    ):
+        assert is_loopback(f"http://{host}/v1")
+    for host in ("0.0.0.1", "[::ffff:10.0.0.1]", "localhost.example", "10.0.0.0", "[::2]"):
+        assert not is_loopback(f"http://{host}/v1")
 
 
 @each_case(

@@ -72,6 +72,7 @@ class CurlFailure(msgspec.Struct, frozen=True, gc=False):
 
 
 _PHASES: Final = {
+    pycurl.E_URL_MALFORMAT: "resolve",
     pycurl.E_COULDNT_RESOLVE_HOST: "resolve",
     pycurl.E_COULDNT_RESOLVE_PROXY: "resolve",
     pycurl.E_COULDNT_CONNECT: "connect",
@@ -109,6 +110,7 @@ _BAD_CHUNK: Final = re.compile(r"chunk hex-length|chunked-encoding|hexadecimal s
 # Certificates and settings do not mend themselves between two tries.
 _FINAL: Final = frozenset(
     {
+        pycurl.E_URL_MALFORMAT,
         pycurl.E_PEER_FAILED_VERIFICATION,
         pycurl.E_SSL_CACERT_BADFILE,
         pycurl.E_SSL_CERTPROBLEM,

@@ -287,6 +287,12 @@ def test_what_libcurl_does_not_accept_is_told_as_what_it_is(
     assert words in str(error)
 
 
+def test_an_address_that_libcurl_refuses_is_not_asked_again() -> None:
+    error = failure_error(failure(3, "URL rejected: Bad hostname"))
+    assert (error.category, error.phase, error.retryable) == (Category.NETWORK, "resolve", False)
+    assert "check the host name" in str(error)
+
+
 def test_bytes_that_libcurl_did_not_count_are_not_told_as_none() -> None:
     text = "operation aborted by pre-request callback"  # it had begun to ask again (HTTP/1.1)
     error = failure_error(failure(42, text, http_status=200))
