@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.providers.prose import delay_of
 from engine.wire.headers import parse_duration
 
 __all__ = ["ErrorBody", "error_inside"]
@@ -46,7 +45,7 @@ class ErrorBody:
         status: the HTTP status it names, or None.
         number: its code, where that is a number and no HTTP status, or None.
         request_id: the provider's id of the request, or None.
-        retry_delay: seconds it asks to wait, or None.
+        retry_delay: seconds it asks to wait, in a field of its own, or None.
         param: the field of the request it is about, or None.
     """
 
@@ -82,8 +81,7 @@ class ErrorBody:
         self.request_id: str | None = _first_text(
             outer, error, ("request_id", "id")
         )  # Cohere: only ``id``
-        delays = map(_retry_delay, details)
-        self.retry_delay: float | None = next(filter(None, delays), delay_of(self.message))
+        self.retry_delay: float | None = next(filter(None, map(_retry_delay, details)), None)
         param = error.get("param")
         self.param: str | None = param if isinstance(param, str) and param else None
 

@@ -19,6 +19,7 @@ from engine.providers.prose import (
     TOO_LONG,
     WRONG_KEY,
     by_the_day,
+    delay_of,
     no_money,
     prose_of,
 )
@@ -61,6 +62,8 @@ _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 _STATUS_WINS: Final = frozenset({401, 402, 403, 404, 407, 408, 413, 429, 504})
 _REFINES: Final = frozenset({Category.QUOTA, Category.CONTENT_FILTER})
 _OF_THE_REQUEST: Final = frozenset({Category.INVALID_ARG, Category.NOT_FOUND})
+# Of these the words are about time; a request that is wrong may hold such words itself.
+_PASSING: Final = frozenset({Category.RATE_LIMIT, Category.SERVER, Category.TIMEOUT})
 _VAGUE: Final = frozenset({None, Category.SERVER})
 # A bad request stays one, whatever its type says of servers.
 _NOT_4XX: Final = frozenset({Category.SERVER, Category.TIMEOUT})
@@ -115,7 +118,10 @@ def http_error(
     retry_after = parse_retry_after(headers)
     if retry_after is None:
         retry_after = facts.retry_delay
-    category = _category(status, facts, message, waits=retry_after is not None)
+    said = delay_of(message)
+    category = _category(status, facts, message, waits=(retry_after, said) != (None, None))
+    if retry_after is None and category in _PASSING:
+        retry_after = said
     if retry_after is None and category is Category.RATE_LIMIT:
         retry_after = parse_reset(headers)
     retryable: bool | None = False if category is Category.NETWORK else None
@@ -147,21 +153,24 @@ def stream_error(data: Any, provider: str | None = None) -> EngineError:
     ``{"error": …}`` around it.
     """
     facts = ErrorBody(data)
-    waits = facts.retry_delay is not None
+    retry_after, said = facts.retry_delay, delay_of(facts.message)
+    waits = (retry_after, said) != (None, None)
     category = _category(facts.status, facts, facts.message, waits=waits)
     if category is Category.UNKNOWN or category is Category.SERVER:
         # The request was taken and an answer had begun: with no word to the contrary, it is the
         # server that failed.
         category = category_of_number(facts.number) or Category.SERVER
+    if retry_after is None and category in _PASSING:
+        retry_after = said
     return ProviderError(
         _sentence(
             provider or UNNAMED,
             redact(facts.message or _shown(data)),
             redact(facts.code or "an error inside the stream"),
-            _advice(category, facts.status, facts.message, facts, facts.retry_delay, None),
+            _advice(category, facts.status, facts.message, facts, retry_after, None),
         ),
         category=category,
-        retry_after=facts.retry_delay,
+        retry_after=retry_after,
         http_status=facts.status,
         request_id=facts.request_id,
         provider=provider,

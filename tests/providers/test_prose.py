@@ -159,6 +159,15 @@ def test_the_delay_may_stand_in_the_prose(message: str, delay: float | None) -> 
         assert ("asks to wait" in error.message) is (delay is not None)
 
 
+def test_a_wrong_request_is_not_asked_to_wait_by_its_own_words() -> None:
+    words = "Invalid value: 'try again in 5 minutes', in messages[0]"
+    wrong = failure(400, words, type="invalid_request_error")
+    assert wrong.retry_after is None
+    assert "asks to wait" not in wrong.message
+    plain = http_error(503, {"content-type": "text/plain"}, b"Retry in 5 s", "provider", "KEY")
+    assert plain.retry_after == 5
+
+
 def test_a_header_says_more_of_the_delay_than_the_prose() -> None:
     body = b'{"error": {"message": "Please try again in 9s"}}'
     assert http_error(429, {"retry-after": "2"}, body, "provider", "KEY").retry_after == 2
