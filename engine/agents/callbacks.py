@@ -38,12 +38,13 @@ class RunCallbacks:
         face: the run, which each is given last.
         on_event: None: `others` calls all of them.
         others: called with each event.
+        changed: called when there are others than before.
         detailed: somebody may want details, or did; see `wants`.
         told: the handlers of the end were called, or are called just now.
     """
 
-    __slots__ = ("_by_name", "_details_read", "_ends", "_only", "_stop", "detailed", "face",
-                 "on_event", "others", "told")  # fmt: skip
+    __slots__ = ("_by_name", "_details_read", "_ends", "_only", "_stop", "changed", "detailed",
+                 "face", "on_event", "others", "told")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class RunCallbacks:
         self.face: Any = face
         self.on_event: Callable[..., object] | None = None
         self.others: Callable[[AgentEvent], None] | None = None
+        self.changed: Callable[[], None] = _nothing
         self.detailed: bool = False
         self.told: bool = False
         self._only: Listener = _nothing
@@ -139,7 +141,7 @@ class RunCallbacks:
         """Nobody is called any more; what is not in a cycle needs no garbage collector."""
         self.face = self.others = None
         self._by_name.clear()
-        self._stop = self._only = _nothing
+        self._stop = self._only = self.changed = _nothing
 
     def _choose(self) -> None:
         """Who is told of an event; mostly there is one, who wants all but details."""
@@ -148,6 +150,7 @@ class RunCallbacks:
             self._only, self.others = entries[0].call, self._tell_only
         else:
             self._only, self.others = _nothing, self._tell if self._by_name else None
+        self.changed()
 
     def _tell_only(self, event: AgentEvent) -> None:
         try:
@@ -181,6 +184,7 @@ class RunCallbacks:
         """What ends the run; whoever raised is not called again."""
         self._by_name.clear()
         self.others = None
+        self.changed()
         return CallbackError(
             f"a callback of the run raised {describe(error)}; the run was ended, the others go on"
         )

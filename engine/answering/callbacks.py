@@ -32,10 +32,11 @@ class StreamCallbacks:
     Attributes:
         on_event: called with (event, stream); None: there is none.
         others: called with the event, for all the other callbacks; None: there are none.
+        changed: called when there are others than before.
     """
 
     __slots__ = ("_ends", "_listeners", "_observed", "_on_done", "_on_text", "_snapshots",
-                 "_stop", "face", "on_event", "others")  # fmt: skip
+                 "_stop", "changed", "face", "on_event", "others")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class StreamCallbacks:
         self._snapshots: dict[str, tuple[int, str]] | None = None
         self._ends: deque[Callable[[], object]] | None = None
         self.others: Callable[[Event], None] | None = None
+        self.changed: Callable[[], None] = _nothing
         self._choose()
 
     @property
@@ -115,13 +117,14 @@ class StreamCallbacks:
         """Nobody is called any more; what is not in a cycle needs no garbage collector."""
         self.face = self.on_event = self.others = None
         self._on_text = self._on_done = self._listeners = self._snapshots = self._observed = None
-        self._stop = _nothing
+        self._stop = self.changed = _nothing
 
     def _choose(self) -> None:
         wanted = self._on_text is not None or (
             self._listeners is not None and any(map(self.hears, _TOLD_EVENTS))
         )
         self.others = self._tell if wanted else None
+        self.changed()
 
     def _tell(self, event: Event) -> None:
         """The callbacks that are not `on_event`."""

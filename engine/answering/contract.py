@@ -3,7 +3,7 @@ and where what was handed over goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 __all__ = ["Callbacks", "History", "Kept", "Over", "Reading", "Source", "Step"]
@@ -60,11 +60,13 @@ class Callbacks(Protocol[E, R_contra]):
         face: what the user holds; `on_event` is given it.
         on_event: called with (event, face); None: there is none.
         others: called with the event, for all other callbacks; None: there are none.
+        changed: to be called when there are others than before.
     """
 
     face: Any
     on_event: Callable[..., object] | None
     others: Callable[[E], None] | None
+    changed: Callable[[], None]
 
     @property
     def take_events(self) -> bool:
@@ -111,10 +113,12 @@ class Reading(Protocol[E]):
 
     Attributes:
         position: number of the first item it has not taken.
+        lent: what it may take without asking: see `Handover`.
         rest: what it has not taken, once it was let go; None before.
     """
 
     position: int
+    lent: Iterator[E]
     rest: History[E] | None
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from engine.answering.backlog import Backlog, slowest
 from engine.answering.contract import Callbacks, History, Over, Reading, Source, Step
+from engine.answering.handover import Handover
+from engine.answering.items import Items
 from engine.answering.listeners import STOP
 from engine.answering.turn_texts import note_texts
 from engine.transport.driver import Driver
@@ -21,21 +23,19 @@ _OVER: Final = Over()
 E = TypeVar("E")
 R = TypeVar("R")
 
-# Delivered events folded at a time, 72 bytes each until then; where a reader takes them one by one.
-_FOLD, _FOLD_READ = 8, 256
+# Delivered events folded at a time where a reader takes them one by one, and lent it at most.
+_FOLD_READ: Final = 256
 # Events that callbacks get between two looks at the clock, where they take less than `_FAST` s;
-# and those that are copied at a time, since `fold` and `drop` change the queue in place.
+# and those that are copied at a time, since `fold` changes the queue in place.
 _LOOK, _FAST, _COPIED = 8, 0.0005, 256
 
 
-class Delivery(Generic[E, R]):
+class Delivery(Items[E], Generic[E, R]):
     """Hands over the events of one `Source`: to its callbacks in `perform`, and to any number of
-    readers, each at its own pace.
+    readers, each at its own pace. To the `Multi` it is the open piece of work.
 
-    Items are numbered from 0. Those before `cursor` are delivered: callbacks had them, or the
-    reader that is furthest ahead, or, where there is neither, nobody wanted them. Delivered ones
-    are folded into the history, so that a snapshot is what was seen; an item leaves the queue when
-    it is folded and every reader has it. To the `Multi` it is the open piece of work.
+    Delivered are those that callbacks had, or the reader that is furthest ahead, or, where there is
+    neither, that nobody wanted.
 
     Args:
         multi: what drives it.
@@ -45,8 +45,6 @@ class Delivery(Generic[E, R]):
         max_unread_bytes: how far the slowest reader may be behind before the source is held back.
 
     Attributes:
-        base, queue: number of the first item in the queue, and the items from it on.
-        cursor: number of the first item that is not delivered.
         over: nothing more comes.
         paused: no callback of an event is called.
         backlog: what readers have not taken; None before there is one.
@@ -55,10 +53,9 @@ class Delivery(Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_due", "_fold_at", "_folded", "_handed_in", "_history"),
-        *("_joined", "_let_go", "_look_at", "_max_unread", "_notes", "_quiet", "_readers"),
-        *("_source", "_stepping", "_watchers", "awaited", "backlog", "base", "callbacks"),
-        *("completion", "cursor", "driver", "multi", "over", "paused", "queue"),
+        *("__weakref__", "_deliver_soon", "_due", "_handed_in", "_let_go", "_max_unread", "_notes"),
+        *("_quiet", "_source", "_watchers", "awaited", "backlog", "callbacks", "completion"),
+        *("driver", "multi", "over", "paused"),
     )
 
     def __init__(
@@ -69,27 +66,20 @@ class Delivery(Generic[E, R]):
         history: History[E],
         max_unread_bytes: int = 1 << 20,
     ) -> None:
+        super().__init__(history)
         self.multi: Multi = multi
         self.driver: Driver = driver_of(multi)
         self._deliver_soon = self.driver.deliverable.append
         self.callbacks: Callbacks[E, R] = callbacks
         self._source: Source[R] = source
-        self._history = history
-        self.queue: list[Any] = []
-        self.base: int = 0
-        self.cursor: int = 0
-        self._folded, self._fold_at = 0, _FOLD
         self.over: bool = False
         self.paused: bool = False
-        self._handed_in = self._stepping = self._let_go = False
-        self._look_at = 0  # at the clock, before that item; -1: a callback paused, or dropped
+        self._handed_in = self._let_go = False
         self._due = False  # the driver will call `deliver`, or it hands over just now
         self._quiet = True  # neither paused nor is there a note
         self.completion: R | None = None
         self._notes: list[Callable[[], None]] | None = None
         self._watchers: list[Callable[[], None]] | None = None
-        self._readers: list[Reading[E]] | None = None  # those that hold the source back
-        self._joined: list[Reading[E]] | None = None  # those that were let go
         self.awaited: int = 0
         self._max_unread = max_unread_bytes
         self.backlog: Backlog | None = None  # made for the first reader
@@ -99,7 +89,7 @@ class Delivery(Generic[E, R]):
     def post(self, events: list[E], data: bytes = b"") -> None:
         """Hand `events` over, after all that came before; on the wire they were `data`."""
         self.queue += events
-        if self.cursor > self._fold_at:
+        if self.counted > self._fold_at:
             self.fold()
         if self._readers and self.backlog.add(self.base + len(self.queue), len(data)):  # type: ignore[union-attr]  # there is one then
             self._source.hold_back("reader")
@@ -118,15 +108,10 @@ class Delivery(Generic[E, R]):
         self._notes, self._quiet = [*(self._notes or ()), call], False
         self._wanted()
 
-    def drop(self) -> None:
-        """Forget what is not delivered."""
-        self._look_at = -1
-        del self.queue[self.cursor - self.base :]
-
     def finish(self) -> None:
         """Nothing more will come."""
         self.over = True
-        if self._due or self._notes or self._watchers or len(self.queue) > self.cursor - self.base:
+        if self._due or self._notes or self._watchers or len(self.queue) > self.counted - self.base:
             self._wanted()
         elif not self._handed_in:  # all was handed over, and nobody waits to be told
             self._handed_in = True
@@ -135,7 +120,8 @@ class Delivery(Generic[E, R]):
     def pause(self) -> None:
         """Call no callback of an event, and hold the source back, until `resume`."""
         if not self.paused and not self.over:
-            self.paused, self._quiet, self._look_at = True, False, -1
+            self.recall()
+            self.paused, self._quiet = True, False
             self._source.hold_back("pause")
 
     def resume(self) -> None:
@@ -149,16 +135,17 @@ class Delivery(Generic[E, R]):
 
     def deliver(self, until: float = math.inf) -> bool:
         """Hand over what waits, until then (seconds of time.monotonic). True: there is more."""
-        callbacks, queue, after, more = self.callbacks, self.queue, self.cursor + 1, False
+        callbacks, queue, after, more = self.callbacks, self.queue, self.counted + 1, False
         try:
             if (
                 self._quiet
+                and self._handover is None
                 and after == self.base + len(queue)
                 and ((on_event := callbacks.on_event) is not None or callbacks.others is not None)
                 and type(item := queue[-1]) is not Step
                 and self.driver.texts is None
             ):  # one event, as nearly always: what the loop would do
-                self.cursor, self._due = after, False  # what it brings about asks anew
+                self.counted, self._due = after, False  # what it brings about asks anew
                 if on_event is not None and on_event(item, callbacks.face) is STOP:
                     self._source.cancel()
                 if (tell := callbacks.others) is not None:
@@ -170,7 +157,7 @@ class Delivery(Generic[E, R]):
             self._source.failed(error)
         if self._watchers is not None:
             self.wake()
-        if self.over and not self._handed_in and self.cursor - self.base >= len(self.queue):
+        if self.over and not self._handed_in and self.counted - self.base >= len(self.queue):
             self.driver.finished(self)
             self._handed_in = True
         return more
@@ -200,7 +187,7 @@ class Delivery(Generic[E, R]):
         """Whether it goes on only when a reader reads, or somebody resumes it."""
         if not self.over:
             return self.paused or (self.backlog is not None and self.backlog.held_back)
-        waiting = self.cursor - self.base < len(self.queue)
+        waiting = self.counted - self.base < len(self.queue)
         return waiting and (self.paused or (self._readers is not None and not self._called))
 
     # -- for readers ---------------------------------------------------------------------------
@@ -208,8 +195,10 @@ class Delivery(Generic[E, R]):
     def begin(self, reader: Reading[E]) -> list[E]:
         """Have `reader` read; what was delivered before, joined."""
         with SignalsHeld():
+            self.recall()
             self.fold()
-            reader.position = self.cursor
+            reader.position = self.counted
+            self.callbacks.changed = self.recall
             if self._let_go:
                 reader.rest = self._history.fresh()
                 self._joined = [*(self._joined or ()), reader]
@@ -221,6 +210,7 @@ class Delivery(Generic[E, R]):
     def end(self, reader: Reading[E]) -> bool:
         """`reader` reads no more; True where another one does."""
         with SignalsHeld():
+            self.recall()
             self._readers = [r for r in self._readers or () if r is not reader] or None
             self._joined = [r for r in self._joined or () if r is not reader] or None
             self.settle()
@@ -246,6 +236,7 @@ class Delivery(Generic[E, R]):
     def let_go(self) -> None:
         """Let no reader hold the source back any more: what it has not taken is joined for it."""
         with SignalsHeld():
+            self.recall()
             self.fold()
             self._let_go = True
             for reader in self._readers or ():
@@ -256,24 +247,51 @@ class Delivery(Generic[E, R]):
             self.settle()
             self._wanted()
 
-    def advance(self) -> bool:
-        """Deliver the next event, to the reader that is furthest ahead, after the steps before it.
-        False: nothing waits, or callbacks go first."""
-        if self._called:
+    def advance(self, reader: Reading[E]) -> bool:
+        """Have the next item of `reader` delivered, which takes it then; where it is the one that
+        is furthest ahead, after the steps before it. False: nothing waits, or callbacks go first.
+        """
+        if self._handover is not None:
+            self._count(self._handover)
+            if reader.position < self.counted:
+                return True
+            if self._handover.reader is reader:
+                self._handover = None  # it had all of it
+        callbacks = self.callbacks
+        if callbacks.on_event is not None or callbacks.others is not None:
             return False
-        while (index := self.cursor - self.base) < len(self.queue):
+        while (index := self.counted - self.base) < len(self.queue):
             item = self.queue[index]
-            self.cursor += 1
-            if self.over and self.cursor - self.base == len(self.queue):
+            self.counted += 1
+            if self.over and index + 1 == len(self.queue):
                 self._wanted()
             if type(item) is not Step:
                 if self.driver.texts is not None:
-                    note_texts(self.driver.texts, self.callbacks.face, [item])
-                if self.cursor - self._folded > _FOLD_READ:
+                    note_texts(self.driver.texts, callbacks.face, [item])
+                if self.counted - self._folded > _FOLD_READ:
                     self.fold_now()
                 return True
             self._take(item)
         return False
+
+    def lend(self, reader: Reading[E]) -> None:
+        """Give `reader` at once what waits of the same read, but for the last event: that one is
+        asked for, so that whoever waits for the end, or for room, hears of it. Nothing where each
+        event is somebody else's to see, too."""
+        start, backlog = self.counted, self.backlog
+        if (
+            reader.position == start
+            and backlog is not None
+            and len(self._readers or ()) == 1
+            and not self._stepping
+            and self.driver.texts is None
+            and not self._called
+        ):
+            end = min(backlog.next, self.base + len(self.queue), start + _FOLD_READ) - 1
+            if start < end:
+                items = self.queue[start - self.base : end - self.base]
+                self._handover = Handover(items, start, reader)
+                reader.lent = self._handover.rest
 
     def settle(self) -> None:
         """Let the source go on where the slowest reader is little behind."""
@@ -307,27 +325,6 @@ class Delivery(Generic[E, R]):
             self.multi.poll()
         return self.completion
 
-    def fold(self) -> None:
-        """Put what was delivered into the history, each event once. Signals are held."""
-        base, cursor = self.base, self.cursor
-        if self._folded < cursor:
-            events = self._events(self._folded)
-            self._history.extend(events)
-            for reader in self._joined or ():
-                assert reader.rest is not None
-                reader.rest.extend(events)
-            self._folded, self._fold_at = cursor, cursor + _FOLD
-        if self._readers is not None:
-            cursor = min(cursor, *(reader.position for reader in self._readers))
-        if base < cursor:
-            del self.queue[: cursor - base]
-            self.base = cursor
-
-    def fold_now(self) -> None:
-        """`fold`, where signals are not held."""
-        with SignalsHeld():
-            self.fold()
-
     def _deliver(self, until: float) -> bool:
         notes, self._notes = self._notes, None
         for note in notes or ():
@@ -342,38 +339,41 @@ class Delivery(Generic[E, R]):
             if self._readers is not None:
                 return False  # the one that is furthest ahead takes them
             if not self._stepping:  # nobody looks
-                self.cursor = self.base + len(queue)
+                self.counted = self.base + len(queue)
                 return False
-        face, cursor, looked, stride = callbacks.face, self.cursor, 0.0, 1
-        while not self.paused and (position := cursor - self.base) < len(queue):
-            stepping, self._look_at = self._stepping, cursor
-            for item in queue[position : position + _COPIED]:
-                if cursor >= self._look_at:
-                    if self._look_at < 0:
-                        break
-                    if (now := monotonic()) > until and looked:
-                        return True
-                    stride = (
-                        1 if now - looked >= _FAST else stride + stride % _LOOK
-                    )  # 1, 2, 4, 8, 8
-                    looked, self._look_at = now, cursor + stride
-                # Before the call: what interrupts it must not make the event come twice.
-                self.cursor = cursor = cursor + 1
-                if stepping and type(item) is Step:
-                    self._take(item)
-                else:
-                    if on_event is not None and on_event(item, face) is STOP:
-                        self._source.cancel()
-                    if (tell := callbacks.others) is not None:
-                        tell(item)
-        return False
+        self.recall()  # there is one where an interrupt ended the last one
+        face, stride, left, looked, late = callbacks.face, 1, 1, monotonic(), False
+        while not late and not self.paused and (position := self.counted - self.base) < len(queue):
+            items, stepping = queue[position : position + _COPIED], self._stepping
+            self._handover = Handover(items, self.counted)
+            try:
+                for item in self._handover.rest:
+                    if stepping and type(item) is Step:
+                        self._take(item)
+                    else:
+                        if on_event is not None and on_event(item, face) is STOP:
+                            self._source.cancel()
+                        if (tell := callbacks.others) is not None:
+                            tell(item)
+                    left -= 1
+                    if not left:
+                        now = monotonic()
+                        if now > until:
+                            late = True
+                            break
+                        # 1, 2, 4, 8, 8
+                        left = stride = 1 if now - looked >= _FAST else stride + stride % _LOOK
+                        looked = now
+            finally:
+                self.recall()
+        return late and not self.paused and self.counted - self.base < len(queue)
 
     def _noted(self, until: float) -> bool:
-        start, waiting = self.cursor, self.queue[self.cursor - self.base :]
+        start, waiting = self.counted, self.queue[self.counted - self.base :]
         try:
             return self._to_callbacks(until)
         finally:
-            note_texts(self.driver.texts, self.callbacks.face, waiting[: self.cursor - start])
+            note_texts(self.driver.texts, self.callbacks.face, waiting[: self.counted - start])
 
     def _take(self, step: Step) -> None:
         try:
@@ -387,11 +387,6 @@ class Delivery(Generic[E, R]):
     @property
     def _called(self) -> bool:  # callbacks take the events before readers do
         return self.callbacks.on_event is not None or self.callbacks.others is not None
-
-    def _events(self, start: int) -> list[E]:
-        """The delivered events from number `start` on."""
-        items = self.queue[start - self.base : self.cursor - self.base]
-        return [item for item in items if type(item) is not Step] if self._stepping else items
 
     def _wanted(self) -> None:
         if not self._due:

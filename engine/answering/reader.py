@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from engine.answering.contract import History, Step
 from engine.answering.delivery import Delivery
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncReader", "AsyncTexts", "Park", "Place", "Reader", "Texts"]
 
 E = TypeVar("E")
+
+_NOTHING: Final[Iterator[Any]] = iter(())
 
 Park = Callable[[], tuple[Awaitable[None], Callable[[], None]]]
 """Gives what is awaited until the other is called, which may be more than once."""
@@ -33,16 +35,18 @@ class Place(Generic[E]):
 
     Attributes:
         delivery: as given.
-        position: number of the first item that was not taken.
+        position: number of the first item that was not taken, but for what was taken of `lent`.
+        lent: what may be taken without asking: see `Delivery.lend`.
         rest: what was not taken, once it was let go; None before.
         closed: it was left, or came to its end.
     """
 
-    __slots__ = ("_before", "_begun", "_owns", "closed", "delivery", "position", "rest")
+    __slots__ = ("_before", "_begun", "_owns", "closed", "delivery", "lent", "position", "rest")
 
     def __init__(self, delivery: Delivery[E, Any], *, cancel: bool = True) -> None:
         self.delivery: Delivery[E, Any] = delivery
         self.position: int = 0
+        self.lent: Iterator[E] = _NOTHING
         self.rest: History[E] | None = None
         self.closed: bool = False
         self._begun = False
@@ -59,6 +63,8 @@ class Place(Generic[E]):
 
     def take(self) -> E | None:
         """The next event; None where none waits."""
+        for event in self.lent:
+            return event
         if self.closed:
             return None
         if self._before is not None:
@@ -67,16 +73,19 @@ class Place(Generic[E]):
             return self._joined()
         delivery = self.delivery
         while True:
-            position = self.position
-            if position >= delivery.cursor and not delivery.advance():
+            if self.position >= delivery.counted and not delivery.advance(self):
                 return None
-            event = delivery.queue[position - delivery.base]
+            position = self.position
+            item = delivery.queue[position - delivery.base]
             self.position = position + 1
-            if type(event) is not Step:
+            if type(item) is not Step:
                 break
-        if position + 1 >= delivery.backlog.next:  # type: ignore[union-attr]  # made by `begin`
+        more = delivery.backlog.next - position - 1  # type: ignore[union-attr]  # made by `begin`
+        if more <= 0:
             delivery.settle()
-        return event  # type: ignore[no-any-return]  # of what is in a queue, steps are not events
+        elif more > 2 and type(self) is Place:  # another kind looks at each
+            delivery.lend(self)
+        return item  # type: ignore[no-any-return]  # of what is in a queue, steps are not events
 
     @property
     def ended(self) -> bool:
@@ -229,13 +238,15 @@ class Reader(_Reader[E]):
             MisuseError: none could ever come: called from a callback, or another reader of the
                 same thread must read first.
         """
+        for event in self._place.lent:
+            return event
         try:
-            while (event := self.take()) is None:
+            while (taken := self.take()) is None:
                 if self._place.ended:
                     break
                 self._place.drive()
             else:
-                return event
+                return taken
         except BaseException:
             self.close()
             raise
@@ -270,7 +281,9 @@ class AsyncReader(_Reader[E]):
 
     async def __anext__(self) -> E:
         """The next event."""
-        while (event := self.take()) is None:
+        for event in self._place.lent:
+            return event
+        while (taken := self.take()) is None:
             place = self._place
             delivery = place.delivery
             if place.closed or delivery.completion is not None:
@@ -288,7 +301,7 @@ class AsyncReader(_Reader[E]):
                     self._interrupted = None
                 del self  # who keeps the traceback of a cancelled task keeps no reader by it
                 raise
-        return event
+        return taken
 
     async def aclose(self) -> None:
         """Read no more. Idempotent."""

@@ -326,6 +326,9 @@ class Batch:
         """Nothing waits, whatever `until`: rows are told as they end."""
         return False
 
+    def recall(self) -> None:
+        """It has no text."""
+
     @property
     def stalled(self) -> bool:
         """Whether it goes on only when somebody reads: never."""

@@ -180,6 +180,9 @@ class Reply:
         self.on_done.popleft()(self.response)
         return True
 
+    def recall(self) -> None:
+        """It has no text."""
+
     def cancel(self) -> None:
         error = CancelledError("the request was cancelled")
         if not self._over:

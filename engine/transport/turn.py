@@ -162,6 +162,8 @@ class Turn:
         self._hooks = (*self._hooks, entry)
         if self._driver.texts is None:
             self._driver.texts = {}
+            for work in self._driver.works.values():
+                work.recall()
 
         def unhook() -> None:
             self._hooks = tuple(other for other in self._hooks if other is not entry)

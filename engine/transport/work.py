@@ -29,6 +29,9 @@ class Work(Protocol):
         """Call one of the user's completion handlers, the first that was not called yet; False
         where none is left. What it raises is noted, and the next is asked for."""
 
+    def recall(self) -> None:
+        """Somebody wants to know of each text from now on: hand nothing over unnoticed."""
+
     def cancel(self) -> None:
         """End it now: `cancel_all`."""
 

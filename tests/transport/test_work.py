@@ -33,6 +33,9 @@ class Piece:
         self.told.append("announced")
         return False
 
+    def recall(self) -> None:
+        self.told.append("recalled")
+
     def cancel(self) -> None:
         self.driver.finished(self)
 
