@@ -146,7 +146,8 @@ class Attempts:
     def received(self, data: bytes) -> None:
         try:
             if self._state is _FLOWING:
-                events = self._read(data)
+                read = self._read
+                events = read(data)
                 if events and type(last := events[-1]) is TextDelta and last.text:  # nearly always
                     self._deadlines.content_at = self._last_event = self._driver.now
                     self.delivery.post(events, data)
@@ -279,8 +280,7 @@ class Attempts:
             events.pop()
         if self._state is _ASKING and self._observed is not None:
             self._observed.came(self._driver.now)
-        events = self._new(events)
-        self.delivery.post(events, data)
+        self.delivery.post(self._new(events), data)
         if type(last) is Done:
             self._move(_LINGERING)
             self._done = last

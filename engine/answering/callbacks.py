@@ -21,7 +21,13 @@ _READS: Final = ("event", "text", "thinking", "tool_call", "message")
 _TOLD_EVENTS: Final = _READS[:-1]
 
 
-class StreamCallbacks:
+class _OfEachEvent:
+    """What each event asks for, before all else: see `engine.transport.transfer`."""
+
+    __slots__ = ("face", "on_event", "others")
+
+
+class StreamCallbacks(_OfEachEvent):
     """What a `Delivery` calls for a stream: see its `Callbacks`.
 
     Args:
@@ -36,7 +42,7 @@ class StreamCallbacks:
     """
 
     __slots__ = ("_ends", "_listeners", "_observed", "_on_done", "_on_text", "_snapshots",
-                 "_stop", "changed", "face", "on_event", "others")  # fmt: skip
+                 "_stop", "changed")  # fmt: skip
 
     def __init__(
         self,

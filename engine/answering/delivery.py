@@ -16,6 +16,7 @@ from engine.answering.turn_texts import note_texts
 from engine.transport.driver import Driver
 from engine.transport.multi import Multi, driver_of
 from engine.transport.signals import SignalsHeld
+from engine.transport.work import Work
 
 __all__ = ["Delivery"]
 
@@ -53,9 +54,8 @@ class Delivery(Items[E], Generic[E, R]):
     """
 
     __slots__ = (
-        *("__weakref__", "_deliver_soon", "_due", "_handed_in", "_let_go", "_max_unread", "_notes"),
-        *("_quiet", "_source", "_watchers", "awaited", "backlog", "callbacks", "completion"),
-        *("driver", "multi", "over", "paused"),
+        *("__weakref__", "_handed_in", "_let_go", "_max_unread", "_notes", "_source", "_watchers"),
+        *("awaited", "backlog", "completion", "driver", "multi", "over", "paused"),
     )
 
     def __init__(
@@ -69,14 +69,14 @@ class Delivery(Items[E], Generic[E, R]):
         super().__init__(history)
         self.multi: Multi = multi
         self.driver: Driver = driver_of(multi)
-        self._deliver_soon = self.driver.deliverable.append
+        self.deliver_soon: Callable[[Work], None] = self.driver.deliver_soon
         self.callbacks: Callbacks[E, R] = callbacks
         self._source: Source[R] = source
         self.over: bool = False
         self.paused: bool = False
         self._handed_in = self._let_go = False
         self._due = False  # the driver will call `deliver`, or it hands over just now
-        self._quiet = True  # neither paused nor is there a note
+        self._quiet = self.driver.texts is None  # see `_is_quiet`
         self.completion: R | None = None
         self._notes: list[Callable[[], None]] | None = None
         self._watchers: list[Callable[[], None]] | None = None
@@ -94,12 +94,13 @@ class Delivery(Items[E], Generic[E, R]):
         if self._readers and self.backlog.add(self.base + len(self.queue), len(data)):  # type: ignore[union-attr]  # there is one then
             self._source.hold_back("reader")
         if not self._due:
-            self._deliver_soon(self)
+            soon = self.deliver_soon  # a method call would look for it in the class first
+            soon(self)
             self._due = True
 
     def step(self, work: Callable[[], None]) -> None:
         """Take the step `work` once everything posted before was handed over."""
-        self._stepping = True
+        self._stepping, self._quiet = True, False
         self.queue.append(Step(work))
         self._wanted()
 
@@ -110,7 +111,7 @@ class Delivery(Items[E], Generic[E, R]):
 
     def finish(self) -> None:
         """Nothing more will come."""
-        self.over = True
+        self.over, self._quiet = True, False
         if self._due or self._notes or self._watchers or len(self.queue) > self.counted - self.base:
             self._wanted()
         elif not self._handed_in:  # all was handed over, and nobody waits to be told
@@ -127,7 +128,8 @@ class Delivery(Items[E], Generic[E, R]):
     def resume(self) -> None:
         """The opposite of `pause`."""
         if self.paused:
-            self.paused, self._quiet = False, self._notes is None
+            self.paused = False
+            self._quiet = self._is_quiet()
             self._source.go_on("pause")
             self._wanted()
 
@@ -135,25 +137,20 @@ class Delivery(Items[E], Generic[E, R]):
 
     def deliver(self, until: float = math.inf) -> bool:
         """Hand over what waits, until then (seconds of time.monotonic). True: there is more."""
-        callbacks, queue, after, more = self.callbacks, self.queue, self.counted + 1, False
+        more, queue, after = True, self.queue, self.counted + 1
         try:
-            if (
-                self._quiet
-                and self._handover is None
-                and after == self.base + len(queue)
-                and ((on_event := callbacks.on_event) is not None or callbacks.others is not None)
-                and type(item := queue[-1]) is not Step
-                and self.driver.texts is None
-            ):  # one event, as nearly always: what the loop would do
-                self.counted, self._due = after, False  # what it brings about asks anew
-                if on_event is not None and on_event(item, callbacks.face) is STOP:
-                    self._source.cancel()
-                if (tell := callbacks.others) is not None:
-                    tell(item)
-            else:
-                self._due = more = self._deliver(until)
+            if self._quiet and after == self.base + len(queue):
+                callbacks, item = self.callbacks, queue[-1]
+                if (on_event := callbacks.on_event) is not None or callbacks.others is not None:
+                    self.counted, self._due = after, False  # what they bring about asks anew
+                    if on_event is not None and on_event(item, callbacks.face) is STOP:
+                        self._source.cancel()
+                    if (tell := callbacks.others) is not None:
+                        tell(item)
+                    return False
+            more = self._due = self._deliver(until)
         except Exception as error:
-            self._due = more = True  # what came meanwhile, and what the source says of it
+            self._due = True  # what came meanwhile, and what the source says of it
             self._source.failed(error)
         if self._watchers is not None:
             self.wake()
@@ -257,8 +254,7 @@ class Delivery(Items[E], Generic[E, R]):
                 return True
             if self._handover.reader is reader:
                 self._handover = None  # it had all of it
-        callbacks = self.callbacks
-        if callbacks.on_event is not None or callbacks.others is not None:
+        if self._called:
             return False
         while (index := self.counted - self.base) < len(self.queue):
             item = self.queue[index]
@@ -267,7 +263,7 @@ class Delivery(Items[E], Generic[E, R]):
                 self._wanted()
             if type(item) is not Step:
                 if self.driver.texts is not None:
-                    note_texts(self.driver.texts, callbacks.face, [item])
+                    note_texts(self.driver.texts, self.callbacks.face, [item])
                 if self.counted - self._folded > _FOLD_READ:
                     self.fold_now()
                 return True
@@ -300,7 +296,7 @@ class Delivery(Items[E], Generic[E, R]):
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call `call` once, outside libcurl, when there is news."""
-        self._watchers = [*(self._watchers or ()), call]
+        self._watchers, self._quiet = [*(self._watchers or ()), call], False
 
     def unwatch(self, call: Callable[[], None]) -> None:
         """The opposite of `watch`, also where it was called."""
@@ -326,12 +322,21 @@ class Delivery(Items[E], Generic[E, R]):
         return self.completion
 
     def _deliver(self, until: float) -> bool:
+        self._quiet = False
         notes, self._notes = self._notes, None
         for note in notes or ():
             note()
-        self._quiet = not (self._notes or self.paused)
         deliver = self._to_callbacks if self.driver.texts is None else self._noted
-        return not self.paused and deliver(until)
+        more = not self.paused and deliver(until)
+        self._quiet = self._is_quiet()
+        return more
+
+    def _is_quiet(self) -> bool:
+        """Whether the next event, if it comes alone, goes to callbacks as it is: no note, no step
+        and nobody who watches comes with it, nor does anybody ask for the text of turns."""
+        if self._stepping or self.over or self.paused or self._notes or self._watchers:
+            return False
+        return self._handover is None and self.driver.texts is None
 
     def _to_callbacks(self, until: float) -> bool:
         callbacks, queue, on_event = self.callbacks, self.queue, self.callbacks.on_event
@@ -390,6 +395,6 @@ class Delivery(Items[E], Generic[E, R]):
 
     def _wanted(self) -> None:
         if not self._due:
-            self._deliver_soon(self)
+            self.deliver_soon(self)
             self._due = True
         self.driver.wake()

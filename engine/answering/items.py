@@ -16,7 +16,17 @@ E = TypeVar("E")
 _FOLD: Final = 8
 
 
-class Items(Generic[E]):
+class _OfEachEvent:
+    """What each event touches, side by side: see `engine.transport.transfer`. The first half is
+    the `Delivery`'s."""
+
+    __slots__ = (
+        *("_due", "_quiet", "callbacks", "deliver_soon"),
+        *("_fold_at", "_readers", "base", "counted", "queue"),
+    )
+
+
+class Items(_OfEachEvent, Generic[E]):
     """The items of a delivery, numbered from 0: events, and steps between them. Those before
     `cursor` are delivered. Delivered ones are folded into the history, so that a snapshot is what
     was seen; an item leaves the queue when it is folded and every reader has it.
@@ -29,10 +39,7 @@ class Items(Generic[E]):
         counted: `cursor`, but for what was taken of a handover since it was counted last.
     """
 
-    __slots__ = (
-        *("_fold_at", "_folded", "_handover", "_history", "_joined", "_readers", "_stepping"),
-        *("base", "counted", "queue"),
-    )
+    __slots__ = (*("_folded", "_handover", "_history", "_joined", "_stepping"),)
 
     def __init__(self, history: History[E]) -> None:
         self._history = history
@@ -57,6 +64,7 @@ class Items(Generic[E]):
 
     def recall(self) -> None:
         """Have nothing more taken of a handover: what comes next is looked at anew."""
+        self._quiet = False
         if self._handover is not None:
             self._handover.stop()
             self._count(self._handover)

@@ -79,7 +79,13 @@ class Clock(Protocol):
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
 
 
-class Deadlines:
+class _OfEachRead:
+    """What each read notes, before all else: see `Transfer`."""
+
+    __slots__ = ("content_at", "heard_at")
+
+
+class Deadlines(_OfEachRead):
     """The clock of one request. `expired` is called, with signals held, when a limit passes, and
     what the peer had sent until then was taken: `catch_up` says whether it was.
 
@@ -103,8 +109,6 @@ class Deadlines:
         "_stopped",
         "_timer",
         "_total",
-        "content_at",
-        "heard_at",
     )
 
     def __init__(

@@ -19,7 +19,7 @@ from engine.transport.admission import Admission
 from engine.transport.affinity import Affinity
 from engine.transport.attached import Attached
 from engine.transport.hosts import Hosts
-from engine.transport.inbox import Inbox
+from engine.transport.inbox import Inbox, Taker
 from engine.transport.lane import Lane, Lanes
 from engine.transport.owner import Owner
 from engine.transport.poller import IN, PEER_SPOKE
@@ -79,7 +79,7 @@ class Driver:
         now: seconds of time.monotonic at the beginning of this part of the turn.
         inbox: what libcurl's write callbacks stored, and who takes it.
         works: all that is open, by identity.
-        deliverable: works whose `deliver` is wanted.
+        deliverable, deliver_soon: works whose `deliver` is wanted; what adds one within a turn.
         ended: works that are over and not concluded yet.
         lingering: answers that are whole, on connections that are still open; those that are when
             all that libcurl is done with was told get a timer.
@@ -99,6 +99,8 @@ class Driver:
     """
 
     attached: Attached | None = None
+    closing: bool = False
+    closed: bool = False
     _whole: bool = True  # the last part of a turn came to its end
 
     def __init__(
@@ -115,14 +117,13 @@ class Driver:
         self.inbox: Inbox = Inbox()
         self.works: dict[int, Work] = {}
         self.deliverable: deque[Work] = deque()
+        self.deliver_soon: Callable[[Work], None] = self.deliverable.append  # one for all
         self.ended: deque[Work] = deque()
         self.lingering: list[Lingering] = []
         self.soon: deque[Callable[[], object]] = deque()
         self.failures: list[Exception] = []
         self.texts: dict[Any, list[str]] | None = None
         self.running: str | None = None
-        self.closing: bool = False
-        self.closed: bool = False
         self._timers = TimerHeap()
         self.sockets: Sockets = Sockets(
             (
@@ -247,16 +248,16 @@ class Driver:
         """Take `easy` out of libcurl, wherever its transfer is."""
         self.transfers.release(easy, transfer)
 
-    def catch_up(self, easy: pycurl.Curl, take: Callable[[bytes], None]) -> bool:
+    def catch_up(self, easy: pycurl.Curl, taker: Taker) -> bool:
         """Read and hand over what lies in the socket of `easy`; False where this turn is over
-        before `take` had all of it."""
-        if not self.inbox.give(take, self._until):
+        before `taker` had all of it."""
+        if not self.inbox.give(taker, self._until):
             return False
         fd = easy.getinfo(pycurl.ACTIVESOCKET)
         if fd < 0:
             return True
         self.sockets.read(fd)
-        if not self.inbox.give(take, self._until):
+        if not self.inbox.give(taker, self._until):
             return False
         self.transfers.reap(self._until)
         return True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from time import monotonic
 from typing import Final, Protocol
 
 from engine.transport.work import Work
 
-__all__ = ["MOST", "Inbox"]
+__all__ = ["MOST", "Inbox", "Taker"]
 
 # Bytes stored at most before they are handed over; what more libcurl has waits inside it. One
 # call of libcurl reads about 180 kB from a socket, but unpacks 16 kB of gzip to 16 MB.
@@ -18,6 +18,12 @@ _LOOK: Final = 4096
 _MOST_PIECES: Final = 16
 
 _NOBODY: Final[frozenset[Work]] = frozenset()
+
+
+class Taker(Protocol):
+    """Whose bytes they are: an `Owner`."""
+
+    def received(self, data: bytes) -> None: ...
 
 
 class Connecting(Protocol):
@@ -38,7 +44,7 @@ class Inbox:
     """Bytes and connections, in the order libcurl told of them.
 
     Attributes:
-        pieces: bytes, and the method that takes them.
+        pieces: bytes, and who takes them.
         size: how many bytes were stored since the last `hand_over` that took all.
         connected: transfers that got their connection.
         flooded: transfers that are to wait until the inbox is empty, or their work caught up.
@@ -49,7 +55,7 @@ class Inbox:
     __slots__ = ("behind", "connected", "flooded", "pieces", "room", "size")
 
     def __init__(self) -> None:
-        self.pieces: list[tuple[Callable[[bytes], None], bytes]] = []
+        self.pieces: list[tuple[Taker, bytes]] = []
         self.size: int = 0
         self.connected: list[Connecting] = []
         self.flooded: list[Flooded] = []
@@ -74,8 +80,8 @@ class Inbox:
         step = max(min(_LOOK * size // (self.size or 1), _MOST_PIECES), 1)
         while given < size:
             batch = pieces[given : given + step]
-            for take, data in batch:
-                take(data)
+            for taker, data in batch:
+                taker.received(data)
             given += len(batch)
             size = len(pieces)  # one that an owner's `resume` adds meanwhile is given, too
             if monotonic() >= until:
@@ -87,15 +93,15 @@ class Inbox:
         self.size = 0
         return True
 
-    def give(self, taker: Callable[[bytes], None], until: float) -> bool:
+    def give(self, taker: Taker, until: float) -> bool:
         """Give `taker` what is stored for it, before what came earlier for others, until the clock
         says `until`; whether all of it was given."""
         mine = [piece for piece in self.pieces if piece[0] is taker]
         if not mine:
             return True
         given = 0
-        for take, data in mine:
-            take(data)
+        for _, data in mine:
+            taker.received(data)
             given += 1
             if monotonic() >= until:
                 break

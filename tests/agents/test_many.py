@@ -75,7 +75,9 @@ def test_a_turn_of_the_model_is_handed_over_by_its_stream_and_once_by_its_run(
 
     question = script(*[call("add", a=n, b=n) for n in range(9)], "Done.")
     with engine.Client(base_url=emulator.base_url) as client:
-        driver_of(client.multi).deliverable = Counting()
+        driver = driver_of(client.multi)
+        driver.deliverable = counting = Counting()
+        driver.deliver_soon = counting.append
         run = FunctionAgent(client, "demo", [add]).run_stream(question, on_event=lambda event: None)
         client.multi.run()
     assert run.completion is not None and run.completion.status == "complete"

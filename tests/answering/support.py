@@ -22,6 +22,7 @@ class FakeMulti:
     def __init__(self) -> None:
         self._driver = self  # of which a delivery asks the rest
         self.deliverable: deque[Any] = deque()
+        self.deliver_soon = self.deliverable.append
         self.texts: dict[Any, list[str]] | None = None
         self.over: list[Any] = []
         self.soon: list[Callable[[], object]] = []

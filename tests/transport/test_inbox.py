@@ -19,12 +19,21 @@ BODY = b"".join(b"%d " % n for n in range(400_000))
 GZIP = OK_SSE.replace(b"Transfer-Encoding: chunked", b"Content-Encoding: gzip")
 
 
-def filled(*pieces: tuple[str, bytes]) -> tuple[Inbox, list[tuple[str, bytes]], dict[str, object]]:
+class Noting:
+    """Notes what it is given, with its name."""
+
+    def __init__(self, name: str, got: list[tuple[str, bytes]]) -> None:
+        self.name, self.got = name, got
+
+    def received(self, data: bytes) -> None:
+        self.got.append((self.name, data))
+
+
+def filled(*pieces: tuple[str, bytes]) -> tuple[Inbox, list[tuple[str, bytes]], dict[str, Noting]]:
     inbox, got = Inbox(), list[tuple[str, bytes]]()
-    takers: dict[str, object] = {}
+    takers: dict[str, Noting] = {}
     for name, data in pieces:
-        take = takers.setdefault(name, lambda data, name=name: got.append((name, data)))
-        inbox.pieces.append((take, data))  # type: ignore[arg-type]
+        inbox.pieces.append((takers.setdefault(name, Noting(name, got)), data))
         inbox.size += len(data)
     return inbox, got, takers
 
@@ -51,9 +60,9 @@ def test_where_the_time_is_up_the_rest_stays_and_comes_next(size: int) -> None:
 def test_one_taker_may_be_served_before_the_others_and_keeps_its_order() -> None:
     pieces = [(name, b"%d" % n) for n, name in enumerate("ababab")]
     inbox, got, takers = filled(*pieces)
-    assert not inbox.give(takers["b"], 0.0)  # type: ignore[arg-type]
+    assert not inbox.give(takers["b"], 0.0)
     assert got == [("b", b"1")]
-    assert inbox.give(takers["b"], inf)  # type: ignore[arg-type]
+    assert inbox.give(takers["b"], inf)
     assert got == [("b", b"1"), ("b", b"3"), ("b", b"5")]
     assert inbox.hand_over(inf)
     assert got[3:] == [("a", b"0"), ("a", b"2"), ("a", b"4")]
@@ -62,12 +71,13 @@ def test_one_taker_may_be_served_before_the_others_and_keeps_its_order() -> None
 def test_what_a_taker_stores_meanwhile_is_handed_over_too() -> None:
     inbox, got = Inbox(), list[bytes]()
 
-    def take(data: bytes) -> None:
-        got.append(data)
-        if data == b"first":
-            inbox.pieces.append((take, b"second"))
+    class Storing:
+        def received(self, data: bytes) -> None:
+            got.append(data)
+            if data == b"first":
+                inbox.pieces.append((self, b"second"))
 
-    inbox.pieces.append((take, b"first"))
+    inbox.pieces.append((Storing(), b"first"))
     assert inbox.hand_over(inf)
     assert got == [b"first", b"second"]
 

@@ -35,8 +35,8 @@ def test_the_end_of_an_attempt_comes_after_its_bytes_wherever_they_lie(of_others
         multi.poll(0.01)
         transfer, inbox = exchange._reply._transfer, driver_of(multi).inbox
         if of_others:
-            inbox.pieces.append((other._reply._transfer._take, b"others"))
-        inbox.pieces.append((transfer._take, b"late"))
+            inbox.pieces.append((other._reply._transfer.owner, b"others"))
+        inbox.pieces.append((transfer.owner, b"late"))
         transfer.attempt_over(18, "cut")
         while exchange.response is None:
             multi.poll(0.01)
@@ -126,7 +126,7 @@ def test_what_comes_while_it_is_held_back_waits_in_libcurl() -> None:
         transfer.pause()
         assert transfer._on_write(b"x") == pycurl.WRITEFUNC_PAUSE and not inbox.pieces
         transfer.resume()
-        assert transfer._on_write(b"x") is None and inbox.pieces == [(transfer._take, b"x")]
+        assert transfer._on_write(b"x") is None and inbox.pieces == [(transfer.owner, b"x")]
         exchange.cancel()
         multi.run()
 

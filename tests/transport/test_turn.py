@@ -401,16 +401,20 @@ def test_who_lingers_gets_a_timer_once_all_ends_were_told(
     with Multi() as multi:
         driver, answer = driver_of(multi), Answer()
         taken: list[bytes] = []
+
+        class Taking:
+            received = staticmethod(taken.append)
+
         with SignalsHeld():
             driver.drive(inf)
             driver.lingering.append(answer)
-            driver.inbox.pieces += [(taken.append, b"x")] * 100
+            driver.inbox.pieces += [(Taking(), b"x")] * 100
             driver.drive(0.0)  # a part of a turn that ends before it has taken all
             assert len(taken) < 100 and answer.timers == 0
             driver.drive(inf)
             assert len(taken) == 100 and answer.timers == 1
             driver.lingering.append(answer)
-            driver.inbox.pieces += [(taken.append, b"x")] * 100
+            driver.inbox.pieces += [(Taking(), b"x")] * 100
             monkeypatch.setattr(driver_module, "_REAPED_WITHIN", 0.0)
             driver.drive(0.0)  # none of them ever does: there it must not wait for one
             assert len(taken) < 200 and answer.timers == 2
