@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 # Delivered events folded at a time where a reader takes them one by one, and lent it at most.
 _FOLD_READ: Final = 256
-# Events that callbacks get between two looks at the clock, where they take less than `_FAST` s;
+# Events that callbacks get between two looks at the clock, where those take less than `_FAST` s;
 # and those that are copied at a time, since `fold` changes the queue in place.
 _LOOK, _FAST, _COPIED = 8, 0.0005, 256
 
@@ -137,20 +137,26 @@ class Delivery(Items[E], Generic[E, R]):
 
     def deliver(self, until: float = math.inf) -> bool:
         """Hand over what waits, until then (seconds of time.monotonic). True: there is more."""
-        more, queue, after = True, self.queue, self.counted + 1
+        callbacks, queue, more = self.callbacks, self.queue, False
+        after, on_event = self.counted + 1, callbacks.on_event
         try:
-            if self._quiet and after == self.base + len(queue):
-                callbacks, item = self.callbacks, queue[-1]
-                if (on_event := callbacks.on_event) is not None or callbacks.others is not None:
-                    self.counted, self._due = after, False  # what they bring about asks anew
-                    if on_event is not None and on_event(item, callbacks.face) is STOP:
-                        self._source.cancel()
-                    if (tell := callbacks.others) is not None:
-                        tell(item)
+            if (
+                self._quiet
+                and after == self.base + len(queue)
+                and (on_event is not None or callbacks.others is not None)
+            ):  # one event, as nearly always: what the loop would do
+                item = queue[-1]
+                self.counted, self._due = after, False  # what it brings about asks anew
+                if on_event is not None and on_event(item, callbacks.face) is STOP:
+                    self._source.cancel()
+                if (tell := callbacks.others) is not None:
+                    tell(item)
+                if self._quiet:
                     return False
-            more = self._due = self._deliver(until)
+            else:
+                more = self._due = self._deliver(until)
         except Exception as error:
-            self._due = True  # what came meanwhile, and what the source says of it
+            self._due = more = True  # what came meanwhile, and what the source says of it
             self._source.failed(error)
         if self._watchers is not None:
             self.wake()
@@ -363,10 +369,8 @@ class Delivery(Items[E], Generic[E, R]):
                     left -= 1
                     if not left:
                         now = monotonic()
-                        if now > until:
-                            late = True
+                        if late := now > until:
                             break
-                        # 1, 2, 4, 8, 8
                         left = stride = 1 if now - looked >= _FAST else stride + stride % _LOOK
                         looked = now
             finally:
@@ -388,10 +392,6 @@ class Delivery(Items[E], Generic[E, R]):
         except BaseException:
             self._source.interrupted()
             raise
-
-    @property
-    def _called(self) -> bool:  # callbacks take the events before readers do
-        return self.callbacks.on_event is not None or self.callbacks.others is not None
 
     def _wanted(self) -> None:
         if not self._due:

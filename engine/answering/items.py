@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Generic, TypeVar
 
-from engine.answering.contract import History, Reading, Step
+from engine.answering.contract import Callbacks, History, Reading, Step
 from engine.answering.handover import Handover
 from engine.transport.signals import SignalsHeld
 
@@ -19,6 +19,8 @@ _FOLD: Final = 8
 class _OfEachEvent:
     """What each event touches, side by side: see `engine.transport.transfer`. The first half is
     the `Delivery`'s."""
+
+    callbacks: Callbacks[Any, Any]
 
     __slots__ = (
         *("_due", "_quiet", "callbacks", "deliver_soon"),
@@ -92,6 +94,10 @@ class Items(_OfEachEvent, Generic[E]):
         """`fold`, where signals are not held."""
         with SignalsHeld():
             self.fold()
+
+    @property
+    def _called(self) -> bool:  # callbacks take the events before readers do
+        return self.callbacks.on_event is not None or self.callbacks.others is not None
 
     def _count(self, handover: Handover[E]) -> None:
         position = handover.position
