@@ -19,7 +19,7 @@ from engine.providers.tool_calls import Calls, OpenCall
 from engine.request import ModelRequest
 from engine.wire import SSERecord
 from engine.wire.event_stream import EventStreamDecoder
-from engine.wire.json import Odd, TypedDecoder, is_json, json_or_text
+from engine.wire.json import Odd, TypedDecoder, excerpt_of, is_json, json_or_text
 
 __all__ = ["AnswerParser", "Choice", "DialectShell", "joined_usage", "merge"]
 
@@ -286,7 +286,7 @@ class AnswerParser(OneStepParser):
         events.append(StreamError(error))
 
     def _no_answer(self, format: str) -> ProtocolError:
-        excerpt = (self.strange or b"")[:120].decode("utf-8", "replace")
+        excerpt = excerpt_of(self.strange or b"")
         seen = f"; it begins with {excerpt!r}" if excerpt else ""
         return ProtocolError(
             f"the stream ended without one record of {format}{seen}; check that the base URL and "
@@ -304,11 +304,11 @@ class AnswerParser(OneStepParser):
 
 def _garbled(data: bytes) -> ProtocolError:
     """The error for a record that is no JSON among others that are."""
-    excerpt = data[:120].decode("utf-8", "replace")
+    excerpt = excerpt_of(data)
     return ProtocolError(
         f"in the middle of the answer came what is no JSON: {excerpt!r}; send the request again",
         retryable=True,
-        detail=data[:4096].decode("utf-8", "replace"),
+        detail=excerpt_of(data, 4096),
     )
 
 

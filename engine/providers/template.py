@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -18,19 +19,17 @@ from engine.wire.json import UNREADABLE
 __all__ = ["Template", "template_of"]
 
 _STRING: Final = rb'(?:[^"\\]|\\.)*'
-_PADDED: Final = re.compile(rb'(.*":")%b("\}+)' % _STRING, re.DOTALL)
 _TEXT: Final = re.compile(_STRING, re.DOTALL)
+_PADDED: Final = re.compile(rb'(.{,150}":")[0-9A-Za-z]*("\}+)', re.DOTALL)
 _PROBES: Final = ((b"a", b""), (b"", b"b"))
 
-# What is put between two texts, and between a text and the string of its event. No string has a tab
-# that is not escaped, so it tells these quotes from those that come.
+# What is put between two texts. No string has a tab that is not escaped, so it tells these quotes
+# from those that come; and so it tells where a text has left its quote escaped.
 _NEXT: Final = b'"\t,"'
-_NEXT_EVENT: Final = b'"\t,null,"'
-_ENDS_ESCAPED: Final = b'\\"\t'
-_ESCAPED: Final = re.compile(rb'(?<!\\)(?:\\\\)*\\"\t')
+_ENDS_ESCAPED: Final = b'\\"\t,'
+_ESCAPED: Final = re.compile(rb'(?<!\\)(?:\\\\)*\\"\t,')
 
 _decode: Final = msgspec.json.Decoder(list[str]).decode
-_decode_padded: Final = msgspec.json.Decoder(list[str | None]).decode
 
 
 class Template(NamedTuple):
@@ -38,7 +37,7 @@ class Template(NamedTuple):
 
     Attributes:
         beginning: what stands before the text.
-        middle: what stands between the text and another string; empty where there is none.
+        middle: what stands between the text and a string of letters; empty where there is none.
         end: what stands behind that, or behind the text.
     """
 
@@ -50,28 +49,31 @@ class Template(NamedTuple):
         """The texts of events, of which `cores` are what stands between `beginning` and `end`;
         empty where one is not as the template says.
 
-        Each is proved to be, by the number of strings. Each quote put between them ends one or
-        begins one. Any further quote that is not escaped would make them more.
+        What is left of a core is proved to be one string, by the number of strings: each quote put
+        between them ends one and begins another, and any further quote makes them more, but for an
+        escaped one.
         """
-        if not self.middle:
-            joined = _NEXT.join(cores)
-        else:
-            parts = _NEXT_EVENT.join(cores).split(self.middle)
-            if len(parts) != len(cores) + 1:
+        if self.middle:
+            lines = b"\n".join(cores) + b"\n"  # none has a line end
+            joined, count = _padding(self.middle).subn(_NEXT, lines)
+            if count != len(cores):
                 return []
-            joined = _NEXT.join(parts)
+            joined = joined[: -len(_NEXT)]
+        else:
+            joined = _NEXT.join(cores)
         if _ENDS_ESCAPED in joined and _ESCAPED.search(joined):
             return []
         try:
-            if not self.middle:
-                texts = _decode(b'["%b"]' % joined)
-                return texts if len(texts) == len(cores) else []
-            strings: list[Any] = _decode_padded(b'["%b"]' % joined)
+            texts = _decode(b'["%b"]' % joined)
         except UNREADABLE:
             return []
-        # A text, a string, null: so there is no middle too many in one event, and none in another.
-        alternate = strings[2::3].count(None) == len(cores) - 1
-        return strings[::3] if alternate and len(strings) == 3 * len(cores) - 1 else []
+        return texts if len(texts) == len(cores) else []
+
+
+@lru_cache(64)
+def _padding(middle: bytes) -> re.Pattern[bytes]:
+    """The same for all streams of a provider: to make it takes 200 µs."""
+    return re.compile(re.escape(middle) + rb"[0-9A-Za-z]*\n")
 
 
 def template_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -118,9 +119,9 @@ class EventStreamDecoder(SSEDecoder):
             return [], chunk
         # Cut at each line end and put together anew, since `bytes.split` looks at each byte, which
         # takes three times as long. If that gives the same, they are the events.
-        lines, step = BytesIO(chunk[: until + len(foot)]).readlines(), head.count(b"\n") + 2
+        lines, step = BytesIO(chunk[: until + len(foot)]), head.count(b"\n") + 2
         core = itemgetter(slice(len(head) - head.rfind(b"\n") - 1, -1 - len(end)))
-        cores = [*map(core, lines[step - 2 :: step])]
+        cores = [*map(core, islice(lines, step - 2, None, step))]
         joined = (foot + head).join(cores)
         if len(head) + len(joined) != until or not chunk.startswith(joined, len(head)):
             return [], chunk

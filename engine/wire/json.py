@@ -21,6 +21,7 @@ __all__ = [
     "Odd",
     "TypedDecoder",
     "decode_json",
+    "excerpt_of",
     "is_cut",
     "is_json",
     "json_or_text",
@@ -50,7 +51,7 @@ _UNKNOWN_FIELD: Final = "Object contains unknown field `"
 _WANTED: Final = re.compile(r"^Expected `([^`]*)`")
 _MAX_MISFITS = 64  # fields of one record that are left out, before it is given up
 
-_EXCERPT = 120  # bytes of a record that are shown in an error
+_EXCERPT = 120  # characters of a record that are shown in an error
 
 # Where halves of surrogate pairs stand until their other half is there: private characters, of
 # which nobody has been seen to use the last plane's end.
@@ -200,13 +201,19 @@ def without_lone_escapes(text: str) -> str:
 
 def not_json(data: bytes, cause: Exception) -> ProtocolError:
     """The error for `data` that could not be read."""
-    excerpt = data[:_EXCERPT].decode("utf-8", "replace")
-    more = "…" if len(data) > _EXCERPT else ""
+    excerpt = excerpt_of(data)
+    more = "…" if len(excerpt_of(data, _EXCERPT + 1)) > _EXCERPT else ""
     return ProtocolError(
         f"the server sent something that is not the JSON expected here: {excerpt!r}{more} "
         f"({cause}); check that the base URL and the dialect belong together",
-        detail=data[:4096].decode("utf-8", "replace"),
+        detail=excerpt_of(data, 4096),
     )
+
+
+def excerpt_of(data: bytes, most: int = _EXCERPT) -> str:
+    """The first `most` characters of `data`: the same where what is no UTF-8 was replaced in it
+    before, as in records that the decoder had to look at closely."""
+    return data[: 4 * most].decode("utf-8", "replace")[:most]
 
 
 def _as_wanted(value: Any, complaint: str) -> Any:

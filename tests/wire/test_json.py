@@ -16,8 +16,10 @@ from engine.wire.json import (
     Odd,
     TypedDecoder,
     decode_json,
+    excerpt_of,
     is_cut,
     is_json,
+    not_json,
     without_lone_escapes,
 )
 from tests.cases import each_case
@@ -219,3 +221,14 @@ def test_each_beginning_of_an_object_is_cut_and_nothing_else_is() -> None:
     others = [b"", b"{]", b'{"a":-}', b'{"a":01', b"[1,", b'"a', b"nul", b"no", b"{}\n{"]
     for other in (whole, whole + b"}", *others):
         assert not is_cut(other), other
+
+
+@each_case(
+    "data", [b"\xff" * 9 + b"a" * 500, b"a" * 118 + b"\xf0\x9f\x98\x80" * 9, b"a\xe2\x82" * 90]
+)
+def test_what_an_error_shows_is_the_same_where_bytes_were_replaced_before(data: bytes) -> None:
+    replaced = data.decode("utf-8", "replace").encode()
+    assert excerpt_of(data) == excerpt_of(replaced)
+    shown = [not_json(one, ValueError("x")) for one in (data, replaced)]
+    assert str(shown[0]) == str(shown[1])
+    assert shown[0].detail == shown[1].detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -90,6 +91,8 @@ class MessagesParser(AnswerParser):
 
     __slots__ = ("_open", "_text_block", "_text_index", "_usage")
 
+    _before_text = re.compile(rb'"text": ?"')
+
     def __init__(self) -> None:
         super().__init__()
         self._open: dict[int, _Block] = {}
@@ -148,6 +151,13 @@ class MessagesParser(AnswerParser):
         return events
 
     # ----------------------------------------------------------------------------------------
+
+    def _grows(self) -> int | None:
+        return self._text_block if self._text_index >= 0 and not self._ended else None
+
+    def _text_of(self, data: bytes) -> str | None:
+        plain = decode_plain(data)
+        return plain.delta.text if plain.index == self._text_index else None
 
     def _odd(self, record: SSERecord, error: Exception, events: list[Event]) -> None:
         """What can be mended; or JSON of another make, which is passed on; or the end."""
