@@ -309,6 +309,8 @@ def _advice(
     if category is Category.UNKNOWN and not message:
         return "check the base URL and what stands between"
     advice = _ADVICE[category].format(key=key_variable or "the API key")
+    if category is Category.QUOTA and by_the_day(message):
+        return "ask again when the limit begins anew, or raise it"
     if status == 405:
         return "check the base URL"
     if category is Category.AUTH and status == 403:

@@ -125,6 +125,7 @@ def test_a_limit_of_the_answer_that_is_too_high_is_to_be_lowered(message: str) -
         (404, "A chat model. Did you mean to use v1/chat/completions?", "dialect='chat'"),
         (400, "This model only support stream mode, enable it", "ask for a stream"),
         (413, "Max size: 8 MB", "send less in one request"),
+        (429, "free-models-per-day is used up", "begins anew, or raise it"),
     ],
 )
 def test_what_another_way_of_asking_mends_is_advised(
