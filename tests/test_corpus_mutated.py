@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -118,9 +119,10 @@ def marker_came(recording: Recording, body: bytes, given: Given) -> bool:
         case "cohere-v2":
             return b"message-end" in text
         case "ollama":
-            return b'"done":' in text
+            return b'"done":' in text or b'"done_reason":' in text
         case "gemini-interactions":
-            return b"interaction.completed" in text
+            ending = re.search(rb'"status":"(?!in_progress")', text)
+            return b"interaction.completed" in text or ending is not None
     return b'"finishReason":' in text or b'"blockReason":' in text
 
 
