@@ -21,6 +21,8 @@ __all__ = ["Template", "template_of"]
 _STRING: Final = rb'(?:[^"\\]|\\.)*'
 _TEXT: Final = re.compile(_STRING, re.DOTALL)
 _PADDED: Final = re.compile(rb'(.{,150}":")[0-9A-Za-z]*("\}+)', re.DOTALL)
+# Bytes of an event: of longer ones a read has few, and to match a text takes 80 bytes for each.
+_LONGEST: Final = 4096
 _PROBES: Final = ((b"a", b""), (b"", b"b"))
 
 # What is put between two texts. No string has a tab that is not escaped, so it tells these quotes
@@ -87,6 +89,8 @@ def template_of(
         text_of: the text of an event that is a piece of text and nothing else, whatever other
             strings are in it; else it gives None or raises one of `UNREADABLE`.
     """
+    if len(data) > _LONGEST:
+        return None
     begun = before.search(data)
     text = begun and _TEXT.match(data, begun.end())
     if not begun or not text or b"\t" in data:

@@ -74,6 +74,7 @@ def test_what_stands_before_a_text_and_behind_it_is_its_template(
         b'{"text":"a","text":""}',
         b'{"pad":{"text":"a"},"text":"b"}',
         b'{"text":"\xff","pad":"\xff"}\xff',
+        b'{"text":"' + b"a" * 4096 + b'"}',  # few of these are in a read
         b'{\t"text":"a"}',  # a tab tells one text from the next
     ],
 )
