@@ -17,9 +17,11 @@ __all__ = ["OneStepParser"]
 _LF = 10
 _CR = 13
 
-# Bytes of a read from which on it takes less time to look at its pieces of text together; those
-# that are looked at before, to find what they have in common; and how often that is tried.
-_MANY: Final = 4096
+# Bytes of a read from which on it takes less time to look at its pieces of text together; the same
+# of a first read, which may be the whole answer, so that what they have in common serves once;
+# those that are looked at before, to find that; and how often it is tried.
+_MANY: Final = 5 * 1024
+_MANY_AT_FIRST: Final = 12 * 1024
 _FIRST: Final = 1024
 _TRIES: Final = 8
 
@@ -80,7 +82,8 @@ class OneStepParser:
         """The events of many bytes: of the pieces of text that are alike, and of the others."""
         events, taken, block = list[Event](), False, self._grows()
         known = self._template is not None and self._template_block == block
-        if not known and (block is not None or not self._started):
+        first = not self._started and len(chunk) >= _MANY_AT_FIRST
+        if not known and (block is not None or first):
             records = self._decoder.feed(chunk[:_FIRST])
             events, taken, chunk = self.feed(records), bool(records), chunk[_FIRST:]
             if records and type(records[-1]) is bytes:

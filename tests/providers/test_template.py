@@ -216,6 +216,7 @@ def in_large_reads(name: str, body: bytes, rng: random.Random) -> None:
         body = body[size:]
     with (
         patch.object(one_step, "_MANY", rng.choice((1, 500))),
+        patch.object(one_step, "_MANY_AT_FIRST", rng.choice((1, 1000))),
         patch.object(one_step, "_FIRST", rng.choice((100, 400, 1024))),
     ):
         check(name, parts, rng.choice((700, 1 << 24, 1 << 24, 1 << 24)))
