@@ -307,7 +307,6 @@ def _garbled(data: bytes) -> ProtocolError:
     excerpt = excerpt_of(data)
     return ProtocolError(
         f"in the middle of the answer came what is no JSON: {excerpt!r}; send the request again",
-        retryable=True,
         detail=excerpt_of(data, 4096),
     )
 

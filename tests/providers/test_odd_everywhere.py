@@ -139,8 +139,8 @@ def test_json_that_is_cut_may_have_held_a_word(dialect: str) -> None:
     assert reading.error is not None
     assert reading.error.category is Category.PROTOCOL
     assert "text/event-stream" in reading.error.message
-    # What came before it says that the format is right: the next time it may be whole.
-    assert reading.error.retryable
+    # What came before it says that the format is right.
+    assert not reading.error.retryable
     assert "base URL" not in reading.error.message
 
 
