@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from typing import (
     Any,
@@ -311,6 +312,19 @@ class AsyncClientBase:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        attachment: Attachment | None = getattr(self, "_attachment", None)
+        if attachment is not None and not attachment.closed and self.client.owns_multi:
+            # The loop goes on driving what callbacks wait for, and cannot know that no more will
+            # come: a client for each request of a web server would use up the descriptors.
+            warnings.warn(
+                f"unclosed {self!r}: its connections stay until its loop ends; use `async with`, "
+                "or await its aclose()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     async def aclose(self) -> None:
         """Leave the loop. A `Multi` of its own is closed with all that is open on it, in turns; one

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ import engine
 import engine.emulator
 from engine.agents import FunctionAgent, Pending, tool
 from engine.errors import MisuseError
-from engine.loops.asyncio import AsyncioLoop
+from engine.loops.asyncio import AsyncClient, AsyncioLoop
 from tests.agents.support import add, call, check_order, kinds, script
 from tests.server import Peer, chat, serve
 
@@ -203,3 +205,29 @@ def test_what_a_callback_raises_reaches_asyncio_and_the_loop_goes_on(client: eng
 
     run(main())
     assert isinstance(caught[0], ValueError)
+
+
+@pytest.mark.parametrize("left", ["dropped", "closed", "not its own", "after its loop"])
+def test_a_client_that_is_dropped_unclosed_says_so_while_its_loop_holds_what_it_has(
+    client: engine.Client, left: str
+) -> None:
+    kept = []
+
+    async def use() -> None:
+        multi = client.multi if left == "not its own" else None
+        mine = AsyncClient(multi, base_url="http://[::1]:1")
+        mine._waiting()
+        if left == "closed":
+            await mine.aclose()
+        if left == "after its loop":
+            kept.append(mine)
+        del mine
+        gc.collect()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(use())
+        kept.clear()
+        gc.collect()
+    told = [str(each.message) for each in caught if "unclosed <AsyncClient" in str(each.message)]
+    assert len(told) == (left == "dropped") and all("aclose()" in words for words in told)
