@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Final
 
 from engine.errors import ConfigError
@@ -37,6 +37,8 @@ def check_callback(callback: object, name: str) -> None:
 
 def _flags(callback: Callable[..., object]) -> int:
     """How the code behind `callback` is run; 0 where it is not Python's."""
+    if type(callback) is FunctionType:  # as nearly always: to ask for what is not there takes long
+        return callback.__code__.co_flags
     while isinstance(callback, partial):
         callback = callback.func
     code = getattr(getattr(callback, "__func__", callback), "__code__", None)

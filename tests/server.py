@@ -45,6 +45,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    version: str = "HTTP/1.1"
 
 
 @dataclass
@@ -169,14 +170,14 @@ def _read_request(connection: socket.socket) -> Request | None:
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
+    method, path, version = first.split(" ", 2)
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
     while len(body) < int(headers.get("content-length", 0)):
         piece = connection.recv(65536)
         if not piece:
             return None
         body += piece
-    return Request(method, path, headers, body)
+    return Request(method, path, headers, body, version)
 
 
 @contextmanager

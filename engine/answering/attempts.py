@@ -41,7 +41,7 @@ __all__ = ["Attempts"]
 # By a short way: an enum's member is looked up in its class each time.
 _WAITING, _ASKING, _FLOWING = State.WAITING, State.ASKING, State.FLOWING
 _LINGERING, _OVER = State.LINGERING, State.OVER
-_STREAMING: Final = TransferState.STREAMING
+_STREAMING, _FAILED = TransferState.STREAMING, TransferState.FAILED
 _FINAL_STATES: Final = {"complete": TransferState.DONE, "cancelled": TransferState.CANCELLED}
 # Seconds a server may leave the connection open after the end marker, or after an error that it
 # told, before it is dropped.
@@ -250,22 +250,22 @@ class Attempts:
         if self._preamble.held and self._succession.voids is None:
             self._accumulator.extend(self._preamble.held)
         transfer, rendered = self._transfer, self._succession.rendered
-        ending = Ending(
-            status=self._status or "error",
-            error=self._error,
-            done=self._done,
-            untold_usage=self._answer.untold_usage,
-            metadata=self._answer.metadata,
-            provider=rendered.provider,
-            head=transfer.head,
-            attempts=transfer.attempt,
-            timing=transfer.timing,
-            created=transfer.created,
-            first_event=self._first_event,
-            last_event=self._last_event,
-            delivered=self.delivery.cursor,
-            answer_type=rendered.answer_type,
-            possibly_billed=transfer.possibly_billed,
+        ending = Ending(  # in order of its fields: by name it takes twice as long
+            self._status or "error",
+            self._error,
+            self._done,
+            self._answer.untold_usage,
+            self._answer.metadata,
+            rendered.provider,
+            transfer.head,
+            transfer.attempt,
+            transfer.timing,
+            transfer.created,
+            self._first_event,
+            self._last_event,
+            self.delivery.cursor,
+            rendered.answer_type,
+            transfer.possibly_billed,
         )
         completion = completion_of(ending, self._accumulator)
         transfer.forget_owner()
@@ -377,7 +377,7 @@ class Attempts:
             self._observed.over(status, error)
         if self._state is not _OVER:  # a complete answer can still be cancelled on its way
             self._move(_OVER)
-            self._transfer.end(_FINAL_STATES.get(status, TransferState.FAILED))
+            self._transfer.end(_FINAL_STATES.get(status, _FAILED))
             self._deadlines.stop()
             if self._linger is not None:
                 self._linger.cancel()

@@ -20,7 +20,7 @@ from engine.wire.headers import Head, parse_rate_limit, request_id
 __all__ = ["Ending", "completion_of"]
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
+class Ending(msgspec.Struct, frozen=True):
     """What the last attempt knows of the end.
 
     Attributes:
@@ -73,6 +73,7 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         usage = msgspec.structs.replace(usage, partial=True)
     head = ending.head
     headers = head.headers if head is not None else {}
+    quiet = head is None or head.quiet
     late = accumulator.long
     messages = [Message("assistant", [])] if late else _messages(ending.provider, accumulator)
     completion = Completion(  # in order of its fields: by name it takes four times as long
@@ -85,8 +86,8 @@ def completion_of(ending: Ending, accumulator: Accumulator) -> Completion:
         error,
         head.status if head is not None else None,
         headers,
-        request_id(headers),
-        parse_rate_limit(headers),
+        None if quiet else request_id(headers),
+        None if quiet else parse_rate_limit(headers),
         ending.attempts,
         _timing(ending),
         ending.delivered,
@@ -116,7 +117,10 @@ def _late(completion: Completion, provider: str, accumulator: Accumulator) -> Co
 
 
 def _messages(provider: str, accumulator: Accumulator) -> list[Message]:
-    return [accumulator.message(provider, n) for n in range(accumulator.choices())]
+    choices = accumulator.choices()
+    if choices == 1:  # as nearly always
+        return [accumulator.message(provider)]
+    return [accumulator.message(provider, n) for n in range(choices)]
 
 
 def _parsed(kind: type, accumulator: Accumulator) -> Any:

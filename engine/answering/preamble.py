@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from engine.events import Event, ModelUpdate, Ping, Start, TextDelta, Unknown, UsageUpdate
 
 __all__ = ["Preamble", "is_content"]
@@ -21,17 +23,14 @@ def is_content(event: Event) -> bool:
     return kind not in _SIGNS
 
 
-class Preamble:
+class Preamble(msgspec.Struct, eq=False):
     """The beginning of one answer.
 
     Attributes:
         held: what came of it and was not handed over.
     """
 
-    __slots__ = ("held",)
-
-    def __init__(self) -> None:
-        self.held: list[Event] = []
+    held: list[Event] = []
 
     def sift(self, events: list[Event]) -> tuple[list[Event], bool]:
         """What of `events` may be handed over now, with what was held before it; and whether

@@ -26,7 +26,7 @@ from engine.transport.poller import IN, PEER_SPOKE
 from engine.transport.retry import Retry
 from engine.transport.signals import SignalsHeld
 from engine.transport.sockets import Sockets
-from engine.transport.templates import Templates
+from engine.transport.templates import Key, Templates
 from engine.transport.timers import Timer, TimerHeap
 from engine.transport.transfer import State, Transfer
 from engine.transport.transfers import Transfers
@@ -140,7 +140,7 @@ class Driver:
         self.counts: dict[State, int] = self.transfers.counts
         self.templates: Templates = Templates(ca_file)
         # A forked child cannot use this driver, and has a prefix of its own with its own.
-        self._keys = map(f"streamengine-{urandom(12).hex()}{{:08x}}".format, count())
+        self._keys = map(f"streamengine-{urandom(12).hex()}%08x".__mod__, count())
         _open.add(self)
 
     # -- for what is open: streams, exchanges, runs, batches -----------------------------------
@@ -244,9 +244,13 @@ class Driver:
         """An Idempotency-Key that no other request has, of this process or another."""
         return next(self._keys)
 
-    def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
-        """Take `easy` out of libcurl, wherever its transfer is."""
+    def release(self, easy: pycurl.Curl, transfer: Transfer, kind: Key | None) -> None:
+        """Take `easy` out of libcurl; `kind`: the requests that it may serve, too; None: none."""
         self.transfers.release(easy, transfer)
+        if kind is None:
+            easy.close()
+        else:
+            self.templates.put_back(kind, easy)
 
     def catch_up(self, easy: pycurl.Curl, taker: Taker) -> bool:
         """Read and hand over what lies in the socket of `easy`; False where this turn is over

@@ -17,6 +17,7 @@ from engine.transport.ca import Trust, find_trust, trust_variable
 from engine.transport.failure import CurlFailure, failure_error, is_proxy_unreadable
 from engine.transport.options import EASY_OPTIONS, HTTPS_OPTIONS
 from engine.transport.proxy import proxy_name, proxy_variable, set_proxy
+from engine.wire.redaction import secrets_in
 
 __all__ = ["address", "failure_of", "measure", "pause", "phase_of", "prepare"]
 
@@ -67,13 +68,14 @@ def prepare(
     )
 
 
-def address(easy: pycurl.Curl, request: HttpRequest, key: str) -> None:
-    """Have `easy`, which is prepared, ask `request`.
+def address(easy: pycurl.Curl, request: HttpRequest, key: str) -> tuple[str, ...]:
+    """Have `easy`, which is prepared, ask `request`; what it says to authenticate.
 
     Args:
         key: the Idempotency-Key of a POST that has none of its own.
     """
-    lines, posts, keyed = _fixed_lines(request.method, *request.headers.items())
+    fixed = _fixed_lines(request.method, request.url, *request.headers.items())
+    lines, posts, keyed, secrets = fixed
     # As the official SDKs do: a server that knows it does not do, or bill, the same twice
     # (draft-ietf-httpapi-idempotency-key-header).
     easy.setopt(pycurl.HTTPHEADER, [*lines, f"Idempotency-Key: {key}"] if keyed else lines)
@@ -86,6 +88,7 @@ def address(easy: pycurl.Curl, request: HttpRequest, key: str) -> None:
         # A read callback without a seek callback: libcurl sends a POST a second time, unseen, when
         # a pooled connection turns out dead; so it reports error 65 and the retry is ours.
         easy.setopt(pycurl.READFUNCTION, BytesIO(body).read)
+    return secrets
 
 
 def failure_of(
@@ -132,7 +135,9 @@ def _asked_for_tunnel(easy: pycurl.Curl, url: str, proxy: str) -> bool:
 def phase_of(easy: pycurl.Curl, request: HttpRequest) -> str:
     """What an attempt that has no connection yet is waiting for: ``resolve``, ``connect``, ``tls``,
     or the proxy by its name."""
-    if not easy.getinfo(pycurl.NAMELOOKUP_TIME):
+    # A handle that served before tells of that request until libcurl begins with this one, and only
+    # of that one can it say when an answer came.
+    if not easy.getinfo(pycurl.NAMELOOKUP_TIME) or easy.getinfo(pycurl.STARTTRANSFER_TIME):
         return "resolve"
     if easy.getinfo(pycurl.USED_PROXY):
         return f"the proxy {proxy_name(request.url)}"
@@ -151,17 +156,20 @@ def pause(easy: pycurl.Curl, what: int) -> None:
             raise
 
 
-def measure(easy: pycurl.Curl, created: float, queued: float) -> Timing:
+def measure(easy: pycurl.Curl, created: float, queued: float, out: bool) -> Timing:
     """Where the time of an attempt went.
 
     Args:
         easy: the attempt.
         created: when its transfer was made (seconds of time.monotonic).
         queued: seconds the transfer waited for its turn, in all.
+        out: it was given a connection.
     """
 
     ask = easy.getinfo
     waited: float = ask(pycurl.STARTTRANSFER_TIME)
+    if waited and not out:  # for the request that the handle served before: see `phase_of`
+        return Timing(queued, total=monotonic() - created)
     first_byte = waited + queued if waited else None
     version = _HTTP_VERSIONS.get(ask(pycurl.INFO_HTTP_VERSION))
     if waited and not ask(pycurl.NUM_CONNECTS):  # on a connection that was there
@@ -188,9 +196,11 @@ def _tls_time(easy: pycurl.Curl, connect: float | None) -> float | None:
 
 
 @lru_cache(maxsize=64)  # one client sends the same again and again
-def _fixed_lines(method: str, *headers: tuple[str, str]) -> tuple[list[str], bool, bool]:
-    """The lines of `headers` and of what is added to them; whether it is a POST; and whether an
-    Idempotency-Key is missing."""
+def _fixed_lines(
+    method: str, url: str, *headers: tuple[str, str]
+) -> tuple[list[str], bool, bool, tuple[str, ...]]:
+    """The lines of `headers` and of what is added to them; whether it is a POST; whether an
+    Idempotency-Key is missing; and the secrets in `url` and `headers`."""
     names = {name.lower() for name, _ in headers}
     lines = [
         # libcurl reads "Name;" as an empty value and "Name:" as "send no such header".
@@ -205,7 +215,8 @@ def _fixed_lines(method: str, *headers: tuple[str, str]) -> tuple[list[str], boo
     # do not know it.
     lines.append("Expect:")
     posts = method.upper() == "POST"
-    return lines, posts, posts and "idempotency-key" not in names
+    keyed = posts and "idempotency-key" not in names
+    return lines, posts, keyed, secrets_in(url, *headers)
 
 
 def _set_trust(easy: pycurl.Curl, trust: Trust) -> None:

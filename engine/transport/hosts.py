@@ -75,13 +75,16 @@ class Hosts:
         if self._peers.fresh_until and self._peers.wants_fresh(host, monotonic()):
             fresh = True
             easy.setopt(pycurl.FORBID_REUSE, 1)
+        sending = Sending(self.connections, self._admission.speaks_http2(host))
         if fresh:
+            sending.apart = True
             easy.setopt(pycurl.FRESH_CONNECT, 1)
         if self._names.found and (line := self._names.line(host)) is not None:
+            sending.apart = True
             easy.setopt(pycurl.RESOLVE, [line])
-        sending = Sending(self.connections, self._admission.speaks_http2(host))
         if host.startswith("https:"):
             if self._peers.wants_http1(host, monotonic()):
+                sending.apart = True
                 easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
             # Until the head of the answer, or a connection of HTTP/1.1 that served before.
             easy.setopt(pycurl.DEBUGFUNCTION, sending.hear)

@@ -136,10 +136,11 @@ class Lane(Generic[P]):
         Returns:
             whether a new episode of refusals began.
         """
-        news = False
         if error is None:
-            self.gate.answered(sent_at)
-        elif error.category is Category.RATE_LIMIT or (
+            self.answered(sent_at)
+            return False
+        news = False
+        if error.category is Category.RATE_LIMIT or (
             error.retry_after is not None and error.category is not Category.QUOTA
         ):
             self._refusal = error
@@ -147,6 +148,12 @@ class Lane(Generic[P]):
         if self._waiting or self._recalled:
             self._go_on()
         return news
+
+    def answered(self, sent_at: float) -> None:
+        """A request that was sent at `sent_at` was answered."""
+        self.gate.answered(sent_at)
+        if self._waiting or self._recalled:
+            self._go_on()
 
     def _go_on(self) -> None:
         now = monotonic()
@@ -208,8 +215,12 @@ class Ticket(Generic[P]):
     def tell(self, began_at: float, error: EngineError | None) -> None:
         """The attempt that began then brought content (None), or failed."""
         lane = self.gate
-        if lane is not None:
-            spare = _spare(self._retry, error, len(lane) + lane.in_flight) if error else 0.0
+        if lane is None:
+            return
+        if error is None:
+            lane.answered(began_at)
+        else:
+            spare = _spare(self._retry, error, len(lane) + lane.in_flight)
             lane.ended(monotonic(), began_at, error, spare)
 
     def retry_delay(self, attempt: int, error: EngineError, sent: Sent) -> float | None:

@@ -71,6 +71,7 @@ class Sending(msgspec.Struct, eq=False):
         shared: others were on the connection at the same time.
         starved: no file descriptor was left for a connection.
         unsure: what comes may be no answer to the request; ask `crossed`.
+        apart: its handle has options that others of its kind do not have.
     """
 
     _connections: Connections
@@ -86,6 +87,7 @@ class Sending(msgspec.Struct, eq=False):
     shared: bool = False
     starved: bool = False
     unsure: bool = False
+    apart: bool = False
     _since: float = 0.0  # when it went out, where that matters
 
     @property

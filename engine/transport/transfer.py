@@ -23,11 +23,10 @@ from engine.transport.retry import Retry, Sent, how_sent
 from engine.transport.sending import Sending, goes_again, repeat_wait
 from engine.transport.signals import SignalsHeld
 from engine.transport.state import LEGAL_MOVES, State
-from engine.transport.templates import Templates
+from engine.transport.templates import Key, Templates
 from engine.transport.timers import Timer
 from engine.transport.work import Work
-from engine.wire.headers import Head, parse_head
-from engine.wire.redaction import clean_headers, secrets_of
+from engine.wire.headers import Head, read_head
 
 __all__ = ["LEGAL_MOVES", "Carrier", "State", "Transfer"]
 
@@ -43,7 +42,7 @@ class Carrier(Protocol):
 
     def new_key(self) -> str: ...
     def enqueue(self, transfer: Transfer) -> None: ...
-    def release(self, easy: pycurl.Curl, transfer: Transfer) -> None: ...
+    def release(self, easy: pycurl.Curl, transfer: Transfer, kind: Key | None) -> None: ...
     def catch_up(self, easy: pycurl.Curl, taker: Taker) -> bool: ...
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer: ...
     def wake(self) -> None: ...
@@ -89,8 +88,8 @@ class Transfer(_OfEachWrite):
 
     __slots__ = (
         *("_asked", "_carrier", "_connect_timeout", "_easy", "_flooded", "_fresh", "_head"),
-        *("_held_back", "_key", "_lines", "_lost", "_queued", "_retry", "_sending"),
-        *("_since", "again", "attempt", "began_at", "created", "host"),
+        *("_held_back", "_key", "_kind", "_lines", "_lost", "_queued", "_retry", "_secrets"),
+        *("_sending", "_since", "again", "attempt", "began_at", "created", "host"),
         *("lane", "over", "passed", "possibly_billed", "repeats", "request", "state"),
         *("timing", "work"),
     )
@@ -147,10 +146,8 @@ class Transfer(_OfEachWrite):
     def head(self) -> Head | None:
         """Status and headers of the response, once its head is whole."""
         if self._head is None and self._lines:
-            head = parse_head(self._lines)
-            if head is not None and head.complete:
-                head.headers = clean_headers(head.headers, secrets_of(self.request))
-                self._head = head
+            self._head = read_head(self._lines, self._secrets)
+            if self._head is not None:
                 if self._lines[0].startswith(b"HTTP/2"):
                     self._carrier.hosts.multiplexes(self.host, self._sending)
                     if self._easy is not None:
@@ -172,14 +169,14 @@ class Transfer(_OfEachWrite):
     # -- an attempt: `Transfers` and `Inbox` call these, with signals held ----------------------
 
     def start(self) -> pycurl.Curl:
-        """A fresh easy handle for the next attempt: no option of an earlier one can linger."""
+        """An easy handle for the next attempt: no option of an earlier one can linger."""
         carrier, request, templates = self._carrier, self.request, self._carrier.templates
         self.began_at = monotonic()
         self._queued += self.began_at - self._since
         if self.attempt:
             self._lines, self._head, self._flooded = [], None, False
             self._sending = _NOTHING_SENT
-        prepared, key = templates.handle(request, self._connect_timeout)
+        prepared, self._kind = templates.handle(request, self._connect_timeout)
         self._easy = easy = pycurl.Curl() if prepared is None else prepared
         self.move(_CONNECTING)
         if not self.again:
@@ -188,12 +185,12 @@ class Transfer(_OfEachWrite):
         self.again = False
         if prepared is None:
             prepare(easy, request, carrier.ca_file, self._connect_timeout)
-            templates.keep(key, easy)
+            templates.keep(self._kind, easy)
         self._sending = carrier.hosts.send(self.host, easy, self._fresh)
         self._fresh = False
         if self._asked is not request:
             self._asked, self._key = request, carrier.new_key()
-        address(easy, request, self._key)
+        self._secrets = address(easy, request, self._key)
         easy.setopt(_HEADERFUNCTION, self._lines.append)
         easy.setopt(_WRITEFUNCTION, self._on_write)
         easy.setopt(_PREREQFUNCTION, self._on_prereq)
@@ -251,7 +248,7 @@ class Transfer(_OfEachWrite):
         if code or head is None:
             status, refused = head.status if head else None, self._sending.refused
             error = failure_of(easy, self.request, code, text, status, refused)
-        self._attempt_ended(error)
+        self._attempt_ended(error, well=not code and head is not None)
 
     def _goes_again(self, easy: pycurl.Curl, code: int) -> bool:
         """Whether the request goes out again, uncounted: nobody read it, or it was lost on a pooled
@@ -292,9 +289,9 @@ class Transfer(_OfEachWrite):
             error.__cause__ = cause
         self._attempt_ended(error)
 
-    def _attempt_ended(self, error: EngineError | None) -> None:
+    def _attempt_ended(self, error: EngineError | None, *, well: bool = False) -> None:
         self.again = False
-        self._drop_easy()
+        self._drop_easy(well=well)
         delay = self.owner.attempt_ended(error)
         if self.over:
             return
@@ -376,16 +373,19 @@ class Transfer(_OfEachWrite):
         """What is known of the last attempt, which failed for `error`."""
         return how_sent(self._sending.out, self.head is not None, error)
 
-    def _drop_easy(self) -> None:
+    def _drop_easy(self, *, well: bool = False) -> None:
+        """Done with libcurl; `well`: it brought the whole of the response."""
         easy = self._easy
         if easy is not None:
-            self.timing = measure(easy, self.created, self._queued)
+            out = self._sending.name is not None
+            self.timing = measure(easy, self.created, self._queued, out)
             head = self._head or self.head
             if head is None:
                 self.possibly_billed += self._sending.out
             self._carrier.hosts.over(self.host, self._sending, head)
             self._easy = None
-            self._carrier.release(easy, self)
+            apart = self._held_back or self._sending.apart or self._sending.downgraded
+            self._carrier.release(easy, self, self._kind if well and not apart else None)
         if self.passed and self.lane is not None:
             self.passed = False
             self.lane.left()

@@ -82,12 +82,11 @@ class Transfers:
         return self.more_ended or (self._admission.waiting and not self._out_of_descriptors)
 
     def release(self, easy: pycurl.Curl, transfer: Transfer) -> None:
-        """Take `easy` out of libcurl, wherever its transfer is."""
+        """Take `easy` out of libcurl, wherever its transfer is; it is not closed."""
         if self._of_easy.pop(easy, None) is not None:
             self._sockets.curl.remove_handle(easy)
         self._admission.release(transfer)
         self._out_of_descriptors = False
-        easy.close()
 
     def reap(self, until: float) -> None:
         """Tell the attempts libcurl is done with, until the clock says `until`."""

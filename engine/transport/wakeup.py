@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
+
+from engine.transport.patched import original
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["Wakeup"]
 
@@ -10,14 +16,19 @@ __all__ = ["Wakeup"]
 class Wakeup:
     """An eventfd (Linux) or a socket pair; freed with the last reference, too."""
 
-    __slots__ = ("_far", "_fd", "_near", "_noted")
+    __slots__ = ("_far", "_fd", "_near", "_noted", "_owner")
 
     def __init__(self) -> None:
         self._near = self._far = None
         self._fd = -1
         self._noted = False
+        self._owner: Any  # closes it
         if hasattr(os, "eventfd"):
             self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            # An eventfd is a bare number: nobody else closes that of a `Multi` that was dropped,
+            # and who makes a client a question has none left after a thousand. This object does,
+            # in C: a `__del__` is broken off where the handler of a signal raises.
+            self._owner = original("select", "epoll").fromfd(self._fd)
         else:
             import socket  # 5 ms that Linux need not pay
 
@@ -25,6 +36,7 @@ class Wakeup:
             self._near.setblocking(False)
             self._far.setblocking(False)
             self._fd = self._near.fileno()
+            self._owner = _Pair(self._near, self._far)
 
     def fileno(self) -> int:
         """The descriptor to watch."""
@@ -60,13 +72,20 @@ class Wakeup:
     def close(self) -> None:
         """Free the descriptor. Idempotent."""
         fd, self._fd = self._fd, -1
-        if self._near is not None and self._far is not None:
-            self._near.close()
-            self._far.close()
-        elif fd >= 0:
-            os.close(fd)
+        if fd >= 0:
+            self._owner.close()
 
-    def __del__(self) -> None:
-        # An eventfd is a bare number: nobody else closes that of a `Multi` that was dropped, and
-        # who makes a client a question has none left after a thousand.
-        self.close()
+
+class _Pair:
+    """Closes two sockets with the last reference to it: by themselves they would complain."""
+
+    __slots__ = ("_sockets",)
+
+    def __init__(self, *sockets: socket.socket) -> None:
+        self._sockets = sockets
+
+    def close(self) -> None:
+        for one in self._sockets:
+            one.close()
+
+    __del__ = close

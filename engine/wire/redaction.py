@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from engine.errors import EngineError
 from engine.request import HttpRequest, is_secret_name
 
-__all__ = ["clean_bytes", "clean_headers", "hide_secrets", "redact", "secrets_of"]
+__all__ = ["clean_bytes", "clean_headers", "hide_secrets", "redact", "secrets_in", "secrets_of"]
 
 # Keys are echoed in "incorrect API key" messages, some of them whole. Without what stands after it
 # a beginning of two letters is that of many an id, too.
@@ -30,7 +30,7 @@ _BETWEEN: Final = re.compile(r"[\s;,]+")
 def secrets_of(request: HttpRequest) -> tuple[str, ...]:
     """What `request` says to authenticate: the words of its secret headers, and the secret
     parameters of its query; the longest first."""
-    return _secrets(request.url, *request.headers.items())
+    return secrets_in(request.url, *request.headers.items())
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -85,7 +85,8 @@ def _without(text: str, secret: str) -> str:
 
 
 @lru_cache(maxsize=256)  # one client asks with one key again and again
-def _secrets(url: str, *headers: tuple[str, str]) -> tuple[str, ...]:
+def secrets_in(url: str, *headers: tuple[str, str]) -> tuple[str, ...]:
+    """As `secrets_of`, of a request to `url` with `headers`."""
     values = [value for name, value in headers if is_secret_name(name)]
     found: set[str] = set()
     query = urlsplit(url).query

@@ -45,6 +45,8 @@ class World:
     def send(self, host: str, *, fresh: bool = False) -> tuple[Curl, Sending]:
         easy: Any = Curl()
         sending = self.hosts.send(host, easy, fresh)
+        # What is not set for each request of a kind keeps the handle from serving another.
+        assert sending.apart is bool(easy.keys() - {pycurl.VERBOSE, pycurl.DEBUGFUNCTION})
         sending.name = NAME
         return easy, sending
 

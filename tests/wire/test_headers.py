@@ -9,13 +9,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.wire.headers import (
+    _MOST_HEADS,
+    _known_heads,
     parse_duration,
     parse_head,
     parse_rate_limit,
     parse_reset,
     parse_retry_after,
+    read_head,
     request_id,
 )
+from engine.wire.redaction import clean_headers
 from tests.cases import each_case
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -194,6 +198,46 @@ def test_a_plain_head_is_what_one_line_after_another_gives(
         assert head is not None
         told = (head.status, head.headers, head.complete)
         assert told == (other.status, other.headers, other.complete)
+
+
+HEAD = [b"HTTP/1.1 200 OK\r\n", b"Date: now\r\n", b"Server: a\r\n", b"\r\n"]
+
+
+@each_case(
+    ("lines", "quiet"),
+    [
+        (HEAD, True),
+        ([*HEAD[:2], b"Date: then\r\n", b"\r\n"], True),
+        ([b"HTTP/1.1 100 Continue\r\n", b"\r\n", *HEAD], True),
+        ([*HEAD[:2], b"X-Request-Id: 1\r\n", b"\r\n"], False),
+        ([*HEAD[:2], b"CF-Ray: 1\r\n", b"\r\n"], False),
+        ([*HEAD[:2], b"X-RateLimit-Remaining-Requests: 1\r\n", b"\r\n"], False),
+        ([*HEAD[:2], b"X: the word is sesame-open\r\n", b"\r\n"], True),
+    ],
+)
+def test_a_head_that_came_before_is_read_as_at_first(lines: list[bytes], quiet: bool) -> None:
+    for secrets in (), ("sesame-open",), ():
+        for _ in range(3):
+            head, plain = read_head(lines, secrets), parse_head(lines)
+            assert head is not None and plain is not None
+            told = (head.status, head.headers, head.complete, head.quiet)
+            expected = clean_headers(plain.headers, secrets)
+            assert told == (plain.status, expected, True, quiet)
+            if quiet:  # what is not looked for is not there
+                assert request_id(head.headers) is parse_rate_limit(head.headers) is None
+            head.headers["date"] = head.headers["mine"] = "changed"  # whom it was given to may
+
+
+def test_a_head_is_read_once_it_is_whole() -> None:
+    assert read_head([], ()) is read_head(HEAD[:-1], ()) is None
+    assert read_head([b"HTTP/1.1 100 Continue\r\n", b"\r\n"], ()) is None
+    assert read_head(HEAD, ()) is not None
+
+
+def test_no_more_heads_are_remembered_than_a_few() -> None:
+    for number in range(100):
+        read_head([*HEAD[:2], b"Server: %d\r\n" % number, b"\r\n"], ())
+    assert len(_known_heads) <= _MOST_HEADS
 
 
 @each_case(
