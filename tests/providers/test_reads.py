@@ -25,6 +25,14 @@ from tests.corpus import CORPUS, DIALECTS, recordings
 from tests.test_corpus_mutated import mutated
 
 _READS = int(os.environ.get("ENGINE_READS", "50"))
+
+OF_MANY_SEEDS = settings(
+    max_examples=_READS,
+    deadline=None,
+    derandomize=_READS <= 50,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 _LIMIT = 700  # bytes of an event: some of those below are larger
 
 Told = tuple[list[str], str, bool]
@@ -275,13 +283,7 @@ def check(name: str, parts: list[bytes], limit: int) -> None:
 
 
 @pytest.mark.parametrize("name", DATA)
-@settings(
-    max_examples=_READS,
-    deadline=None,
-    derandomize=_READS <= 50,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@OF_MANY_SEEDS
 @given(seed=st.integers(0, 2**48))
 def test_a_read_in_one_step_gives_what_two_steps_give(name: str, seed: int) -> None:
     rng = random.Random(seed)

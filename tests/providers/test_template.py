@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events import TextDelta
@@ -21,7 +21,15 @@ from engine.providers import dialect, one_step
 from engine.providers.template import Template, template_of
 from tests.cases import each_case
 from tests.corpus import CORPUS, DIALECTS, recordings
-from tests.providers.test_reads import _READS, DATA, call, chat, check, framed
+from tests.providers.test_reads import (
+    _READS,
+    DATA,
+    OF_MANY_SEEDS,
+    call,
+    chat,
+    check,
+    framed,
+)
 from tests.test_corpus_mutated import mutated
 
 BEFORE = re.compile(rb'"text":"')
@@ -223,13 +231,7 @@ def in_large_reads(name: str, body: bytes, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("name", TOGETHER)
-@settings(
-    max_examples=_READS,
-    deadline=None,
-    derandomize=_READS <= 50,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@OF_MANY_SEEDS
 @given(seed=st.integers(0, 2**48))
 def test_a_long_read_gives_what_each_event_gives(name: str, seed: int) -> None:
     rng = random.Random(seed)
