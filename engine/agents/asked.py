@@ -169,8 +169,8 @@ class Asking:
         conversation: Conversation,
         then: Callable[[], None],
     ) -> None:
-        self.plan = plan
-        self.telling = telling
+        self.plan: Plan = plan
+        self.telling: Telling = telling
         self.then: Callable[[], None] = then
         self._saved = saved
         self._conversation = conversation

@@ -58,6 +58,8 @@ class Delivery(Items[E], Generic[E, R]):
         *("awaited", "backlog", "completion", "driver", "multi", "over", "paused"),
     )
 
+    counted: int
+
     def __init__(
         self,
         multi: Multi,
@@ -88,7 +90,7 @@ class Delivery(Items[E], Generic[E, R]):
 
     def post(self, events: list[E], data: bytes = b"") -> None:
         """Hand `events` over, after all that came before; on the wire they were `data`."""
-        self.queue += events
+        self.queue.extend(events)
         if self.counted > self._fold_at:
             self.fold()
         if self._readers and self.backlog.add(self.base + len(self.queue), len(data)):  # type: ignore[union-attr]  # there is one then
@@ -251,9 +253,8 @@ class Delivery(Items[E], Generic[E, R]):
             self._wanted()
 
     def advance(self, reader: Reading[E]) -> bool:
-        """Have the next item of `reader` delivered, which takes it then; where it is the one that
-        is furthest ahead, after the steps before it. False: nothing waits, or callbacks go first.
-        """
+        """Have the next item of `reader` delivered, which takes it then: where it is furthest
+        ahead, after the steps before it. False: nothing waits, or callbacks go first."""
         if self._handover is not None:
             self._count(self._handover)
             if reader.position < self.counted:
@@ -340,9 +341,8 @@ class Delivery(Items[E], Generic[E, R]):
     def _is_quiet(self) -> bool:
         """Whether the next event, if it comes alone, goes to callbacks as it is: no note, no step
         and nobody who watches comes with it, nor does anybody ask for the text of turns."""
-        if self._stepping or self.over or self.paused or self._notes or self._watchers:
-            return False
-        return self._handover is None and self.driver.texts is None
+        busy = self._stepping or self.over or self.paused or self._notes or self._watchers
+        return not busy and self._handover is None and self.driver.texts is None
 
     def _to_callbacks(self, until: float) -> bool:
         callbacks, queue, on_event = self.callbacks, self.queue, self.callbacks.on_event

@@ -52,6 +52,8 @@ class EventStreamDecoder(SSEDecoder):
         *("head", "strange", "tail"),
     )
 
+    head: bytes
+
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, plain: str = "") -> None:
         super().__init__(max_event_bytes)
         self._bare: list[tuple[str, bytes]] = []
