@@ -280,7 +280,8 @@ class Machine(RuleBasedStateMachine):
             if not asked.plain:
                 asked.deed = "nothing" if asked.deed == "pause self" else asked.deed
                 asked.face.resume()
-        for turn in range(3000):
+        # An interrupt ends a turn, and may come with each of the 2,000 pieces of a large answer.
+        for turn in range(3000 + 2000 * sum(asked.deed == "interrupt" for asked in self.asked)):
             if not len(self.multi) and (self.closed or not self.multi._turn.pending):
                 break
             self.take_turn(0.005)
