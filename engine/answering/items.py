@@ -41,7 +41,7 @@ class Items(_OfEachEvent, Generic[E]):
         counted: `cursor`, but for what was taken of a handover since it was counted last.
     """
 
-    __slots__ = (*("_folded", "_handover", "_history", "_joined", "_stepping"),)
+    __slots__ = ("_folded", "_handover", "_history", "_joined", "_stepping")
 
     def __init__(self, history: History[E]) -> None:
         self._history = history
