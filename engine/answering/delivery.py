@@ -203,7 +203,7 @@ class Delivery(Items[E], Generic[E, R]):
             self.recall()
             self.fold()
             reader.position = self.counted
-            self.callbacks.changed = self.recall
+            self.callbacks.changed = self.changed
             if self._let_go:
                 reader.rest = self._history.fresh()
                 self._joined = [*(self._joined or ()), reader]

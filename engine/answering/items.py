@@ -72,6 +72,13 @@ class Items(_OfEachEvent, Generic[E]):
             self._count(self._handover)
             self._handover = None
 
+    def changed(self) -> None:
+        """There are other callbacks than before: what waits is theirs first, and no reader will
+        ask for it."""
+        self.recall()
+        if self.counted - self.base < len(self.queue):
+            self._wanted()
+
     def fold(self) -> None:
         """Put what was delivered into the history, each event once. Signals are held."""
         if self._handover is not None:
@@ -98,6 +105,10 @@ class Items(_OfEachEvent, Generic[E]):
     @property
     def _called(self) -> bool:  # callbacks take the events before readers do
         return self.callbacks.on_event is not None or self.callbacks.others is not None
+
+    def _wanted(self) -> None:
+        """Ask for what waits to be handed over."""
+        raise NotImplementedError
 
     def _count(self, handover: Handover[E]) -> None:
         position = handover.position

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+import engine
 from engine import events
 from engine.answering.contract import Kept
 from engine.answering.handover import Handover
 from engine.answering.reader import Place, Reader
 from tests.answering.support import Fixture, drained
 from tests.cases import each_case
+from tests.server import chat, serve
 from tests.volume import examples
 
 TEXT = events.TextDelta
@@ -62,6 +64,23 @@ def test_a_callback_that_is_added_gets_the_next_event_first(taken: int) -> None:
     fixture.delivery.deliver()
     assert told == ALL[taken:]
     assert drained(place) == ALL[taken:]
+
+
+@each_case("name", ["event", "text"])
+@each_case("taken", [1, 2, 5, 9])
+def test_a_callback_added_in_a_loop_over_what_came_whole_does_not_end_it(
+    taken: int, name: str
+) -> None:
+    pieces, got, told = [*"0123456789"], list[Any](), list[Any]()
+    with serve(lambda place: place.at_once(chat(*pieces))) as server, engine.Multi() as multi:
+        client = engine.Client(multi, base_url=server.url, api_key="k")
+        stream = client.stream("m", "hi")
+        for event in stream:
+            got.append(event)
+            if len(got) == taken:
+                stream.on(name, lambda event, _: told.append(event))  # type: ignore[call-overload]
+    assert [e.text for e in got if type(e) is TEXT] == pieces
+    assert len(told) == (len(got) - taken if name == "event" else len(pieces) - (taken - 1))
 
 
 @each_case("taken", [*range(11)])
